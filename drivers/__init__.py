@@ -1,0 +1,1 @@
+"""One file per device class: cameras, microphones, MQTT, wheels."""

@@ -1,0 +1,1 @@
+"""Models: manifests, the registry that checks them, and what runs them."""

@@ -1,0 +1,135 @@
+"""Finds models by name or path, and hands out their bytes only when the hash is right."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from olympus.models.manifest import MANIFEST_NAME, Manifest, ModelFile, read_manifest
+from olympus.runtime.errors import ModelError, did_you_mean
+
+ZOO = Path(__file__).resolve().parent / "zoo"
+"""Where the shipped models lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model on disk: its manifest and the folder its files are relative to."""
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    def read(self, file: ModelFile | None = None) -> bytes:
+        """Read a file once and check it; the bytes returned are the bytes that were hashed.
+
+        Args:
+            file: One of the manifest's files; the model itself when left out.
+
+        Raises:
+            ModelError: It can't be read, or its size or sha256 is not the manifest's.
+        """
+        wanted = file or self.manifest.model_file
+        path = self.folder / wanted.path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"model {self.name}: file {wanted.path} can't be read at {path} "
+                f"({error.strerror}); put it there or correct files.path"
+            ) from error
+        _verify(self.name, wanted, data, path)
+        return data
+
+
+def _verify(name: str, file: ModelFile, data: bytes, path: Path) -> None:
+    if len(data) != file.bytes:
+        raise ModelError(
+            f"model {name}: file {path} has {len(data)} bytes, but the manifest's files.bytes "
+            f"says {file.bytes}; it is cut off or another file: fetch it again"
+        )
+    found = hashlib.sha256(data).hexdigest()
+    if found != file.sha256:
+        raise ModelError(
+            f"model {name}: file {path} has sha256 {found}, but the manifest's files.sha256 says "
+            f"{file.sha256}; it was changed: fetch it again, or, if the change is yours, correct "
+            "the manifest"
+        )
+
+
+class Registry:
+    """The models one may use by name.
+
+    Folders are looked through when a name is asked for, so a broken manifest only hurts who
+    wants it. A folder given earlier wins over a later one; the shipped models come last.
+    """
+
+    def __init__(self, folders: Iterable[Path] = (), *, shipped: bool = True) -> None:
+        """Take folders whose subfolders hold a `manifest.yaml` each.
+
+        Args:
+            folders: Searched in this order.
+            shipped: Whether the shipped models may be used too.
+        """
+        self._folders = (*(Path(f) for f in folders), *((ZOO,) if shipped else ()))
+
+    def names(self) -> list[str]:
+        """List the names of all models, sorted."""
+        return sorted(self._places())
+
+    def find(self, name_or_path: str | Path) -> StoredModel:
+        """Find a model by its name, its folder or its manifest's path.
+
+        Args:
+            name_or_path: `person-obstacle`, `my/models/cats`, `my/models/cats/manifest.yaml`.
+
+        Raises:
+            ModelError: There is none, or its manifest is wrong.
+        """
+        places = self._places()
+        if str(name_or_path) in places:
+            return _named(str(name_or_path), places[str(name_or_path)])
+        path = Path(name_or_path).expanduser()
+        if path.is_dir():
+            return _stored(path / MANIFEST_NAME)
+        if path.is_file():
+            if path.suffix not in (".yaml", ".yml"):
+                raise ModelError(
+                    f"{path}: is no manifest; write a {MANIFEST_NAME} beside it and name its "
+                    "folder (models/README.md shows one)"
+                )
+            return _stored(path)
+        raise ModelError(
+            f"model {str(name_or_path)!r} is not known and is no path to a manifest; "
+            f"{did_you_mean(str(name_or_path), places)}"
+        )
+
+    def _places(self) -> dict[str, Path]:
+        places: dict[str, Path] = {}
+        for path in self._manifests():
+            places.setdefault(path.parent.name, path)
+        return places
+
+    def _manifests(self) -> Iterator[Path]:
+        for folder in self._folders:
+            yield from sorted(folder.glob(f"*/{MANIFEST_NAME}"))
+
+
+def _named(name: str, path: Path) -> StoredModel:
+    found = _stored(path)
+    if found.name != name:
+        raise ModelError(
+            f"model {name}: is called {found.name!r} in its manifest {path}; give folder and "
+            "model the same name"
+        )
+    return found
+
+
+def _stored(path: Path) -> StoredModel:
+    return StoredModel(read_manifest(path), path.parent)

@@ -1,0 +1,1 @@
+"""Seeded recipes that make the shipped models; they need the extra `train`."""

@@ -1,0 +1,143 @@
+"""Finds people and things in the camera's pictures with a model."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olympus.models.onnx import OnnxModel, open_model
+from olympus.models.vision import Sight, sight_of
+from olympus.runtime.errors import LifecycleError, ModelError, ParamError
+from olympus.runtime.messages import Detections, Image
+from olympus.runtime.node import Field, Node, NodeContext, NodeParams, output, subscribe
+from olympus.runtime.qos import QoS
+from olympus.runtime.scheduler import JobDroppedError
+
+EARLY = 0.2
+"""A picture may come by this share of a period too early, as cameras jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """A loaded model and how it is asked about pictures."""
+
+    model: OnnxModel
+    sight: Sight
+
+    @classmethod
+    def load(cls, name_or_path: str) -> Looker:
+        """Load a model that sees.
+
+        Raises:
+            ModelError: It is unknown, damaged, or made for something else.
+        """
+        model = open_model(name_or_path)
+        return cls(model, sight_of(model.manifest))
+
+
+class Detector(Node):
+    """Runs a detector or an image classifier on the newest picture.
+
+    A detector's finds are published as boxes, a classifier's answer as one box as large as the
+    picture. Each picture that is looked at gives one message, an empty one too.
+    """
+
+    class Params(NodeParams):
+        """Which model, and how often."""
+
+        model: str = Field(
+            "person-obstacle",
+            min_length=1,
+            description="A shipped model's name, or the path of a manifest or its folder.",
+        )
+        min_confidence: float = Field(
+            0.6, ge=0, le=1, description="Detections less sure than this are left out."
+        )
+        deadline_ms: float = Field(
+            150.0,
+            gt=0,
+            le=10_000,
+            description="A picture older than this is not looked at any more.",
+        )
+        max_rate_hz: float = Field(
+            30.0, gt=0, le=240, description="Pictures that come faster are left out."
+        )
+
+    params: Params
+    detections = output("detections", Detections)
+
+    def __init__(self, context: NodeContext) -> None:
+        super().__init__(context)
+        self._looker: Looker | None = None
+        self._due_ns = 0
+        self.late = 0
+        """Pictures that became too old before their turn."""
+
+    async def on_configure(self) -> None:
+        """Load the model."""
+        self._looker = await asyncio.to_thread(Looker.load, self.params.model)
+        self.log.info("model loaded", model=self._looker.model.manifest.title)
+
+    async def on_cleanup(self) -> None:
+        """Let go of the model."""
+        self._looker = None
+
+    def on_params(self, changed: set[str]) -> None:
+        """Exchange the model when its name has changed.
+
+        Raises:
+            ParamError: The new model can't be loaded; the old one stays.
+        """
+        if "model" in changed and self._looker is not None:
+            try:
+                self._looker = Looker.load(self.params.model)
+            except ModelError as error:
+                raise ParamError(f"{self.name}: model: {error}") from error
+
+    @subscribe("camera/image", qos=QoS.latest())
+    async def on_image(self, image: Image) -> None:
+        """Look at a picture, unless it comes too soon or its turn comes too late."""
+        if not self._is_due(image.header.stamp):
+            return
+        looker = self._loaded()
+        feed, where = looker.sight.feed(_rgb(image))
+        deadline_ns = image.header.stamp + round(self.params.deadline_ms * 1e6)
+        try:
+            outputs = await self.infer(
+                looker.model, feed, tier=image.header.tier, deadline_ns=deadline_ns
+            )
+        except JobDroppedError:
+            self.late += 1
+            self.log.debug("picture dropped", seq=image.header.seq, late=self.late)
+            return
+        items = looker.sight.read(outputs, where, self.params.min_confidence)
+        height, width = image.data.shape[:2]
+        seen = Detections(
+            items=items,
+            frame_id=image.frame_id,
+            width=width,
+            height=height,
+            model=looker.model.manifest.title,
+        )
+        self.detections.publish(seen, cause=image)
+
+    def _loaded(self) -> Looker:
+        if self._looker is None:
+            raise LifecycleError(f"{self.name}: has no model; configure it first")
+        return self._looker
+
+    def _is_due(self, stamp_ns: int) -> bool:
+        period_ns = round(1e9 / self.params.max_rate_hz)
+        if abs(stamp_ns - self._due_ns) > 10 * period_ns:  # the first one, or after a gap
+            self._due_ns = stamp_ns
+        if stamp_ns < self._due_ns - EARLY * period_ns:
+            return False
+        self._due_ns = max(self._due_ns, stamp_ns) + period_ns
+        return True
+
+
+def _rgb(image: Image) -> NDArray[np.uint8]:
+    return image.data if image.encoding == "rgb8" else np.ascontiguousarray(image.data[..., ::-1])

@@ -1,0 +1,264 @@
+"""The drive: velocity commands through the gate to the wheels, and what the base measures back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+
+from olympus.drivers.base import BaseState, RoverBase
+from olympus.drivers.registry import make_base
+from olympus.nodes.motor_loop import MotorLoop, Order
+from olympus.nodes.odometry import DeadReckoning, Pose
+from olympus.nodes.pose_memory import PoseMemory
+from olympus.nodes.wheels import WheelBase
+from olympus.runtime.config import Session
+from olympus.runtime.errors import ConfigError, DeviceError, SafetyError
+from olympus.runtime.messages import (
+    Actuation,
+    Battery,
+    Diagnostic,
+    Header,
+    Imu,
+    Odometry,
+    Ranges,
+    SafetyState,
+    Twist,
+)
+from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
+from olympus.runtime.qos import Tier
+from olympus.runtime.safety.client import SafetyClient
+from olympus.runtime.safety.gate import Applied, Command
+from olympus.runtime.safety.lease import LeaseReader
+from olympus.runtime.safety.limits import Category, Limits, Rules
+
+
+class Drive(Node):
+    """Moves a two-wheeled base, and only while the guardian's lease is valid."""
+
+    class Params(NodeParams):
+        """The base, and what it may do."""
+
+        source: str = Field("sim://base", description="Which base: `sim://…`, `serial://…`.")
+        rate_hz: float = Field(50.0, ge=10, le=200, description="Ticks of the gate per second.")
+        report_hz: float = Field(20.0, ge=1, le=100, description="Odometry and ranges per second.")
+        max_wheel_radps: float = Field(10.0, gt=0, le=60, description="Fastest a wheel may turn.")
+        slew_radps2: float = Field(10.0, gt=0, le=200, description="Fastest change of that.")
+        max_age_ms: float = Field(
+            300.0, gt=20, le=1000, description="A command older than this moves nothing."
+        )
+        start_pose: tuple[float, float, float] = Field(
+            (0.0, 0.0, 0.0),
+            description="Where it stands when the session starts: x, y in m, yaw in rad.",
+        )
+        min_charge: float = Field(
+            0.05, ge=0, le=1, description="Below this battery charge the guardian is told to stop."
+        )
+
+    params: Params
+    actuation = output("actuation", Actuation, tier=Tier.HIGH)
+    odometry = output("odometry", Odometry, lifetime_s=1.0)
+    ranges = output("ranges", Ranges, lifetime_s=1.0)
+    imu = output("imu", Imu, lifetime_s=1.0)
+    battery = output("battery", Battery)
+    diagnostics = output("diagnostics", Diagnostic)
+    safety = output("/safety/state", SafetyState, latched=True)
+
+    async def on_configure(self) -> None:
+        """Make the base; it is opened when the node is activated.
+
+        Raises:
+            ConfigError: There is no session, or the source is unknown.
+        """
+        self._session = self._needed_session()
+        self._base: RoverBase = make_base(
+            self.params.source, clock=self.clock, session=self._session
+        )
+        path = self._session.run_dir / f"{self.name.replace('/', '.')}.pose"
+        self._memory = PoseMemory(path, self._session.clock_offset_ns)
+        self._guardian = SafetyClient(self._session.safety_dir)
+        self._lease = LeaseReader(self._session.safety_dir)
+        self._conditions: dict[str, bool] = {}
+        self._trouble = ""
+        self._safety_told: tuple[str, str, int] = ("", "", 0)
+
+    async def on_activate(self) -> None:
+        """Open the base and start the gate's thread."""
+        await asyncio.to_thread(self._open)
+        start = self._memory.read() or Pose(*self.params.start_pose)
+        self._reckoning = DeadReckoning(self._base.wheel_radius_m, self._base.track_m, start)
+        self._loop = asyncio.get_running_loop()
+        self._motors = MotorLoop(
+            self._base,
+            self._session.safety_dir,
+            self._rules(),
+            rate_hz=self.params.rate_hz,
+            tell=self._tell,
+        )
+        self._motors.start()
+
+    async def on_deactivate(self) -> None:
+        """Bring the motors to rest and let the base go."""
+        await asyncio.to_thread(self._motors.stop)
+        self._base.close()
+
+    async def on_cleanup(self) -> None:
+        """Close the lease and the pose's file."""
+        self._lease.close()
+        self._memory.close()
+
+    @subscribe("cmd_vel")
+    def on_twist(self, twist: Twist) -> None:
+        """Turn a velocity into wheel speeds for the gate to judge."""
+        base = self._base
+        wheels = WheelBase(base.wheel_radius_m, base.track_m, self.params.max_wheel_radps)
+        speeds = wheels.speeds(twist.linear_mps, twist.angular_radps)
+        stamp_ns = twist.header.stamp - self._session.clock_offset_ns
+        self._motors.obey(Order(twist, Command(speeds, stamp_ns)))
+
+    @timer(hz="report_hz")
+    async def on_report(self) -> None:
+        """Publish what the base measures; bring a lost base back."""
+        try:
+            state = self._base.state()
+        except DeviceError as error:
+            await self._recover(str(error))
+            return
+        header = Header(stamp=state.stamp_ns)
+        if self._reckoning.add(state):
+            self._publish_odometry(header)
+            self._say_trouble("")
+        else:
+            self._say_trouble("the base reports wheel angles or turning rates that are no numbers")
+        self.ranges.publish(
+            Ranges(
+                header=header,
+                bearings_rad=state.bearings_rad,
+                distances_m=state.ranges_m,
+                max_m=state.range_max_m,
+            )
+        )
+        self.imu.publish(
+            Imu(header=header, accel_mps2=state.accel_mps2, gyro_radps=state.gyro_radps)
+        )
+        self._publish_safety()
+
+    @timer(1.0)
+    async def on_second(self) -> None:
+        """Publish the battery; tell the guardian when it runs low, and when all is well again."""
+        try:
+            state = self._base.state()
+        except DeviceError:
+            return  # on_report says so, twenty times more often
+        self.battery.publish(
+            Battery(voltage_v=state.voltage_v, current_a=state.current_a, charge=state.charge)
+        )
+        values = {name: str(count) for name, count in self.ticks.items()}
+        self.diagnostics.publish(
+            Diagnostic(level="ok", name="drive/gate", text="ticks by reason", values=values)
+        )
+        await self._report_condition("base", True, "answers")
+        await self._watch_battery(state)
+
+    @property
+    def ticks(self) -> dict[str, int]:
+        """Ticks of the gate since the activation, by reason, such as `ok` or `no_lease`."""
+        return self._motors.counts
+
+    def _needed_session(self) -> Session:
+        if self.session is None:
+            raise ConfigError(f"{self.name}: a drive runs only within a session, with a guardian")
+        return self.session
+
+    def _rules(self) -> Rules:
+        top = self.params.max_wheel_radps
+        wheel = Limits(low=-top, high=top, slew_per_s=self.params.slew_radps2)
+        return Rules(
+            (wheel, wheel),
+            max_age_ns=round(self.params.max_age_ms * 1e6),
+            category=Category.BRAKE,
+        )
+
+    def _open(self) -> None:
+        self._base.open()
+        self._base.neutral()
+
+    async def _recover(self, text: str) -> None:
+        self._say_trouble(text)
+        # A link that comes back moves nothing by itself: its loss trips, and a trip latches.
+        await self._report_condition("base", False, text)
+        try:
+            self._base.close()
+            await asyncio.to_thread(self._open)
+        except DeviceError as error:
+            self._say_trouble(str(error))
+            await self.clock.sleep(0.5)
+
+    def _say_trouble(self, text: str) -> None:
+        if text == self._trouble:
+            return
+        if text:
+            self.log.warning(f"base: {text}")
+        else:
+            self.log.info("base: answers again")
+        self._trouble = text
+        level = "error" if text else "ok"
+        self.diagnostics.publish(Diagnostic(level=level, name="drive/base", text=text or "answers"))
+
+    def _tell(self, applied: Applied, twist: Twist | None, at_ns: int) -> None:
+        """Called from the motors' thread: hand over to the loop at once."""
+        self._loop.call_soon_threadsafe(partial(self._publish_actuation, applied, twist, at_ns))
+
+    def _publish_actuation(self, applied: Applied, twist: Twist | None, at_ns: int) -> None:
+        passed = applied.reason.name == "OK"
+        self.actuation.publish(
+            Actuation(
+                header=Header(stamp=at_ns + self._session.clock_offset_ns),
+                channels=applied.channels,
+                passed=passed,
+                reason="" if passed else applied.detail,
+            ),
+            cause=twist if passed else None,
+        )
+
+    def _publish_odometry(self, header: Header) -> None:
+        pose = self._reckoning.pose
+        self._memory.write(pose)
+        self.odometry.publish(
+            Odometry(
+                header=header,
+                x_m=pose.x_m,
+                y_m=pose.y_m,
+                yaw_rad=pose.yaw_rad,
+                linear_mps=self._reckoning.linear_mps,
+                angular_radps=self._reckoning.angular_radps,
+            )
+        )
+
+    def _publish_safety(self) -> None:
+        now_ns = self.clock.now_ns() - self._session.clock_offset_ns
+        lease = self._lease.check(now_ns)
+        state = str(lease.mode).lower() if lease.mode is not None else "unknown"
+        cause = "" if lease.valid else lease.why.split(" lapsed")[0]
+        told = (state, cause, lease.epoch)
+        if told != self._safety_told:
+            self._safety_told = told
+            self.safety.publish(
+                SafetyState(state=state, cause=cause, epoch=lease.epoch, since=self.clock.now_ns())
+            )
+
+    async def _watch_battery(self, state: BaseState) -> None:
+        is_ok = not math.isfinite(state.charge) or state.charge >= self.params.min_charge
+        text = f"battery at {state.charge:.0%}, {self.params.min_charge:.0%} are needed"
+        await self._report_condition("battery", is_ok, text)
+
+    async def _report_condition(self, name: str, is_ok: bool, text: str) -> None:
+        """Tell the guardian about something that motion depends on, once for each change."""
+        if self._conditions.get(name) == is_ok:
+            return
+        try:
+            await asyncio.to_thread(self._guardian.report, name, ok=is_ok, text=text)
+        except SafetyError as error:
+            self.log.error(f"the guardian does not take the state of the {name}: {error}")
+        else:
+            self._conditions[name] = is_ok

@@ -1,0 +1,5 @@
+"""A page that shows everything, and the stop within reach."""
+
+from olympus.nodes.viewer.node import Viewer
+
+__all__ = ["Viewer"]

@@ -1,0 +1,130 @@
+"""Who watches. Each client has one message of a kind under way at most, and slows nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Protocol
+
+from olympus.nodes.viewer.streams import Board, Cursor, Json
+
+
+class Line(Protocol):
+    """The way to one browser."""
+
+    async def send_text(self, data: str) -> None:
+        """Send text; returns when the line has taken it."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes; returns when the line has taken them."""
+
+
+class Client:
+    """One browser: what it was sent, what it has acknowledged, what it missed."""
+
+    def __init__(self, line: Line) -> None:
+        self.wants_picture = True
+        self.pictures_dropped = 0
+        self._line = line
+        self._cursor = Cursor()
+        self._is_owed_state = True
+        self._picture: bytes | None = None
+        self._under_way: set[str] = set()
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    @property
+    def can_take_picture(self) -> bool:
+        """Whether a picture sent now would not have to wait."""
+        return self.wants_picture and "picture" not in self._under_way
+
+    def offer_state(self) -> None:
+        """Have news sent as soon as the client can take them."""
+        self._is_owed_state = True
+        self._wake.set()
+
+    def offer_picture(self, data: bytes | None) -> None:
+        """Have a picture sent if the client can take it now; drop the one that waits.
+
+        Args:
+            data: The picture; None when nobody could take it and it was not even encoded.
+        """
+        if not self.wants_picture:
+            return
+        if data is None or not self.can_take_picture:
+            self.pictures_dropped += 1
+            return
+        self.pictures_dropped += self._picture is not None
+        self._picture = data
+        self._wake.set()
+
+    def on_ack(self, kind: str) -> None:
+        """Take in that the client has dealt with a message of that kind."""
+        self._under_way.discard(kind)
+        self._wake.set()
+
+    async def serve(self, board: Board, now_ms: Callable[[], float]) -> None:
+        """Send what is owed, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._send_picture()
+            await self._send_state(board, now_ms)
+
+    async def _send_picture(self) -> None:
+        picture = self._picture
+        if picture is None or "picture" in self._under_way:
+            return
+        self._picture = None
+        self._under_way.add("picture")
+        await self._line.send_bytes(picture)
+
+    async def _send_state(self, board: Board, now_ms: Callable[[], float]) -> None:
+        if not self._is_owed_state or "state" in self._under_way:
+            return
+        self._is_owed_state = False
+        self._under_way.add("state")
+        news: dict[str, Json] = {"now": now_ms(), "pictures_dropped": self.pictures_dropped}
+        await self._line.send_text(json.dumps(news | board.news(self._cursor), allow_nan=False))
+
+
+class Audience:
+    """All clients."""
+
+    def __init__(self, limit: int = 16) -> None:
+        self._limit = limit
+        self.clients: set[Client] = set()
+        self.pictures_dropped_before = 0
+        """Of clients that have left."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more client would be too many."""
+        return len(self.clients) >= self._limit
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether anybody watches the camera."""
+        return any(client.wants_picture for client in self.clients)
+
+    @property
+    def pictures_dropped(self) -> int:
+        """Pictures that clients were too slow for, since the start."""
+        return self.pictures_dropped_before + sum(c.pictures_dropped for c in self.clients)
+
+    def leave(self, client: Client) -> None:
+        """Forget a client, but not what it missed."""
+        self.clients.discard(client)
+        self.pictures_dropped_before += client.pictures_dropped
+
+    def offer_state(self) -> None:
+        """Have news sent to everybody."""
+        for client in self.clients:
+            client.offer_state()
+
+    def offer_picture(self, encode: Callable[[], bytes]) -> None:
+        """Have a picture sent to everybody who can take it; encode it only if somebody can."""
+        data = encode() if any(client.can_take_picture for client in self.clients) else None
+        for client in self.clients:
+            client.offer_picture(data)

@@ -1,0 +1,245 @@
+"""Turns what comes over the bus into what the page shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from olympus.nodes.viewer.audience import Audience
+from olympus.nodes.viewer.hosts import Hosts
+from olympus.nodes.viewer.picture import Pairing, framed, jpeg, picture_head
+from olympus.nodes.viewer.streams import Board, Json, finite, ms
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import (
+    AudioChunk,
+    Battery,
+    Detections,
+    HostStats,
+    Image,
+    Log,
+    MissionState,
+    Odometry,
+    Percept,
+    Ranges,
+    Reading,
+    SoundEvent,
+    Twist,
+)
+
+FULL_SCALE = 32768.0
+SILENCE_DBFS = -90.0
+TRAIL_STEP_M = 0.04
+POINT_SPACING_NS = 90_000_000
+"""A plot gets at most eleven points a second of one series; more can't be seen."""
+SERIES_MAX = 48
+PERCEPT_TTL_NS = 2_000_000_000
+LOGS_KEPT, POINTS_KEPT, EVENTS_KEPT, TRAIL_KEPT = 2000, 12_000, 200, 3000
+RATES_KEPT, LEVELS_KEPT = 120, 300
+
+
+class Collector:
+    """Holds the board; each `on_…` takes in one message, from the event loop's thread."""
+
+    def __init__(
+        self, board: Board, audience: Audience, now_ns: Callable[[], int], *, quality: int = 80
+    ) -> None:
+        """Fill `board`, and show pictures to `audience`.
+
+        Args:
+            board: What the page shows.
+            audience: Who watches.
+            now_ns: Robot time.
+            quality: Of the JPEG pictures, 1..100.
+        """
+        self.hosts = Hosts()
+        self._board = board
+        self._audience = audience
+        self._now_ns = now_ns
+        self._quality = quality
+        self._pairing = Pairing(self._show)
+        self._series: dict[str, Json] = {}
+        self._last_point_ns: dict[str, int] = {}
+        self._percepts: dict[tuple[str, str, int], tuple[int, Json]] = {}
+        self._last_place: tuple[float, float] | None = None
+
+    def on_image(self, image: Image) -> None:
+        """Show a frame, if anybody watches.
+
+        Raises:
+            MessageError: There is nothing in it to show.
+        """
+        if not image.data.size:
+            raise MessageError(f"a picture of shape {image.data.shape} has no pixels to show")
+        if self._audience.wants_picture:
+            self._pairing.on_image(image)
+
+    def on_detections(self, detections: Detections) -> None:
+        """Draw what was detected into its frame."""
+        if self._audience.wants_picture:
+            self._pairing.on_detections(detections)
+
+    def _show(self, image: Image, found: Detections | None) -> None:
+        head = picture_head(image, found, now_ns=self._now_ns())
+        self._audience.offer_picture(
+            lambda: framed(head, jpeg(image.data, image.encoding, quality=self._quality))
+        )
+
+    def on_audio(self, chunk: AudioChunk) -> None:
+        """Show how loud it is."""
+        rms, peak = levels_dbfs(chunk)
+        level: Json = [ms(chunk.header.stamp), finite(rms, 1), finite(peak, 1)]
+        self._board.stream("levels", LEVELS_KEPT).append(level)
+
+    def on_sound_event(self, event: SoundEvent) -> None:
+        """Show what was heard."""
+        self._board.stream("sounds", EVENTS_KEPT).append(
+            {
+                "t": ms(event.header.stamp),
+                "label": event.label,
+                "confidence": finite(event.confidence, 3),
+                "level": finite(event.level_dbfs, 1),
+            }
+        )
+
+    def on_reading(self, reading: Reading) -> None:
+        """Plot a reading; one that is not valid is shown as a gap, with the reason."""
+        state = {"unit": reading.unit, "device": reading.device, "text": reading.text}
+        self._plot(
+            reading.name,
+            reading.header.stamp,
+            reading.value if reading.valid else math.nan,
+            state | {"valid": reading.valid},
+        )
+
+    def on_battery(self, battery: Battery) -> None:
+        """Plot and show the battery."""
+        stamp = battery.header.stamp
+        self._plot("battery/voltage", stamp, battery.voltage_v, {"unit": "V", "valid": True})
+        self._plot("battery/current", stamp, battery.current_a, {"unit": "A", "valid": True})
+        self._board.value("battery").set(
+            {"charge": finite(battery.charge, 3), "voltage": finite(battery.voltage_v, 2)}
+        )
+
+    def on_twist(self, twist: Twist) -> None:
+        """Plot the commanded speed."""
+        state: dict[str, Json] = {"unit": "m/s", "valid": True}
+        self._plot("speed/commanded", twist.header.stamp, twist.linear_mps, state)
+
+    def on_odometry(self, odometry: Odometry) -> None:
+        """Move the rover on the map."""
+        state: dict[str, Json] = {"unit": "m/s", "valid": True}
+        self._plot("speed/measured", odometry.header.stamp, odometry.linear_mps, state)
+        place = (odometry.x_m, odometry.y_m)
+        self._board.value("pose").set(
+            {
+                "t": ms(odometry.header.stamp),
+                "x": finite(place[0]),
+                "y": finite(place[1]),
+                "yaw": finite(odometry.yaw_rad),
+                "v": finite(odometry.linear_mps, 3),
+                "w": finite(odometry.angular_radps, 3),
+            }
+        )
+        if self._last_place is None or math.dist(place, self._last_place) >= TRAIL_STEP_M:
+            self._last_place = place
+            self._board.stream("trail", TRAIL_KEPT).append([finite(place[0]), finite(place[1])])
+
+    def on_ranges(self, ranges: Ranges) -> None:
+        """Show what the range sensors see."""
+        self._board.value("ranges").set(
+            {
+                "t": ms(ranges.header.stamp),
+                "bearings": [finite(float(b), 3) for b in ranges.bearings_rad],
+                "distances": [finite(float(d), 2) for d in ranges.distances_m],
+                "max": finite(ranges.max_m, 2),
+            }
+        )
+
+    def on_percept(self, percept: Percept) -> None:
+        """Show a claim about the world until it is worth nothing any more."""
+        until = percept.header.expires or self._now_ns() + PERCEPT_TTL_NS
+        row: Json = {
+            "kind": percept.kind,
+            "label": percept.label,
+            "confidence": finite(percept.confidence, 2),
+            "bearing": finite(percept.bearing_rad, 3),
+            "distance": finite(percept.distance_m, 2),
+        }
+        self._percepts[(percept.kind, percept.label, percept.track)] = (until, row)
+
+    def on_mission(self, mission: MissionState) -> None:
+        """Show what the robot is about."""
+        self._board.value("mission").set(
+            {
+                "mission": mission.mission,
+                "state": mission.state,
+                "reason": mission.reason,
+                "goal": mission.goal,
+                "goal_at": [finite(mission.goal_x_m, 2), finite(mission.goal_y_m, 2)],
+                "laps": mission.laps,
+            }
+        )
+
+    def on_log(self, log: Log) -> None:
+        """Show a line of a log."""
+        self._board.stream("logs", LOGS_KEPT).append(
+            {
+                "t": ms(log.header.stamp),
+                "level": log.level,
+                "logger": log.logger,
+                "text": log.text,
+                "fields": log.fields,
+            }
+        )
+
+    def on_host_stats(self, stats: HostStats) -> None:
+        """Take in what a host says of itself."""
+        self.hosts.on_stats(stats, self._now_ns())
+
+    def on_tick(self) -> None:
+        """Bring up to date what changes with time alone."""
+        now_ns = self._now_ns()
+        self._percepts = {k: item for k, item in self._percepts.items() if item[0] > now_ns}
+        self._board.value("percepts").set([row for _, row in self._percepts.values()])
+
+    def on_rows(self, viewer: str) -> None:
+        """Bring nodes and topics up to date; `viewer` is our own node's name."""
+        now_ns = self._now_ns()
+        self._board.value("nodes").set(self.hosts.node_rows(now_ns))
+        self._board.value("topics").set(self.hosts.topic_rows(now_ns, viewer))
+
+    def on_second(self) -> None:
+        """Add a point to each topic's rate, as the rows say; None where its host is away."""
+        rows = self._board.value("topics").state
+        rates: dict[str, Json] = {}
+        for row in rows if isinstance(rows, list) else []:
+            rates[row["topic"]] = None if row["away"] else row["rate"]
+        self._board.stream("rates", RATES_KEPT).append({"t": ms(self._now_ns()), "hz": rates})
+
+    def _plot(self, name: str, stamp_ns: int, value: float, state: dict[str, Json]) -> None:
+        if name not in self._series and len(self._series) >= SERIES_MAX:
+            return
+        if stamp_ns - self._last_point_ns.get(name, 0) < POINT_SPACING_NS:
+            return
+        self._last_point_ns[name] = stamp_ns
+        if self._series.get(name) != state:
+            self._series = {**self._series, name: state}
+            self._board.value("series").set(self._series)
+        point: Json = [name, ms(stamp_ns), finite(value)]
+        self._board.stream("points", POINTS_KEPT).append(point)
+
+
+def levels_dbfs(chunk: AudioChunk) -> tuple[float, float]:
+    """Return effective and peak level of a piece of sound, dB below full scale (-90..0)."""
+    if not chunk.samples.size:
+        return SILENCE_DBFS, SILENCE_DBFS
+    samples = chunk.samples.astype(np.float32) / FULL_SCALE
+    rms = float(np.sqrt(np.mean(samples**2)))
+    peak = float(np.max(np.abs(samples)))
+    return _dbfs(rms), _dbfs(peak)
+
+
+def _dbfs(amplitude: float) -> float:
+    return max(SILENCE_DBFS, 20 * math.log10(amplitude)) if amplitude > 0 else SILENCE_DBFS

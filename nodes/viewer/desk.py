@@ -1,0 +1,132 @@
+"""Carries what an operator asks of the page to where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from olympus.nodes.viewer.guardian import Latch, told
+from olympus.nodes.viewer.hosts import Hosts
+from olympus.nodes.viewer.streams import Json
+from olympus.runtime.agents import understand
+from olympus.runtime.bus import Entity
+from olympus.runtime.errors import BusError, SafetyError
+from olympus.runtime.messages import (
+    Ack,
+    Command,
+    Empty,
+    Message,
+    ParamChange,
+    ParamList,
+    schema_by_class,
+)
+from olympus.runtime.telemetry import exposition
+
+if TYPE_CHECKING:
+    from olympus.nodes.viewer.node import Viewer
+
+
+COMMAND = schema_by_class(Command).name
+
+
+def taker(graph: Iterable[Entity], namespace: str) -> str | None:
+    """Return the service that takes commands and answers them.
+
+    Args:
+        graph: Entities of the session.
+        namespace: Of the viewer; who takes commands in it goes before others.
+
+    Returns:
+        Its full name; None when there is none, or more than one.
+    """
+    found = [one.topic for one in graph if one.kind == "srv" and one.type == COMMAND]
+    near = [name for name in found if name.startswith(f"{namespace}/")] or found
+    return near[0] if len(near) == 1 else None
+
+
+class RobotDesk:
+    """The robot, as the page can ask it."""
+
+    def __init__(self, node: Viewer, hosts: Hosts, latch: Latch | None) -> None:
+        """Act through `node`; without a `latch` there is no guardian to stop."""
+        self._node = node
+        self._hosts = hosts
+        self._latch = latch
+
+    async def stop(self, cause: str) -> dict[str, Json]:
+        """Trip the guardian.
+
+        Raises:
+            SafetyError: This viewer belongs to no session.
+        """
+        outcome = await self._guardian().stop(cause)
+        self._node.log.warning(f"stop asked for: {cause}; {outcome.result}", text=outcome.text)
+        return told(outcome)
+
+    async def reset(self, latch: int | None) -> dict[str, Json]:
+        """Lift the latch, if the guardian agrees.
+
+        Raises:
+            SafetyError: This viewer belongs to no session.
+        """
+        outcome = await self._guardian().reset(latch)
+        self._node.log.info(f"reset asked for; {outcome.result}", text=outcome.text)
+        return told(outcome)
+
+    async def say(self, text: str) -> dict[str, Json]:
+        """Hand a sentence to the node that takes commands, and return its answer.
+
+        Raises:
+            NotUnderstoodError: The sentence is not in the grammar; names sentences that are.
+            BusError: Nobody takes commands, or who does gives no answer.
+        """
+        command, graph = understand(text), self._node.bus.graph()
+        service = taker(graph, self._node.name.rpartition("/")[0])
+        if service is not None:
+            return await self._answer(service, command)
+        topic = self._node.command.topic
+        if graph and not any(end.kind == "sub" and end.topic == topic for end in graph):
+            raise BusError(f"nobody takes commands on {topic}; is the navigator running?")
+        self._node.command.publish(command)
+        return {"ok": True, "text": f"sent: {command.text}"}
+
+    async def params_of(self, node: str) -> dict[str, Json]:
+        """List a node's parameters.
+
+        Raises:
+            BusError: The node does not answer.
+        """
+        answer = await self._ask(f"{node}/param/list", Empty())
+        if not isinstance(answer, ParamList):
+            raise BusError(f"{node} answers with a {type(answer).__name__}, not its parameters")
+        return {"ok": True, "values": answer.values, "schema": answer.schema}
+
+    async def set_param(self, node: str, name: str, value: str) -> dict[str, Json]:
+        """Set a parameter.
+
+        Raises:
+            BusError: The node does not answer.
+        """
+        return await self._answer(f"{node}/param/set", ParamChange(values={name: value}))
+
+    def metrics(self) -> str:
+        """Return the Prometheus text of all hosts that are there."""
+        return exposition(self._hosts.present(self._node.clock.now_ns()))
+
+    def now_ms(self) -> float:
+        """Return robot time, ms."""
+        return self._node.now_ms()
+
+    async def _answer(self, service: str, request: Message) -> dict[str, Json]:
+        answer = await self._ask(service, request)
+        if not isinstance(answer, Ack):
+            raise BusError(f"{service} answers with a {type(answer).__name__}, not yes or no")
+        return {"ok": answer.ok, "text": answer.text}
+
+    async def _ask(self, service: str, request: Message) -> Message:
+        return await self._node.call(service, request)
+
+    def _guardian(self) -> Latch:
+        if self._latch is None:
+            raise SafetyError("this viewer runs outside a session, so there is no guardian to ask")
+        return self._latch

@@ -1,0 +1,76 @@
+// The live picture, what was detected in it, and how old it is.
+
+import { $, el, fitted, FONT, labelColour, put, span } from "./dom.js";
+import { isLive, onPicture, onState, robotNow } from "./link.js";
+
+const OLD_MS = 1000, BOXES_MS = 600;
+let head = null, copy = null, arrivals = [], dropped = 0;
+
+function show(news, picture) {
+  head = news;
+  copy ??= document.createElement("canvas");
+  copy.width = picture.width;
+  copy.height = picture.height;
+  copy.getContext("2d").drawImage(picture, 0, 0);
+  arrivals.push(performance.now());
+  draw();
+}
+
+function draw() {
+  const canvas = $("picture");
+  const [pen, width, height] = fitted(canvas);
+  const scale = Math.min(width / head.width, height / head.height);
+  const w = head.width * scale, h = head.height * scale, x = (width - w) / 2, y = (height - h) / 2;
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(copy, x, y, w, h);
+  const lag = head.boxes_stamp === null ? Infinity : Math.abs(head.stamp - head.boxes_stamp);
+  if (lag < BOXES_MS) {
+    pen.globalAlpha = lag > 0 ? 0.55 : 1;
+    for (const box of head.boxes.toSorted((a, b) => a[1] - b[1])) drawBox(pen, box, [x, y, w, h]);
+    pen.globalAlpha = 1;
+  }
+  canvas.dataset.seq = head.seq;
+  canvas.dataset.boxes = lag < BOXES_MS ? head.boxes.length : 0;
+  $("boxes").replaceChildren(...(lag < BOXES_MS ? head.boxes : []).map(([label, confidence]) =>
+    el("li", { style: { "--c": labelColour(label) } }, el("i"), `${label} ${Math.round(confidence * 100)} %`)));
+  put($("camera-source"), `${head.source} · ${head.width}×${head.height}`);
+}
+
+function drawBox(pen, [label, confidence, bx, by, bw, bh], [x, y, w, h]) {
+  const left = x + bx * w, top = y + by * h, colour = labelColour(label);
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.roundRect(left, top, bw * w, bh * h, 4);
+  pen.stroke();
+  const text = `${label} ${Math.round(confidence * 100)}`;
+  pen.font = `600 12px ${FONT}`;
+  const wide = pen.measureText(text).width + 12;
+  const labelTop = top - 21 < y ? top + 2 : top - 21;
+  pen.fillStyle = colour;
+  pen.beginPath();
+  pen.roundRect(left - 1, labelTop, wide, 19, 4);
+  pen.fill();
+  pen.fillStyle = "#0c0f13";
+  pen.textBaseline = "middle";
+  pen.fillText(text, left + 5, labelTop + 10);
+}
+
+export function refresh() {
+  const now = performance.now();
+  arrivals = arrivals.filter((t) => now - t < 3000);
+  const rate = arrivals.length / 3;
+  put($("picture-rate"), `${rate.toFixed(1)} Hz${dropped ? ` · ${dropped} skipped here` : ""}`);
+  if (!head) return;
+  const age = robotNow() - head.stamp;
+  put($("camera-age"), `${span(age)} old`);
+  $("camera-age").className = `number ${age > OLD_MS ? "bad" : age > 250 ? "warn" : ""}`;
+  const note = !isLive() ? `Last picture, ${span(age)} old` : age > OLD_MS ? `No new picture for ${span(age)}` : "";
+  put($("picture-note"), note);
+}
+
+export function start() {
+  onPicture(show);
+  onState((news) => { dropped = news.pictures_dropped; });
+  addEventListener("resize", () => { if (head) draw(); });
+}

@@ -1,0 +1,44 @@
+// Puts the panels to work, and says plainly when what they show is old.
+
+import * as camera from "./camera.js";
+import { $, put, span } from "./dom.js";
+import { connect, isLive, onState, onValue, robotNow, silence } from "./link.js";
+import * as logs from "./logs.js";
+import * as map from "./map.js";
+import * as mission from "./mission.js";
+import * as nodes from "./nodes.js";
+import * as plots from "./plots.js";
+import * as safety from "./safety.js";
+import * as sound from "./sound.js";
+import * as topics from "./topics.js";
+
+const TICK_MS = 125;
+let turn = 0;
+
+function showLink() {
+  const state = isLive() ? "live" : robotNow() ? "lost" : "connecting";
+  document.documentElement.dataset.link = state;
+  put($("link"), { live: "live", lost: `lost ${span(silence())}`, connecting: "connecting" }[state]);
+  $("lost").hidden = state !== "lost";
+  if (state === "lost") put($("lost"), `Connection lost. Everything below is ${span(silence())} old. Trying again…`);
+  document.title = state === "lost" ? "⚠ Olympus: connection lost" : "Olympus";
+}
+
+function tick() {
+  turn += 1;
+  showLink();
+  safety.refresh();
+  camera.refresh();
+  if (document.visibilityState === "visible") {
+    plots.refresh();
+    map.refresh();
+    sound.refresh();
+  }
+  if (turn % 4 === 0) nodes.refresh();
+}
+
+for (const part of [safety, camera, plots, map, sound, topics, nodes, logs, mission]) part.start();
+onValue("session", (session) => put($("session"), session?.name ?? ""));
+onState(showLink);
+connect();
+setInterval(tick, TICK_MS);

@@ -1,0 +1,131 @@
+"""The live picture: each frame waits a moment for its detections, then goes out as a JPEG."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from olympus.nodes.viewer.streams import Json, finite, ms
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import Detections, Image
+
+FRAMES_HELD = 8
+LONGEST_PX = 960
+"""The longer side of what a panel of the page can show; more only costs time and line."""
+
+
+class Pairing:
+    """Brings frames and what was detected in them together by their stamps.
+
+    A frame is shown when its detections are there, or when it has waited `patience_s`; frames
+    never go back in time.
+    """
+
+    def __init__(
+        self, show: Callable[[Image, Detections | None], None], patience_s: float = 0.12
+    ) -> None:
+        """Call `show` for each frame that is to be shown."""
+        self._show = show
+        self._patience_s = patience_s
+        self._held: OrderedDict[int, Image] = OrderedDict()
+        self._newest: Detections | None = None
+        self._shown_ns = 0
+
+    def on_image(self, image: Image) -> None:
+        """Take in a frame; from the event loop's thread."""
+        stamp = image.header.stamp
+        self._held[stamp] = image
+        while len(self._held) > FRAMES_HELD:
+            self._release(next(iter(self._held)))
+        if self._newest is not None and self._newest.header.stamp == stamp:
+            self._release(stamp)
+        else:
+            asyncio.get_running_loop().call_later(self._patience_s, self._release, stamp)
+
+    def on_detections(self, detections: Detections) -> None:
+        """Take in what was detected in one frame."""
+        self._newest = detections
+        self._release(detections.header.stamp)
+
+    def _release(self, stamp: int) -> None:
+        image = self._held.pop(stamp, None)
+        if image is None or stamp <= self._shown_ns:
+            return
+        self._shown_ns = stamp
+        self._show(image, self._newest)
+
+
+def jpeg(
+    rgb: NDArray[np.uint8],
+    encoding: str = "rgb8",
+    *,
+    quality: int = 80,
+    longest_px: int = LONGEST_PX,
+) -> bytes:
+    """Return a picture as a JPEG file.
+
+    Args:
+        rgb: (H, W, 3) uint8, 0..255.
+        encoding: Meaning of the channels, `rgb8` or `bgr8`.
+        quality: 1..100.
+        longest_px: A picture with a longer side is shrunk to this, its aspect kept.
+
+    Raises:
+        MessageError: The picture can't be encoded, such as an empty one.
+    """
+    if not rgb.size:
+        raise MessageError(f"a picture of shape {rgb.shape} has no pixels to show")
+    height, width = rgb.shape[:2]
+    shown = np.asarray(rgb)
+    if (longest := max(width, height)) > longest_px:
+        scale = longest_px / longest
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if encoding == "rgb8":
+        shown = np.ascontiguousarray(shown[..., ::-1])
+    done, buffer = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise MessageError(f"a picture of shape {rgb.shape} can't become a JPEG")
+    return buffer.tobytes()
+
+
+def framed(head: dict[str, Json], body: bytes) -> bytes:
+    """Return one binary message: length of the head (u32, little-endian), head as JSON, body."""
+    text = json.dumps(head, allow_nan=False).encode()
+    return struct.pack("<I", len(text)) + text + body
+
+
+def picture_head(image: Image, found: Detections | None, *, now_ns: int) -> dict[str, Json]:
+    """Say what a picture is, when it was taken, and what was found in it.
+
+    Boxes of another frame come along with their own stamp, so that the page can tell.
+    """
+    height, width = image.data.shape[:2]
+    return {
+        "kind": "picture",
+        "seq": image.header.seq,
+        "stamp": ms(image.header.stamp),
+        "now": ms(now_ns),
+        "width": width,
+        "height": height,
+        "source": image.header.source,
+        "boxes": boxes(found),
+        "boxes_stamp": ms(found.header.stamp) if found else None,
+        "model": found.model if found else "",
+    }
+
+
+def boxes(found: Detections | None) -> list[Json]:
+    """Return detections as the page draws them: label, confidence, x, y, w, h (0..1)."""
+    items = found.items if found else ()
+    return [
+        [d.label, finite(d.confidence, 3), finite(d.x), finite(d.y), finite(d.w), finite(d.h)]
+        for d in items
+    ]

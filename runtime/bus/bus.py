@@ -1,0 +1,289 @@
+"""The bus of one host: what a node sees.
+
+Within the host messages go by reference; a link carries them to other hosts where somebody listens.
+A node can't tell which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from olympus.runtime.bus.handling import call_handler
+from olympus.runtime.bus.link import Closable, Entity, Link, Origin
+from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.subscription import (
+    Handler,
+    Subscription,
+    SubscriptionOptions,
+    type_name,
+)
+from olympus.runtime.bus.topics import check_topic, matches
+from olympus.runtime.clock import Clock
+from olympus.runtime.errors import BusError, MessageError, OlympusError, did_you_mean
+from olympus.runtime.messages import Message, TopicStats, decode, encode
+
+M = TypeVar("M", bound=Message)
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+ServiceHandler = Callable[[Any], Awaitable[Message] | Message]
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """A question this host answers."""
+
+    def __init__(self, name: str, request: type[Message], handler: ServiceHandler) -> None:
+        self.name, self.request, self._handler = name, request, handler
+        self.ends: list[Closable] = []
+
+    async def answer(self, question: Message) -> Message:
+        """Return the handler's answer.
+
+        Raises:
+            MessageError: The question is of another type.
+            OlympusError: What the handler raises.
+            BusError: The handler failed with an error that is not ours.
+        """
+        if not isinstance(question, self.request):
+            raise MessageError(
+                f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
+            )
+        try:
+            answer: Message = await call_handler(self._handler, question)
+        except OlympusError:
+            raise
+        except Exception as error:
+            _log.exception("service %s failed", self.name)
+            raise BusError(f"the service failed: {type(error).__name__}: {error}") from error
+        return answer
+
+    def close(self) -> None:
+        """Stop answering; again is harmless."""
+        for end in self.ends:
+            end.close()
+
+
+class Bus:
+    """Publishers, subscriptions and services of one host."""
+
+    def __init__(self, clock: Clock, *, host: str = "", link: Link | None = None) -> None:
+        """Make an empty bus.
+
+        Args:
+            clock: Robot time.
+            host: Name of this host, for others to see.
+            link: What reaches other hosts; None for a bus that ends at this host.
+        """
+        self.clock, self.host = clock, host
+        self._link = link
+        self._publishers: list[Publisher[Any]] = []
+        self._subscriptions: list[Subscription[Any]] = []
+        self._listeners: dict[int, list[Closable]] = {}
+        self._services: dict[str, Service] = {}
+        self._signs: list[Closable] = []
+        self._routes: dict[str, list[Subscription[Any]]] = {}
+        self._routing = threading.Lock()
+        """Held while routes are found or forgotten: publishers may be on other threads."""
+
+    def publisher(
+        self, topic: str, cls: type[M], options: PublisherOptions | None = None
+    ) -> Publisher[M]:
+        """Become a publisher of a topic.
+
+        Raises:
+            ConfigError: `topic` is no topic name.
+            MessageError: `cls` is no message type.
+        """
+        check_topic(topic)
+        made = Publisher(
+            topic,
+            cls,
+            clock=self.clock,
+            options=options or PublisherOptions(),
+            subscribers=lambda: self._routes_of(topic),
+        )
+        if self._link is not None:
+            made.remote = self._link.advertise(
+                topic,
+                tier=made.options.tier,
+                is_reliable=made.options.is_reliable or made.options.latched,
+                last=(lambda: _last(made)) if made.options.latched else None,
+            )
+            made.announced = [self._announce("pub", made.options.node, topic, cls)]
+        self._publishers.append(made)
+        return made
+
+    def subscribe(
+        self,
+        topic: str,
+        cls: type[M],
+        handler: Handler[M],
+        options: SubscriptionOptions | None = None,
+    ) -> Subscription[M]:
+        """Have `handler` called with each message of a topic, one at a time, in order.
+
+        Args:
+            topic: Full name; `*` stands for one part, `**` for any number of them.
+            cls: Type to expect; `Message` for any.
+            handler: Function or coroutine function.
+            options: Node name, QoS, error handler.
+
+        Returns:
+            The subscription; `unsubscribe` ends it.
+
+        Raises:
+            ConfigError: `topic` is no topic name.
+        """
+        check_topic(topic.replace("**", "x").replace("*", "x"))
+        made = Subscription(
+            topic, cls, handler, clock=self.clock, options=options or SubscriptionOptions()
+        )
+        with self._routing:
+            self._subscriptions.append(made)
+            self._routes.clear()
+        self._replay_latched(made)
+        if self._link is not None:
+            ends = [self._link.listen(topic, made.push)]
+            self._link.fetch_last(topic, made.push)
+            if made.options.node:
+                ends.append(self._announce("sub", made.options.node, topic, cls))
+            self._listeners[id(made)] = ends
+        return made
+
+    async def unsubscribe(self, subscription: Subscription[Any]) -> None:
+        """End a subscription; again is harmless, and so is its own handler asking for it."""
+        if subscription in self._subscriptions:
+            with self._routing:
+                self._subscriptions.remove(subscription)
+                self._routes.clear()
+            for end in self._listeners.pop(id(subscription), []):
+                end.close()
+            await subscription.close()
+
+    def withdraw(self, publisher: Publisher[Any]) -> None:
+        """Stop being a publisher; again is harmless."""
+        if publisher in self._publishers:
+            self._publishers.remove(publisher)
+            publisher.close()
+
+    def serve(
+        self, name: str, request: type[Message], handler: ServiceHandler, *, node: str = ""
+    ) -> Service:
+        """Answer the questions that come to the service `name`.
+
+        Raises:
+            BusError: This host serves it already.
+            ConfigError: `name` is no service name.
+        """
+        check_topic(name)
+        if name in self._services:
+            raise BusError(f"service {name!r} is served already in this host; remap one of the two")
+        made = Service(name, request, handler)
+        if self._link is not None:
+
+            async def answer(frame: bytes) -> bytes:
+                return encode(await made.answer(decode(frame)))
+
+            made.ends = [
+                self._link.serve(name, answer),
+                self._announce("srv", node, name, request),
+            ]
+        self._services[name] = made
+        return made
+
+    def withdraw_service(self, service: Service) -> None:
+        """Stop answering; again is harmless."""
+        if self._services.get(service.name) is service:
+            del self._services[service.name]
+            service.close()
+
+    async def call(self, name: str, request: Message, *, timeout_s: float = 2.0) -> Message:
+        """Ask a service and return its answer.
+
+        Args:
+            name: Full name of the service.
+            request: The question.
+            timeout_s: How long to wait, s.
+
+        Returns:
+            The answer; its type is the service's business.
+
+        Raises:
+            BusError: Nobody answers in time, or the service failed; says why.
+            ConfigError: `name` is no service name.
+            MessageError: The answer from another host is no message.
+        """
+        check_topic(name)
+        local = self._services.get(name)
+        if local is not None:
+            try:
+                return await asyncio.wait_for(local.answer(request), timeout_s)
+            except TimeoutError:
+                raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
+            except OlympusError as error:  # as it would come from another host
+                raise BusError(f"{name}: {error}") from error
+        if self._link is None:
+            raise BusError(f"no service {name!r}; {did_you_mean(name, self._services)}")
+        return decode(await self._link.request(name, encode(request), timeout_s))
+
+    def announce_node(self, node: str, uses: str) -> Closable:
+        """Make a node visible in the session until the sign is closed or the bus is."""
+        sign = self._announce("node", node, "", uses)
+        self._signs.append(sign)
+        return sign
+
+    def graph(self) -> list[Entity]:
+        """Return all nodes, publishers, subscribers and services alive in the session."""
+        return self._link.entities() if self._link is not None else []
+
+    def stats(self, now_ns: int) -> tuple[TopicStats, ...]:
+        """Return the statistics of every end of a topic in this host."""
+        sending = [publisher.stats(now_ns) for publisher in self._publishers]
+        return (*sending, *(end.stats(now_ns) for end in self._subscriptions))
+
+    async def close(self) -> None:
+        """End all publishers, subscriptions and services; the link too."""
+        for subscription in list(self._subscriptions):
+            await self.unsubscribe(subscription)
+        for publisher in list(self._publishers):
+            self.withdraw(publisher)
+        for service in list(self._services.values()):
+            self.withdraw_service(service)
+        for sign in self._signs:
+            sign.close()
+        if self._link is not None:
+            self._link.close()
+
+    def _routes_of(self, topic: str) -> list[Subscription[Any]]:
+        routes = self._routes.get(topic)
+        if routes is None:
+            with self._routing:
+                routes = [s for s in self._subscriptions if matches(s.topic, topic)]
+                self._routes[topic] = routes
+        return routes
+
+    def _replay_latched(self, subscription: Subscription[Any]) -> None:
+        for publisher in self._publishers:
+            last = publisher.last()
+            if last is not None and matches(subscription.topic, publisher.topic):
+                subscription.push(*last)
+
+    def _announce(self, kind: str, node: str, topic: str, of: type[Message] | str) -> Closable:
+        if self._link is None:
+            return _Nothing()
+        name = of if isinstance(of, str) else type_name(of)
+        return self._link.announce(Entity(kind, self.host, node, topic, name))
+
+
+class _Nothing:
+    def close(self) -> None:
+        """Nothing was declared."""
+
+
+def _last(publisher: Publisher[Any]) -> tuple[bytes, Origin] | None:
+    last = publisher.last()
+    return None if last is None else (encode(last[0]), last[1])

@@ -1,0 +1,98 @@
+"""What carries messages between hosts: the seam behind which zenoh, and later others, stand."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from olympus.runtime.qos import Tier
+
+ServeHandler = Callable[[bytes], Awaitable[bytes]]
+
+
+class Payload(Protocol):
+    """Bytes that arrived; read only when they are wanted."""
+
+    def to_bytes(self) -> bytes:
+        """Return the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who published something where, and its place in the row."""
+
+    topic: str
+    source: str
+    incarnation: int
+    """Another number after each start of the publisher."""
+    seq: int
+
+
+LastValue = Callable[[], "tuple[bytes, Origin] | None"]
+Deliver = Callable[[Payload, Origin], None]
+"""Called from any thread; must return within microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A node, or one end of a topic or service, alive somewhere in the session."""
+
+    kind: str
+    """`node`, `pub`, `sub` or `srv`."""
+    host: str
+    node: str
+    topic: str = ""
+    type: str = ""
+
+
+class Closable(Protocol):
+    """Something that was declared and can be taken back."""
+
+    def close(self) -> None:
+        """Take it back; again is harmless."""
+
+
+class LinkPublisher(Closable, Protocol):
+    """The sending end of a topic towards other hosts."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody in another host listens."""
+
+    def put(self, frame: bytes, origin: Origin) -> None:
+        """Send one frame; never waits for a receiver."""
+
+
+class Link(Protocol):
+    """Carries frames between hosts."""
+
+    def advertise(
+        self, topic: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
+    ) -> LinkPublisher:
+        """Open the sending end of a topic; `last` answers late joiners of a latched topic."""
+
+    def listen(self, topic: str, deliver: Deliver) -> Closable:
+        """Open the receiving end of a topic; `topic` may hold `*` and `**`."""
+
+    def fetch_last(self, topic: str, deliver: Deliver) -> None:
+        """Ask for the last value of a latched topic; it arrives through `deliver`, if at all."""
+
+    def serve(self, name: str, handler: ServeHandler) -> Closable:
+        """Answer requests; a raised OlympusError travels to the caller as text."""
+
+    async def request(self, name: str, frame: bytes, timeout_s: float) -> bytes:
+        """Ask the service `name` in another host.
+
+        Raises:
+            BusError: Nobody answers within `timeout_s`, or the answer is an error.
+        """
+
+    def announce(self, entity: Entity) -> Closable:
+        """Make an entity visible to all, until it is taken back or this process dies."""
+
+    def entities(self) -> list[Entity]:
+        """Return all entities alive in the session."""
+
+    def close(self) -> None:
+        """End everything."""

@@ -1,0 +1,154 @@
+"""The sending end of a topic."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from olympus.runtime.bus.link import Closable, LinkPublisher, Origin
+from olympus.runtime.bus.subscription import Subscription
+from olympus.runtime.clock import NS_PER_S, Clock
+from olympus.runtime.errors import BusError
+from olympus.runtime.messages import (
+    Header,
+    Hop,
+    Message,
+    TopicStats,
+    encode,
+    schema_by_class,
+)
+from olympus.runtime.messages.base import MAX_HOPS
+from olympus.runtime.qos import Tier
+from olympus.runtime.telemetry.meters import TopicMeter
+
+M = TypeVar("M", bound=Message)
+Subscribers = Callable[[], Sequence[Subscription[Message]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherOptions:
+    """What a publisher may choose."""
+
+    node: str = ""
+    """Full name of the node that publishes."""
+    tier: Tier = Tier.NORMAL
+    latched: bool = False
+    """Keep the last value for late joiners."""
+    is_reliable: bool = False
+    """Make room for every message on the way to other hosts; right for events, wrong for frames."""
+    lifetime_s: float | None = None
+    """A message is worth nothing this long after its stamp; None = it never expires."""
+
+
+class Publisher(Generic[M]):
+    """Publishes on one topic, by reference within the host, as frames to other hosts."""
+
+    def __init__(
+        self,
+        topic: str,
+        cls: type[M],
+        *,
+        clock: Clock,
+        options: PublisherOptions,
+        subscribers: Subscribers,
+    ) -> None:
+        self.topic, self.cls, self.options = topic, cls, options
+        self.remote: LinkPublisher | None = None
+        self.announced: list[Closable] = []
+        self._clock, self._subscribers = clock, subscribers
+        self._seq = 0
+        self._last: tuple[M, Origin] | None = None
+        self._lock = threading.Lock()
+        self._incarnation = clock.now_ns()
+        self._meter = TopicMeter(
+            topic, schema_by_class(cls).name, options.node, now_ns=self._incarnation
+        )
+
+    def publish(self, message: M, *, cause: Message | None = None) -> M:
+        """Publish a message, from any thread; never waits for a subscriber.
+
+        Args:
+            message: The value. Its header's `stamp`, `expires` and `tier` are kept where they were
+                set; the rest of the header is filled in here.
+            cause: The message that led to this one: hands on its stamp and its trace.
+
+        Returns:
+            The message as published.
+
+        Raises:
+            BusError: The message is not of this topic's type.
+            MessageError: A field holds what its type does not allow.
+        """
+        if type(message) is not self.cls:
+            raise BusError(
+                f"{self.topic} carries {self.cls.__name__}, not {type(message).__name__}"
+            )
+        with self._lock:
+            return self._publish(message, cause)
+
+    async def send(self, message: M, *, cause: Message | None = None) -> M:
+        """Publish, after every `block` subscription of this host has room.
+
+        Raises:
+            BusError: The message is not of this topic's type.
+            MessageError: A field holds what its type does not allow.
+        """
+        while full := [s for s in self._subscribers() if s.must_wait]:
+            await full[0].wait_for_room()
+        return self.publish(message, cause=cause)
+
+    def last(self) -> tuple[M, Origin] | None:
+        """Return the last value of a latched topic and its origin, or None if there is none."""
+        return self._last
+
+    def stats(self, now_ns: int) -> TopicStats:
+        """Return what this end did up to robot time `now_ns`."""
+        return self._meter.snapshot(now_ns)
+
+    def close(self) -> None:
+        """Stop being a publisher of the topic; again is harmless."""
+        for entity in self.announced:
+            entity.close()
+        if self.remote is not None:
+            self.remote.close()
+
+    def _publish(self, message: M, cause: Message | None) -> M:
+        now = self._clock.now_ns()
+        self._seq += 1
+        header = self._header(message.header, cause.header if cause else None, now)
+        finished = dataclasses.replace(message, header=header)
+        origin = Origin(self.topic, self.options.node, self._incarnation, self._seq)
+        if (
+            self.options.latched
+        ):  # before it is sent, so that who joins meanwhile gets it either way
+            self._last = finished, origin
+        for subscription in self._subscribers():
+            subscription.push(finished, origin)
+        self._meter.on_publish(self._send(finished, origin), now)
+        return finished
+
+    def _header(self, given: Header, cause: Header | None, now: int) -> Header:
+        stamp = given.stamp or (cause.stamp if cause else 0) or now
+        lifetime_s = self.options.lifetime_s
+        expires = given.expires or (stamp + round(lifetime_s * NS_PER_S) if lifetime_s else 0)
+        past = cause.trace if cause else ()
+        if len(past) >= MAX_HOPS:  # the sensor and the newest hops tell most
+            past = (past[0], *past[2 - MAX_HOPS :])
+        return Header(
+            seq=self._seq,
+            stamp=stamp,
+            expires=expires,
+            tier=self.options.tier if given.tier is Tier.NORMAL else given.tier,
+            source=self.options.node,
+            trace=(*past, Hop(self.topic, self._seq, stamp, now)),
+        )
+
+    def _send(self, message: M, origin: Origin) -> int:
+        if self.remote is None or not self.remote.is_wanted:
+            return 0
+        frame = encode(message)
+        self.remote.put(frame, origin)
+        return len(frame)

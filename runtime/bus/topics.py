@@ -1,0 +1,69 @@
+"""Topic names: what is allowed, and how a node's relative name becomes a full one."""
+
+from __future__ import annotations
+
+import re
+
+from olympus.runtime.errors import ConfigError
+
+_PART = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.-]*\Z")
+
+
+def check_topic(name: str) -> str:
+    """Return `name` if it is a topic name.
+
+    Args:
+        name: Parts of letters, digits, `_`, `.`, `-`, joined by single slashes, none at the ends.
+
+    Raises:
+        ConfigError: It is not; the message shows where.
+    """
+    position = 0
+    for part in name.split("/"):
+        if not _PART.match(part):
+            raise ConfigError(
+                f"topic {name!r} is not usable here:\n  {name}\n  {' ' * position}^\n"
+                "use parts of letters, digits, '_', '.', '-', joined by single slashes"
+            )
+        position += len(part) + 1
+    return name
+
+
+def resolve(name: str, namespace: str, remaps: dict[str, str]) -> str:
+    """Turn the topic name written in a node into the full name.
+
+    Args:
+        name: As written: relative (`camera/image`) or absolute (`/safety/state`).
+        namespace: What goes before a relative name; empty for nothing.
+        remaps: From names as written to other names, relative or absolute.
+
+    Returns:
+        The full name, without a leading slash.
+
+    Raises:
+        ConfigError: The result is no topic name.
+    """
+    name = remaps.get(name, name)
+    if name.startswith("/"):
+        return check_topic(name[1:])
+    if name.startswith("@") or not namespace:
+        return check_topic(name)
+    return check_topic(f"{namespace.strip('/')}/{name}")
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Tell whether a topic is meant by a pattern.
+
+    Args:
+        pattern: A topic name in which `*` stands for one part and `**` for any number, also none.
+        topic: A full topic name.
+    """
+    return pattern == topic or ("*" in pattern and _match(pattern.split("/"), topic.split("/")))
+
+
+def _match(pattern: list[str], parts: list[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _match(pattern[1:], parts) or (bool(parts) and _match(pattern, parts[1:]))
+    return bool(parts) and pattern[0] in ("*", parts[0]) and _match(pattern[1:], parts[1:])

@@ -1,0 +1,5 @@
+"""The command `olympus`."""
+
+from olympus.runtime.cli.main import main
+
+__all__ = ["main"]

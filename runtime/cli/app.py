@@ -1,0 +1,128 @@
+"""Puts the command line together: our commands, then those that plug-ins bring."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import getdoc
+from typing import Annotated, Any
+
+import typer
+
+from olympus import __version__
+from olympus.runtime.errors import OlympusError
+from olympus.runtime.launch.report import wrapped
+
+PLUGINS = "olympus.commands"
+"""Entry points of this group add commands: a function, or a typer application for a group."""
+
+COMMANDS = {
+    "launch": "olympus.runtime.cli.launch:launch",
+    "check": "olympus.runtime.cli.launch:check",
+    "topic": "olympus.runtime.cli.topic:app",
+    "node": "olympus.runtime.cli.node:app",
+    "param": "olympus.runtime.cli.param:app",
+    "top": "olympus.runtime.cli.top:top",
+    "say": "olympus.runtime.cli.say:say",
+}
+SAFETY = {
+    "stop": "Stop every actuator now and read back that it did.",
+    "reset": "Permit motion again after a stop; it causes none.",
+    "status": "Show the guardian's view: state, cause, heartbeats, gates.",
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out a command line.
+
+    Args:
+        arguments: What was typed after `olympus`.
+
+    Returns:
+        The exit code; an OlympusError is one clear line and its own code.
+    """
+    try:
+        make(arguments)(args=arguments, prog_name="olympus")
+    except OlympusError as error:
+        text = f"olympus: {error}"
+        if sys.stderr.isatty():
+            text = wrapped(text, shutil.get_terminal_size().columns)
+        typer.echo(text, err=True)
+        return error.exit_code
+    return 0
+
+
+def make(arguments: list[str]) -> typer.Typer:
+    """Build the application, with only what `arguments` needs if that can be told.
+
+    Args:
+        arguments: What was typed; a known first word spares loading the other commands.
+    """
+    app = typer.Typer(
+        help="An edge runtime for sensor-driven agents.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_olympus)
+    known: dict[str, str | EntryPoint] = {**COMMANDS, **_plugins()}
+    word = arguments[0] if arguments else ""
+    if word == "--version":
+        return app
+    for name in [word] if word in known else known:
+        _add(app, name, _load(known[name]))
+    if word not in known:
+        _list_safety(app)
+    return app
+
+
+def _add(app: typer.Typer, name: str, command: Any) -> None:
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name, help=_help_of(command))(command)
+
+
+def _help_of(command: Any) -> str:
+    """Return a function's docstring without the sections that are for programmers."""
+    return re.split(r"\n\s*(?:Args|Raises|Returns):", getdoc(command) or "")[0].strip()
+
+
+def _load(where: str | EntryPoint) -> Any:
+    if isinstance(where, EntryPoint):
+        return where.load()
+    module, _, attribute = where.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    points = {point.name: point for point in entry_points(group=PLUGINS)}
+    return {name: point for name, point in points.items() if name not in (*COMMANDS, *SAFETY)}
+
+
+def _list_safety(app: typer.Typer) -> None:
+    """List the commands that `main` carries out before this application is built."""
+    for name, text in SAFETY.items():
+        app.command(name, help=text)(_carried_out_by_main)
+
+
+def _carried_out_by_main() -> None:
+    raise typer.BadParameter("write it first: `olympus stop`")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"olympus {__version__}")
+        raise typer.Exit
+
+
+def _olympus(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """An edge runtime for sensor-driven agents."""

@@ -1,0 +1,23 @@
+"""Where `olympus` begins: the safety commands at once, all others through the full application."""
+
+from __future__ import annotations
+
+import sys
+
+SAFETY = ("stop", "reset", "status")
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code.
+
+    `stop` must not wait for libraries it doesn't need, so the safety commands load nothing but the
+    standard library and the safety client.
+    """
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in SAFETY:
+        from olympus.runtime.cli import safety
+
+        sys.exit(safety.run(arguments))
+    from olympus.runtime.cli import app
+
+    sys.exit(app.run(arguments))

@@ -1,0 +1,89 @@
+"""`olympus say "patrol the corridor"`: a sentence for the robot, and its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from olympus.runtime.agents import NotUnderstoodError, understand
+from olympus.runtime.bus import Bus, Entity
+from olympus.runtime.cli.connect import AsJson, SessionName, carry_out, graph_of, joined
+from olympus.runtime.errors import BusError, ConfigError, did_you_mean
+from olympus.runtime.messages import Ack, Command, schema_by_class
+
+COMMAND = schema_by_class(Command).name
+
+
+def say(
+    words: Annotated[list[str], typer.Argument(help="What the robot should do.")],
+    to: Annotated[
+        str | None, typer.Option(help="Node to tell; needed if several take commands.")
+    ] = None,
+    as_json: AsJson = False,
+    session: SessionName = None,
+) -> None:
+    """Tell the robot what to do, in a sentence, and print its answer.
+
+    Raises:
+        Exit: With 2 if the robot does not understand or can't do it.
+    """
+    answers: list[Ack] = []
+
+    async def work() -> None:
+        async with joined(session) as bus:
+            answers.append(await ask(bus, " ".join(words), to))
+
+    carry_out(work())
+    for answer in answers:
+        told = json.dumps({"ok": answer.ok, "text": answer.text}) if as_json else answer.text
+        typer.echo(told, err=not answer.ok and not as_json)
+        raise typer.Exit(0 if answer.ok else ConfigError.exit_code)
+
+
+async def ask(bus: Bus, text: str, to: str | None) -> Ack:
+    """Hand a sentence to the node that takes commands.
+
+    Args:
+        bus: A joined bus.
+        text: The sentence.
+        to: Full name of the node; None for the only one.
+
+    Returns:
+        Its answer; a sentence outside the grammar is answered here, with sentences inside it.
+
+    Raises:
+        BusError: No such node takes commands, several do, or it does not answer.
+    """
+    service = listener(await graph_of(bus), to)
+    try:
+        command = understand(text)
+    except NotUnderstoodError as error:
+        return Ack(ok=False, text=str(error))
+    answer = await bus.call(service, command)
+    if not isinstance(answer, Ack):
+        raise BusError(f"{service} answered {type(answer).__name__} instead of Ack")
+    return answer
+
+
+def listener(graph: Iterable[Entity], to: str | None) -> str:
+    """Return the service that takes commands.
+
+    Args:
+        graph: Entities of the session.
+        to: Full name of its node; None for the only one.
+
+    Raises:
+        BusError: There is none, or there are several and `to` names none of them.
+    """
+    ends = {one.node: one.topic for one in graph if one.kind == "srv" and one.type == COMMAND}
+    if not ends:
+        raise BusError("no node takes commands in this session; is the navigator running?")
+    if to is None and len(ends) > 1:
+        raise BusError(f"several nodes take commands; name one with --to: {', '.join(ends)}")
+    name = to or next(iter(ends))
+    if name not in ends:
+        raise BusError(f"{name} takes no commands; {did_you_mean(name, ends)}")
+    return ends[name]

@@ -1,0 +1,1 @@
+"""YAML launch files: reading them, checking them, and running what they say."""

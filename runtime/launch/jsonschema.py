@@ -1,0 +1,41 @@
+"""The launch file's JSON schema, for editors that complete and check while one types."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from olympus.runtime.launch.schema import LaunchFile
+
+_SUBSTITUTION: dict[str, JsonValue] = {"type": "string", "pattern": r"\$\{.+\}"}
+_BARE: dict[str, JsonValue] = {"Argument": {}, "Include": {"type": "string"}}
+
+
+def json_schema() -> dict[str, JsonValue]:
+    """Return the JSON schema of a launch file.
+
+    It allows what the reader allows too: `${…}` in place of a number or a truth value, a bare
+    default for an argument, a bare path for an include.
+    """
+    schema: dict[str, JsonValue] = LaunchFile.model_json_schema()
+    definitions = schema.get("$defs")
+    for section in (schema, *(definitions.values() if isinstance(definitions, dict) else ())):
+        if isinstance(section, dict):
+            _loosen(section)
+    if isinstance(definitions, dict):
+        for name, bare in _BARE.items():
+            definitions[name] = {"anyOf": [definitions[name], bare]}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Olympus launch file"
+    return schema
+
+
+def _loosen(section: dict[str, JsonValue]) -> None:
+    properties = section.get("properties")
+    if not isinstance(properties, dict):
+        return
+    for name, value in properties.items():
+        if isinstance(value, dict) and value.get("type") in ("integer", "number", "boolean"):
+            either: dict[str, JsonValue] = {"anyOf": [value, dict(_SUBSTITUTION)]}
+            for key in {"title", "description"} & value.keys():
+                either[key] = value.pop(key)
+            properties[name] = either

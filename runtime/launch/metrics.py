@@ -1,0 +1,90 @@
+"""The session's Prometheus endpoint, for launches without a viewer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from olympus.runtime.bus import Bus, SubscriptionOptions
+from olympus.runtime.errors import LaunchError
+from olympus.runtime.messages import HostStats
+from olympus.runtime.qos import QoS
+from olympus.runtime.telemetry.prometheus import CONTENT_TYPE, exposition
+
+
+class MetricsServer:
+    """Serves `/metrics` with the newest statistics of every host."""
+
+    def __init__(self, address: str) -> None:
+        """Open the port; `follow` brings the figures.
+
+        Args:
+            address: `host:port`; port 0 picks a free one.
+
+        Raises:
+            LaunchError: The address is malformed or taken.
+        """
+        self._hosts: dict[str, HostStats] = {}
+        host, _, port = address.rpartition(":")
+        try:
+            self._server = ThreadingHTTPServer((host, int(port)), _handler(self.text))
+        except (OSError, ValueError, OverflowError) as error:
+            raise LaunchError(
+                f"telemetry.prometheus={address!r}: {error}; give a free host:port such as "
+                "127.0.0.1:9464"
+            ) from error
+        self._server.daemon_threads = True
+        thread = threading.Thread(
+            target=self._server.serve_forever,
+            name="metrics",
+            daemon=True,
+            kwargs={"poll_interval": 0.2},
+        )
+        thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/metrics"
+
+    def follow(self, bus: Bus) -> None:
+        """Take the statistics of every host from now on."""
+        options = SubscriptionOptions(qos=QoS.queue(100))
+        bus.subscribe("@olympus/stats/*", HostStats, self._keep, options)
+
+    def text(self) -> str:
+        """Return the page."""
+        return exposition(list(self._hosts.values()))
+
+    def close(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _keep(self, stats: HostStats) -> None:
+        self._hosts[stats.host] = stats
+
+
+def _handler(text: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Answers GET /metrics."""
+
+        def do_GET(self) -> None:
+            """Send the page."""
+            if self.path != "/metrics":
+                self.send_error(HTTPStatus.NOT_FOUND, "only /metrics is here")
+                return
+            body = text().encode()
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet: a scrape every few seconds is no news."""
+
+    return Handler

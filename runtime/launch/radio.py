@@ -1,0 +1,106 @@
+"""The launcher's own place on the bus: sets params of running nodes, sends the mission."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from olympus.runtime.bus import Bus, PublisherOptions
+from olympus.runtime.bus.subscription import type_name
+from olympus.runtime.bus.zenoh_link import ZenohLink
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.config import Session
+from olympus.runtime.errors import BusError, ParamError
+from olympus.runtime.launch.metrics import MetricsServer
+from olympus.runtime.launch.plan import PlannedNode, joined
+from olympus.runtime.messages import Ack, Command, ParamChange
+from olympus.runtime.qos import Tier
+
+_TIMEOUT_S = 3.0
+
+
+def as_spoken(sentence: str) -> Command:
+    """Return a sentence as a command; the node that takes it understands it."""
+    return Command(text=sentence, verb="")
+
+
+class Radio:
+    """Connects to the session's hub when it is first needed."""
+
+    def __init__(self, session: Session) -> None:
+        """Connect to nothing yet."""
+        self._session = session
+        self._open: Bus | None = None
+
+    async def set_params(self, node: PlannedNode, params: dict[str, JsonValue]) -> None:
+        """Set params of a running node, all or none.
+
+        Raises:
+            ParamError: The node refused.
+            BusError: The node does not answer.
+        """
+        service = joined(node.namespace, node.name, "param/set")
+        change = ParamChange(values={name: json.dumps(value) for name, value in params.items()})
+        answer = await self._bus().call(service, change, timeout_s=_TIMEOUT_S)
+        if not isinstance(answer, Ack) or not answer.ok:
+            text = answer.text if isinstance(answer, Ack) else f"it answered {answer}"
+            raise ParamError(text)
+
+    async def command(self, command: Command) -> None:
+        """Send a command to the node that takes commands.
+
+        Raises:
+            BusError: Nobody listens to commands, or several do.
+        """
+        options = PublisherOptions(node="launcher", tier=Tier.HIGH, is_reliable=True)
+        publisher = self._bus().publisher(await self._command_topic(), Command, options)
+        try:
+            await _until(lambda: publisher.remote is not None and publisher.remote.is_wanted)
+            publisher.publish(command)
+        finally:
+            self._bus().withdraw(publisher)
+
+    async def _command_topic(self) -> str:
+        bus = self._bus()
+
+        def topics() -> set[str]:
+            wanted = type_name(Command)
+            return {e.topic for e in bus.graph() if e.kind == "sub" and e.type == wanted}
+
+        if not await _until(lambda: bool(topics())):
+            raise BusError("nobody takes commands; does the launch file have a navigator?")
+        found = sorted(topics())
+        if len(found) > 1:
+            raise BusError(f"several robots take commands ({', '.join(found)}); use olympus say")
+        return found[0]
+
+    def follow(self, metrics: MetricsServer) -> None:
+        """Let the metrics endpoint hear every host's statistics."""
+        metrics.follow(self._bus())
+
+    async def close(self) -> None:
+        """Leave the bus."""
+        if self._open is not None:
+            await self._open.close()
+            self._open = None
+
+    def _bus(self) -> Bus:
+        if self._open is None:
+            clock = SystemClock(self._session.clock_offset_ns)
+            link = ZenohLink(self._session.endpoint)
+            self._open = Bus(clock, host="launcher", link=link)
+        return self._open
+
+
+async def _until(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds, but not for ever; return whether it does."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _TIMEOUT_S
+    while not condition():
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True

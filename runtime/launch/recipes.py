@@ -1,0 +1,128 @@
+"""How each process of a plan is started: guardian, broker, hosts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from olympus.runtime.config import Session
+from olympus.runtime.launch.plan import LaunchPlan
+from olympus.runtime.launch.process import Command, Fds
+from olympus.runtime.launch.schema import Broker, Host, Respawn
+from olympus.runtime.launch.supervisor import Recipe
+from olympus.runtime.safety import spawn
+from olympus.runtime.safety.settings import Settings
+
+GUARDIAN = "guardian"
+BROKER = "broker"
+_BROKER_MODULE = "olympus.drivers.broker"
+_BACK_AT_ONCE = Respawn(policy="always", delay_s=0.1, max_delay_s=2.0, max_restarts=20)
+
+
+def guardian(plan: LaunchPlan, session: Session) -> Recipe:
+    """Return how the guardian is started.
+
+    It comes back stopped when it was killed, so motion never goes on by itself.
+
+    Args:
+        plan: Says what it watches.
+        session: Whose safety directory it keeps.
+    """
+    safety = plan.safety
+    settings = Settings(
+        dir=session.safety_dir,
+        watch=dict(safety.watch),
+        gates=dict(safety.gates),
+        conditions=tuple(safety.conditions),
+        lease_ms=safety.lease_ms,
+        period_ms=safety.period_ms,
+        sched_fifo=safety.priority or None,
+        lock_memory=safety.lock_memory,
+        die_with_parent=True,
+        parent_pid=os.getpid(),
+        clock_offset_ns=session.clock_offset_ns,
+    )
+    config = private_file(session.run_dir / "guardian.json", settings.to_json())
+    command = Command(spawn.command(config), spawn.environment())
+    return Recipe(
+        name=GUARDIAN,
+        kind="guardian",
+        command=lambda _fds, _restarts: command,
+        settings=Host(respawn=_BACK_AT_ONCE, ready_timeout_s=15),
+    )
+
+
+def broker(settings: Broker, session: Session, port_before: dict[str, JsonValue]) -> Recipe:
+    """Return how the embedded broker is started.
+
+    Args:
+        settings: Address, user, certificate.
+        session: Whose run folder keeps its password file.
+        port_before: What its ready line said, so that it comes back on the same port; filled later.
+    """
+    options = ["--bind", settings.host or "127.0.0.1"]
+    if settings.user and (file := password_file(settings, session)):
+        options += ["--user", settings.user, "--password-file", str(file)]
+    if settings.cert_file and settings.key_file:
+        options += ["--cert", settings.cert_file, "--key", settings.key_file]
+
+    def command(fds: Fds, _restarts: int) -> Command:
+        port = port_before.get("port", settings.port or 0)
+        ties = ["--parent", str(os.getpid()), "--lifeline-fd", str(fds.lifeline)]
+        words = [sys.executable, "-m", _BROKER_MODULE, "--port", str(port), *options, *ties]
+        return Command(words)
+
+    return Recipe(
+        name=BROKER,
+        kind="broker",
+        command=command,
+        settings=Host(respawn=_BACK_AT_ONCE),
+    )
+
+
+def password_file(settings: Broker, session: Session) -> Path | None:
+    """Write the broker's password where only this user reads it; None when it has none."""
+    if settings.password is None:
+        return None
+    return private_file(session.run_dir / "broker.password", settings.password)
+
+
+def late_values(
+    plan: LaunchPlan, session: Session, announced: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """Return the values that only a running session knows.
+
+    Args:
+        plan: The launch.
+        session: The session.
+        announced: The embedded broker's ready line; empty when there is none.
+    """
+    late: dict[str, JsonValue] = {
+        "session.name": session.name,
+        "session.run_dir": str(session.run_dir),
+        "session.endpoint": session.endpoint,
+    }
+    if plan.broker is not None:
+        password = password_file(plan.broker, session)
+        late["broker.url"] = announced.get("url") if plan.broker.is_ours else plan.broker.url
+        late["broker.user"] = plan.broker.user or ""
+        late["broker.password_file"] = str(password) if password else None
+    return late
+
+
+def private_file(file: Path, text: str) -> Path:
+    """Write a file that only this user can read, whole or not at all; return its path."""
+    draft = file.with_name(file.name + ".tmp")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    return draft.replace(file)
+
+
+def private_leftovers(session: Session) -> list[Path]:
+    """Return the files of a session that may hold secrets; they go when it ends."""
+    return [session.run_dir / "broker.password", *(session.run_dir / "hosts").glob("*.json")]

@@ -1,0 +1,100 @@
+"""The doors of this room: run a launch file, or check it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from olympus.runtime.config import Session, new_session
+from olympus.runtime.launch.build import make_plan
+from olympus.runtime.launch.findings import Finding, wiring
+from olympus.runtime.launch.inspection import inspected, placeholders
+from olympus.runtime.launch.launcher import Launch, Options
+from olympus.runtime.launch.params import effective_params
+from olympus.runtime.launch.plan import LaunchPlan
+from olympus.runtime.launch.recipes import private_leftovers
+from olympus.runtime.launch.report import Report
+
+
+def run_launch(
+    file: Path,
+    words: Sequence[str] = (),
+    *,
+    session: str | None = None,
+    report: Report | None = None,
+    options: Options | None = None,
+) -> int:
+    """Run a launch file until somebody stops it.
+
+    Args:
+        file: The launch file.
+        words: `key:=value` words.
+        session: Name of the session; the launch file's own when None.
+        report: Tells the person.
+        options: How the person wants it.
+
+    Returns:
+        0 after a clean stop; 1 when a process was given up.
+
+    Raises:
+        OlympusError: The launch file is wrong, or something could not start.
+    """
+    plan = make_plan(file, words)
+    place = new_session(session or plan.name)
+    _tidy(place)
+    try:
+        return asyncio.run(_launched(plan, place, report or Report(), options or Options()))
+    finally:
+        for secret in (*private_leftovers(place), place.file):
+            secret.unlink(missing_ok=True)
+
+
+async def _launched(plan: LaunchPlan, session: Session, report: Report, options: Options) -> int:
+    return await Launch(plan, session, report, options).run()
+
+
+def _tidy(session: Session) -> None:
+    """Remove what an earlier session of the same name left behind."""
+    shutil.rmtree(session.run_dir / "spill", ignore_errors=True)
+    for folder in (session.log_dir, session.run_dir / "hosts"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    for address in session.run_dir.glob("*.url"):
+        address.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found."""
+
+    plan: LaunchPlan
+    """The launch."""
+    findings: tuple[Finding, ...]
+    """Per node, what its class says; empty without imports."""
+    problems: tuple[str, ...]
+    """Why it would not start."""
+    notes: tuple[str, ...]
+    """What is worth a look."""
+
+
+def check_launch(file: Path, words: Sequence[str] = (), *, imports: bool = True) -> Checked:
+    """Find out whether a launch file would start, without starting anything.
+
+    Args:
+        file: The launch file.
+        words: `key:=value` words.
+        imports: Whether to look at the nodes' classes too.
+
+    Raises:
+        LaunchError: The file itself is wrong.
+    """
+    plan = make_plan(file, words)
+    params = effective_params(plan, placeholders())
+    findings = asyncio.run(inspected(plan, params)) if imports else []
+    problems = tuple(finding.problem for finding in findings if finding.problem)
+    notes = [*plan.notes, *(note for finding in findings for note in finding.notes)]
+    loose = [] if problems else wiring(findings)  # a node with a problem tells no topics
+    return Checked(plan, tuple(findings), problems, (*notes, *loose))

@@ -1,0 +1,292 @@
+"""What may stand in a launch file: every section, its keys, their ranges and meanings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from olympus.runtime.errors import did_you_mean
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+Namespace = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*)?$")
+]
+NodeId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$")
+]
+ArgumentName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
+]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+SilenceLimit = Annotated[float, Field(gt=0, le=10)]
+
+
+class Section(BaseModel):
+    """A mapping that refuses keys it does not know, with a hint at the right one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        for key in data if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                hint = did_you_mean(key, cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown_key",
+                    "unknown key {key}; {hint}",
+                    {"key": repr(key), "raw": key, "hint": hint},
+                )
+        return data
+
+
+class Argument(Section):
+    """A value that whoever launches may set with `name:=value`."""
+
+    default: JsonValue = None
+    """Value when nobody sets it; its type is the argument's type. Without one it must be set."""
+    description: str = ""
+    """What it is for; shown by `olympus check`."""
+    choices: list[JsonValue] | None = None
+    """The only values allowed."""
+    range: tuple[float, float] | None = None
+    """Smallest and largest number allowed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_a_bare_default(cls, data: Any) -> Any:
+        return data if isinstance(data, dict) else {"default": data}
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return "default" not in self.model_fields_set
+
+
+class Include(Section):
+    """Another launch file whose nodes run here too."""
+
+    file: str
+    """Its path, relative to the file that includes it."""
+    arguments: dict[ArgumentName, JsonValue] = {}
+    """Values for the arguments it declares."""
+    namespace: Namespace = ""
+    """Put before its topics, and before its node names: `left` makes `left/camera`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_a_bare_path(cls, data: Any) -> Any:
+        return {"file": data} if isinstance(data, str) else data
+
+
+class Broker(Section):
+    """The MQTT broker: our own, or one that runs already."""
+
+    embedded: bool = False
+    """Start a broker for this launch; the default when no `host` is given."""
+    host: str | None = None
+    """Name or address of a broker that runs already; where an embedded one listens."""
+    port: Port | None = None
+    """TCP port; 1883 or with TLS 8883 when left out, a free one for an embedded broker."""
+    user: str | None = None
+    """User name at the broker."""
+    password: str | None = None
+    """Password at the broker; better `${env:MQTT_PASSWORD}` than plain text."""
+    tls: bool = False
+    """Whether the connection to a broker that runs already is encrypted."""
+    cert_file: str | None = None
+    """Certificate of an embedded broker; turns its TLS on."""
+    key_file: str | None = None
+    """The private key of `cert_file`."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the launcher starts it."""
+        return self.embedded or self.host is None
+
+    @property
+    def url(self) -> str:
+        """Address of a broker that runs already."""
+        port = self.port or (8883 if self.tls else 1883)
+        return f"mqtt{'s' if self.tls else ''}://{self.host}:{port}"
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Broker:
+        for one, other in (("user", "password"), ("cert_file", "key_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise PydanticCustomError(
+                    "broker",
+                    "{one} and {other} belong together; give both or none",
+                    {"one": one, "other": other},
+                )
+        return self
+
+
+class Bus(Section):
+    """How other machines reach this session's topics."""
+
+    listen: list[str] = []
+    """Zenoh endpoints to listen on besides the session's own, such as `tcp/0.0.0.0:7447`."""
+    connect: list[str] = []
+    """Zenoh endpoints of other routers to connect to."""
+    zenoh: dict[str, JsonValue] = {}
+    """Further Zenoh configuration, laid over ours."""
+
+
+class Safety(Section):
+    """What the guardian watches before it lets anything move."""
+
+    watch: dict[Name, SilenceLimit] = {}
+    """Hosts whose heartbeat must be fresh, and how old in seconds it may grow."""
+    gates: dict[Name, SilenceLimit] = {}
+    """Actuator gates that must answer, and how long in seconds they may be silent."""
+    conditions: list[str] = []
+    """Conditions that must have been reported good before anything may move."""
+    lease_ms: Annotated[int, Field(ge=2, le=1000)] = 60
+    """How long one permission to move is valid; at least two periods."""
+    period_ms: Annotated[int, Field(ge=1, le=100)] = 10
+    """How often the guardian looks and renews."""
+    priority: Annotated[int, Field(ge=0, le=99)] = 0
+    """Real-time priority the guardian asks for; 0 for none. A refusal is a warning."""
+    lock_memory: bool = True
+    """Whether the guardian asks for locked memory."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is anything for a guardian to watch."""
+        return bool(self.watch or self.gates)
+
+    @model_validator(mode="after")
+    def _renews_in_time(self) -> Safety:
+        if self.period_ms * 2 > self.lease_ms:
+            raise PydanticCustomError(
+                "safety",
+                "period_ms={period} is more than half of lease_ms={lease}; "
+                "a lease would run out between two looks",
+                {"period": self.period_ms, "lease": self.lease_ms},
+            )
+        return self
+
+
+class Respawn(Section):
+    """When and how fast a process that ended is started again."""
+
+    policy: Literal["always", "on_failure", "never"] = "on_failure"
+    """After any end, after an end with an error, or not at all."""
+    delay_s: Annotated[float, Field(ge=0, le=600)] = 0.2
+    """Wait before the first restart; doubles with each one that follows soon."""
+    max_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """The longest wait."""
+    max_restarts: Annotated[int, Field(ge=0, le=10_000)] = 10
+    """Give up after so many restarts within `within_s`."""
+    within_s: Seconds = 60.0
+    """The window in which restarts are counted."""
+
+
+class Budgets(Section):
+    """What a process may use; going over it is logged and shown, not punished."""
+
+    cpu: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """Processor time, in cores: 0.5 is half a core."""
+    rss_mb: Annotated[float, Field(gt=0)] | None = None
+    """Resident memory of its own, in MB; pages of mapped files, such as a store's, are left out."""
+
+
+class Host(Section):
+    """One process, and the nodes in it."""
+
+    nodes: list[NodeId] = []
+    """Its nodes; a node may say `host:` instead."""
+    cpu_affinity: list[Annotated[int, Field(ge=0, le=4095)]] | None = None
+    """Processor numbers it may run on."""
+    realtime_priority: Annotated[int, Field(ge=1, le=99)] | None = None
+    """SCHED_FIFO priority; only a warning where the system refuses it."""
+    nice: Annotated[int, Field(ge=-20, le=19)] = 0
+    """Friendliness to other processes; below 0 needs a privilege."""
+    respawn: Respawn = Respawn()
+    """What happens when it ends by itself."""
+    budgets: Budgets = Budgets()
+    """What it may use."""
+    ready_timeout_s: Seconds = 30.0
+    """How long its nodes may take to become active."""
+
+    @field_validator("cpu_affinity")
+    @classmethod
+    def _some_processor(cls, value: list[int] | None) -> list[int] | None:
+        if value is not None and not value:
+            raise PydanticCustomError("affinity", "an empty list allows no processor; leave it out")
+        return value
+
+
+class Node(Section):
+    """One node of the graph."""
+
+    uses: str | None = None
+    """Module of the node (`olympus.nodes.detector`), or `module:Class`."""
+    host: Name | None = None
+    """Process it runs in; one of its own name when left out."""
+    params: dict[str, JsonValue] = {}
+    """Values for the node's parameters."""
+    remaps: dict[str, str] = {}
+    """Topic as the node names it, and the topic it gets instead."""
+    namespace: Namespace | None = None
+    """Put before its topics instead of the launch file's; '' for none."""
+    depends_on: list[NodeId] = []
+    """Nodes that must be active before this one starts."""
+    enabled: bool | str = True
+    """Whether it runs; may be a condition such as `record and speed > 0.2`."""
+
+
+class Telemetry(Section):
+    """What the session tells about itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log lines that hosts write."""
+    prometheus: str | None = None
+    """`host:port` of the Prometheus text endpoint; none when left out."""
+
+
+class LaunchFile(Section):
+    """A whole launch file."""
+
+    name: Name | None = None
+    """Name of the session; the file's own name when left out."""
+    description: str = ""
+    """What it is for."""
+    arguments: dict[ArgumentName, Argument] = {}
+    """Values that whoever launches may set."""
+    include: list[Include] = []
+    """Other launch files."""
+    namespace: Namespace = ""
+    """Put before every topic."""
+    plugins: list[str] = []
+    """Modules that every host imports first, such as drivers that register themselves."""
+    params_file: str | None = None
+    """A file `{node: {param: value}}`, laid over the params here; watched while it runs."""
+    params_files: list[str] = []
+    """Several of them; a later one wins."""
+    broker: Broker | None = None
+    """The MQTT broker; an embedded one when left out and somebody uses `${broker.url}`."""
+    bus: Bus = Bus()
+    """Endpoints for other machines."""
+    safety: Safety = Safety()
+    """What the guardian watches."""
+    telemetry: Telemetry = Telemetry()
+    """Logs and metrics."""
+    hosts: dict[Name, Host] = {}
+    """Processes with more to say about them than their nodes."""
+    nodes: dict[NodeId, Node] = {}
+    """The nodes. One without `uses` refines the included node of that name."""
+    mission: str | None = None
+    """The first command, sent by `olympus launch --go`."""

@@ -1,0 +1,208 @@
+"""The nodes of one process: started in order, watched, shut down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import sys
+from collections.abc import Coroutine
+
+from olympus.runtime.bus import Bus, Publisher, PublisherOptions
+from olympus.runtime.bus.spill import Spill
+from olympus.runtime.bus.zenoh_link import ZenohLink
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.errors import BusError, MessageError, OlympusError
+from olympus.runtime.messages import HostStats, Log
+from olympus.runtime.node.lifecycle import State, Transition
+from olympus.runtime.node.loading import load_node_class
+from olympus.runtime.node.node import NodeContext
+from olympus.runtime.node.runner import NodeRunner
+from olympus.runtime.node.spec import HostSpec, NodeSpec
+from olympus.runtime.qos import Tier
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.scheduler import Dispatcher
+from olympus.runtime.store import DiskQueue
+from olympus.runtime.telemetry.logs import BusHandler
+from olympus.runtime.telemetry.process import ProcessMeter
+
+STATS_PERIOD_S = 1.0
+BEAT_PERIOD_S = 0.02
+LAG_PERIOD_S = 0.1
+NODE_END_S = 0.8
+"""How long a node may take to shut down; the launcher gives the whole host 2.7 s."""
+LOG_TOPIC = "@olympus/log"
+_log = logging.getLogger(__name__)
+
+
+def stats_topic(host: str) -> str:
+    """Return the topic on which a host publishes its HostStats."""
+    return f"@olympus/stats/{host}"
+
+
+class Host:
+    """The nodes of one process, and what they share."""
+
+    def __init__(self, spec: HostSpec) -> None:
+        self.spec = spec
+        self.clock = SystemClock(spec.session.clock_offset_ns)
+        self.runners: list[NodeRunner] = []
+        self.crashed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._bus = Bus(self.clock, host=spec.name, link=ZenohLink(spec.session.endpoint))
+        self._dispatcher = Dispatcher(self.clock)
+        self._meter = ProcessMeter()
+        self._stats = self._bus.publisher(
+            stats_topic(spec.name),
+            HostStats,
+            PublisherOptions(node=spec.name, latched=True, tier=Tier.LOW),
+        )
+        logs = self._bus.publisher(LOG_TOPIC, Log, PublisherOptions(node=spec.name, tier=Tier.LOW))
+        self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
+        self._worst_lag_s = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Bring every node to active, in order; report each step.
+
+        Raises:
+            OlympusError: A node can't be made, configured or activated; names it.
+        """
+        logging.getLogger("olympus").addHandler(self._log_handler)
+        self._keep_up(self._report_stats())
+        if self.spec.heartbeat is not None:
+            beats = HeartbeatWriter(self.spec.session.safety_dir, self.spec.heartbeat)
+            self._keep_up(self._beat(beats))
+        else:
+            self._keep_up(self._watch_lag())
+        for node_spec in self.spec.nodes:
+            await self._start_node(node_spec)
+        gc.collect()
+        gc.freeze()
+        self._publish_stats()
+        self._report({"event": "ready"})
+
+    async def stop(self) -> None:
+        """Shut every node down, last started first, and leave the bus.
+
+        A node that fails at it, or takes too long, does not keep the others from theirs.
+        """
+        for runner in reversed(self.runners):
+            await self._shut_down(runner)
+            self._report({"event": "state", "node": runner.node.name, "state": runner.state})
+        self._publish_stats()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        logging.getLogger("olympus").removeHandler(self._log_handler)
+        self._dispatcher.close()
+        await self._bus.close()
+
+    def tell_failure(self, error: OlympusError) -> None:
+        """Tell the launcher why this host can't start."""
+        self._report({"event": "failed", "node": self.spec.name, "text": str(error)})
+
+    async def _shut_down(self, runner: NodeRunner) -> None:
+        if runner.state is State.FINALIZED:
+            return
+        task = asyncio.create_task(runner.change(Transition.SHUTDOWN))
+        done, _ = await asyncio.wait({task}, timeout=NODE_END_S)
+        if not done:
+            task.cancel()
+            _log.error(
+                "%s did not shut down in %.1f s; left as it is", runner.node.name, NODE_END_S
+            )
+        elif error := task.exception():
+            _log.error("%s: %s", runner.node.name, error)
+
+    def _keep_up(self, work: Coroutine[None, None, None]) -> None:
+        """Do `work` until the end; without it this host is of no use."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._on_task_done)
+        self._tasks.append(task)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("%s: %r", self.spec.name, error, exc_info=error)
+            self._on_crash(self.spec.name, error)
+
+    async def _start_node(self, spec: NodeSpec) -> None:
+        node_class = load_node_class(spec.uses)
+        node = node_class(
+            NodeContext(
+                name=spec.name,
+                namespace=spec.namespace,
+                params=spec.params,
+                remaps=spec.remaps,
+                bus=self._bus,
+                clock=self.clock,
+                dispatcher=self._dispatcher,
+                session=self.spec.session,
+                on_crash=self._on_crash,
+            )
+        )
+        runner = NodeRunner(node, spec.uses, spill_for=self._spill_for)
+        self.runners.append(runner)
+        runner.open_controls()
+        for transition in (Transition.CONFIGURE, Transition.ACTIVATE):
+            state = await runner.change(transition)
+            self._report({"event": "state", "node": node.name, "state": state})
+
+    def _spill_for(self, node: str, topic: str) -> Spill[bytes]:
+        folder = self.spec.session.run_dir / "spill" / self.spec.name
+        return DiskQueue(folder / f"{node}:{topic}".replace("/", "%"))
+
+    def _on_crash(self, node: str, error: BaseException) -> None:
+        if not self.crashed.done():
+            self.crashed.set_result(f"{node}: {type(error).__name__}: {error}")
+
+    def _report(self, event: dict[str, str]) -> None:
+        if self.spec.status_fd is not None:
+            os.write(self.spec.status_fd, (json.dumps(event) + "\n").encode())
+
+    def _publish_stats(self) -> None:
+        use = self._meter.snapshot()
+        lag_ms, self._worst_lag_s = self._worst_lag_s * 1e3, 0.0
+        self._stats.publish(
+            HostStats(
+                host=self.spec.name,
+                pid=os.getpid(),
+                cpu=use.cpu,
+                rss_mb=use.rss_mb,
+                threads=use.threads,
+                uptime_s=use.uptime_s,
+                restarts=self.spec.restarts,
+                loop_lag_ms=lag_ms,
+                nodes=tuple(runner.stats() for runner in self.runners),
+                topics=self._bus.stats(self.clock.now_ns()),
+            )
+        )
+
+    async def _report_stats(self) -> None:
+        while True:
+            await asyncio.sleep(STATS_PERIOD_S)
+            self._publish_stats()
+
+    async def _beat(self, beats: HeartbeatWriter) -> None:
+        """Vouch for this event loop: the beat comes from the loop that it is about."""
+        while True:
+            beats.beat()
+            await self._pause(BEAT_PERIOD_S)
+
+    async def _watch_lag(self) -> None:
+        while True:
+            await self._pause(LAG_PERIOD_S)
+
+    async def _pause(self, period_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + period_s
+        await asyncio.sleep(period_s)
+        self._worst_lag_s = max(self._worst_lag_s, loop.time() - due)
+
+
+def _publish_log(logs: Publisher[Log], line: Log) -> None:
+    try:
+        logs.publish(line)
+    except (BusError, MessageError) as error:  # the line is in the log file all the same
+        sys.stderr.write(f"a log line did not reach the bus: {error}\n")

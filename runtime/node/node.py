@@ -1,0 +1,173 @@
+"""Node: what a user subclasses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+from olympus.runtime.bus import Bus
+from olympus.runtime.bus.topics import resolve
+from olympus.runtime.clock import Clock
+from olympus.runtime.config import Session
+from olympus.runtime.messages import Message
+from olympus.runtime.node.declare import Declared, Output, declared_by
+from olympus.runtime.node.params import NodeParams, make_params
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler import NEVER_NS, Dispatcher
+from olympus.runtime.telemetry.logs import StructuredLog
+
+Tensors = dict[str, NDArray[Any]]
+
+
+class Model(Protocol):
+    """Anything that turns named tensors into named tensors."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Compute the outputs; called on a worker thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeContext:
+    """What a node is put into."""
+
+    name: str
+    bus: Bus
+    clock: Clock
+    dispatcher: Dispatcher
+    namespace: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    remaps: Mapping[str, str] = field(default_factory=dict)
+    session: Session | None = None
+    on_crash: Callable[[str, BaseException], None] | None = None
+    """Told when a spawned task of the node dies: the node can't go on."""
+
+
+class Node:
+    """A unit of computation: parameters, handlers, lifecycle.
+
+    Subclass it, declare a `Params` class, outputs with `output(...)`, and handlers with
+    `@subscribe`, `@timer` and `@service`. Load models in `on_configure`, move things only between
+    `on_activate` and `on_deactivate`. Time comes from `self.clock`, never from the `time` module.
+    A subclass that annotates `params: Params` has its parameters type-checked.
+    """
+
+    class Params(NodeParams):
+        """No parameters."""
+
+    declared: ClassVar[Declared]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.declared = declared_by(cls)
+
+    def __init__(self, context: NodeContext) -> None:
+        """Check the parameters; nothing else happens before `on_configure`.
+
+        Raises:
+            ParamError: A parameter is unknown or out of its range.
+        """
+        self.name = f"{context.namespace}/{context.name}" if context.namespace else context.name
+        self.bus, self.clock, self.session = context.bus, context.clock, context.session
+        self.log = StructuredLog(self.name)
+        self.params: Any = make_params(self.Params, context.params, self.name)
+        self.outputs: dict[str, Output[Any]] = {
+            attribute: Output(self.full_topic(mark.topic, context))
+            for attribute, mark in self.declared.outputs.items()
+        }
+        self.errors = 0
+        """Handler failures since the start."""
+        self._context = context
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def on_configure(self) -> None:
+        """Prepare: load models, open files. The base class does nothing."""
+
+    async def on_activate(self) -> None:
+        """Start: open devices, spawn loops. The base class does nothing."""
+
+    async def on_deactivate(self) -> None:
+        """Stop what `on_activate` started. The base class does nothing."""
+
+    async def on_cleanup(self) -> None:
+        """Give back what `on_configure` took. The base class does nothing."""
+
+    def on_params(self, changed: set[str]) -> None:
+        """Take notice of changed parameters, already in `self.params`.
+
+        Raise ParamError to refuse the change; the old values come back then.
+        """
+
+    async def infer(
+        self,
+        model: Model,
+        inputs: Mapping[str, NDArray[Any]],
+        *,
+        tier: Tier = Tier.NORMAL,
+        deadline_ns: int = NEVER_NS,
+    ) -> Tensors:
+        """Run a model when its turn comes, without holding up the event loop.
+
+        Args:
+            model: What to run.
+            inputs: Tensors by name, shapes and dtypes as the model's manifest says.
+            tier: Urgency of the job.
+            deadline_ns: Robot time after which the result is of no use.
+
+        Returns:
+            Tensors by name.
+
+        Raises:
+            JobDroppedError: Its deadline passed before its turn, or too many jobs wait.
+            ModelError: The model refused the inputs or failed.
+        """
+        return await self._context.dispatcher.run(
+            lambda: model.run(inputs), tier=tier, deadline_ns=deadline_ns, source=self.name
+        )
+
+    async def call(self, service: str, request: Message, *, timeout_s: float = 2.0) -> Message:
+        """Ask a service by its full name and return its answer.
+
+        Raises:
+            BusError: Nobody answers in time, or the service failed.
+        """
+        return await self.bus.call(service, request, timeout_s=timeout_s)
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str = "") -> asyncio.Task[None]:
+        """Run `work` beside the handlers; it is cancelled when the node is deactivated.
+
+        An exception that leaves it is the end of the node: it is reported and the host starts anew.
+        """
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def full_topic(self, name: str, context: NodeContext | None = None) -> str:
+        """Return the full name of a topic as written in this node.
+
+        Raises:
+            ConfigError: It is no topic name.
+        """
+        context = context or self._context
+        return resolve(name, context.namespace, dict(context.remaps))
+
+    async def cancel_tasks(self) -> None:
+        """End everything that was spawned, except the task that asks for it."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self.errors += 1
+        self.log.error(f"{task.get_name()} ended: {type(error).__name__}: {error}")
+        if self._context.on_crash is not None:
+            self._context.on_crash(self.name, error)

@@ -1,0 +1,233 @@
+"""Takes one node through its lifecycle and connects what it declares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from olympus.runtime.bus import Bus, Service, Subscription, SubscriptionOptions
+from olympus.runtime.bus.handling import call_handler, is_ending
+from olympus.runtime.bus.spill import Spill
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import LifecycleError, OlympusError, ParamError
+from olympus.runtime.messages import Message, NodeStats
+from olympus.runtime.node.controls import Controls
+from olympus.runtime.node.declare import SubscribeMark, TimerMark
+from olympus.runtime.node.lifecycle import State, Transition, after
+from olympus.runtime.node.node import Node
+from olympus.runtime.node.params import changed_params
+from olympus.runtime.qos import Overflow
+
+SpillFor = Callable[[str, str], Spill[bytes]]
+"""Makes the overflow store of a lossless subscription: (node, topic) -> spill."""
+
+
+class NodeRunner:
+    """One node in a host."""
+
+    def __init__(self, node: Node, uses: str, *, spill_for: SpillFor | None = None) -> None:
+        """Take charge of a node that is not configured yet; nothing happens before `change`.
+
+        Args:
+            node: The node.
+            uses: Where its class came from, for others to see.
+            spill_for: Where lossless subscriptions spill to; None = they keep all in memory.
+        """
+        self.node, self.uses = node, uses
+        self.state = State.UNCONFIGURED
+        self._bus: Bus = node.bus
+        self._spill_for = spill_for
+        self._subscriptions: list[Subscription[Any]] = []
+        self._services: list[Service] = []
+        self._controls: Controls | None = None
+        self._changing = asyncio.Lock()
+        self._steps: dict[Transition, Callable[[], Awaitable[None]]] = {
+            Transition.CONFIGURE: self._configure,
+            Transition.ACTIVATE: self._activate,
+            Transition.DEACTIVATE: self._deactivate,
+            Transition.CLEANUP: self._cleanup,
+            Transition.SHUTDOWN: self._shutdown,
+        }
+
+    def open_controls(self) -> None:
+        """Make the node visible, and its parameters and lifecycle reachable from outside."""
+        self._controls = Controls(
+            self.node, self.uses, change=self.change, set_params=self.set_params
+        )
+
+    async def change(self, transition: Transition) -> State:
+        """Make a lifecycle transition, after those that are under way.
+
+        On the way up, a hook that fails leaves the node as it was; on the way down, the transition
+        is made all the same.
+
+        Returns:
+            The new state.
+
+        Raises:
+            LifecycleError: The transition does not exist in this state.
+            OlympusError: The node's hook failed; LifecycleError for errors that are not ours.
+        """
+        async with self._changing:
+            target = after(self.state, transition)
+            await self._steps[transition]()
+            self.state = target
+        self.node.log.debug(f"{transition}d: now {target}")
+        return target
+
+    def set_params(self, values: dict[str, Any]) -> set[str]:
+        """Change parameters, all or none.
+
+        Returns:
+            The names of those that changed.
+
+        Raises:
+            ParamError: A value is refused; all old values are kept.
+        """
+        node = self.node
+        old = node.params
+        node.params, changed = changed_params(old, values, node.name)
+        try:
+            if changed:
+                node.on_params(changed)
+        except ParamError:
+            node.params = old
+            raise
+        return changed
+
+    def stats(self) -> NodeStats:
+        """Return how the node is."""
+        return NodeStats(
+            name=self.node.name, uses=self.uses, state=self.state.value, errors=self.node.errors
+        )
+
+    async def _configure(self) -> None:
+        node = self.node
+        try:
+            for attribute, mark in node.declared.outputs.items():
+                end = node.outputs[attribute]
+                end.bind(self._bus.publisher(end.topic, mark.cls, mark.options(node.name)))
+            for method, service, request in node.declared.services:
+                name, handler = f"{node.name}/{service.name}", getattr(node, method)
+                self._services.append(self._bus.serve(name, request, handler, node=node.name))
+            await self._hook(node.on_configure)
+        except BaseException:
+            self._withdraw()
+            raise
+
+    async def _activate(self) -> None:
+        node = self.node
+        try:
+            for end in node.outputs.values():
+                end.is_open = True
+            await self._hook(node.on_activate)
+            for method, mark, cls in node.declared.subscriptions:
+                self._subscriptions.append(self._subscribe(method, mark, cls))
+            for method, timing in node.declared.timers:
+                node.spawn(self._tick(getattr(node, method), timing), name=method)
+        except BaseException:
+            await self._disconnect()
+            self._close_outputs()
+            raise
+
+    async def _hook(self, hook: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await call_handler(hook)
+        except OlympusError:
+            raise
+        except Exception as error:
+            where = f"{self.node.name}: {hook.__name__}"
+            self.node.log.exception(f"{hook.__name__} failed")
+            raise LifecycleError(f"{where} failed: {type(error).__name__}: {error}") from error
+
+    def _subscribe(self, method: str, mark: SubscribeMark, cls: type[Message]) -> Subscription[Any]:
+        node = self.node
+        topic = node.full_topic(mark.topic)
+        is_lossless = mark.qos.overflow is Overflow.LOSSLESS and self._spill_for is not None
+        options = SubscriptionOptions(
+            node=node.name,
+            qos=mark.qos,
+            on_error=self._on_handler_error,
+            keep_expired=mark.keep_expired,
+            spill=self._spill_for(node.name, topic) if is_lossless and self._spill_for else None,
+        )
+        return self._bus.subscribe(topic, cls, getattr(node, method), options)
+
+    async def _deactivate(self) -> None:
+        await self._disconnect()
+        try:
+            await self._hook(self.node.on_deactivate)
+        finally:
+            self._close_outputs()
+            self.state = State.INACTIVE
+
+    async def _cleanup(self) -> None:
+        try:
+            await self._hook(self.node.on_cleanup)
+        finally:
+            self._withdraw()
+            self.state = State.UNCONFIGURED
+
+    async def _shutdown(self) -> None:
+        async with AsyncExitStack() as rest:  # what is left to do, whatever fails before it
+            rest.callback(self._close_controls)
+            if self.state is not State.UNCONFIGURED:
+                rest.push_async_callback(self._cleanup)
+            if self.state is State.ACTIVE:
+                await self._deactivate()
+
+    async def _disconnect(self) -> None:
+        """Hear nothing more, and end what runs beside the handlers."""
+        for subscription in self._subscriptions:
+            await self._bus.unsubscribe(subscription)
+        self._subscriptions.clear()
+        await self.node.cancel_tasks()
+
+    def _close_outputs(self) -> None:
+        for end in self.node.outputs.values():
+            end.is_open = False
+
+    def _withdraw(self) -> None:
+        """Take back what `_configure` offered."""
+        for end in self.node.outputs.values():
+            if end.publisher is not None:
+                self._bus.withdraw(end.publisher)
+            end.bind(None)
+        for service in self._services:
+            self._bus.withdraw_service(service)
+        self._services.clear()
+
+    def _close_controls(self) -> None:
+        self.state = State.FINALIZED
+        if self._controls is not None:
+            self._controls.close()
+
+    async def _tick(self, method: Callable[[], Any], timing: TimerMark) -> None:
+        """Call a method in time; a period that was missed is skipped, not made up for."""
+        node = self.node
+        next_ns = node.clock.now_ns()
+        while not is_ending():
+            period_s = timing.period_s or 1 / max(getattr(node.params, timing.hz or ""), 1e-3)
+            next_ns += round(period_s * NS_PER_S)
+            now = node.clock.now_ns()
+            if next_ns <= now:
+                next_ns = now
+            await node.clock.sleep((next_ns - now) / NS_PER_S)
+            try:
+                await call_handler(method)
+            except Exception as error:  # noqa: BLE001  the node boundary: reported, counted
+                self._report(error, method.__name__)
+
+    def _on_handler_error(self, error: Exception, message: Message) -> None:
+        topic = message.header.trace[-1].topic if message.header.trace else type(message).__name__
+        self._report(error, topic)
+
+    def _report(self, error: Exception, where: str) -> None:
+        self.node.errors += 1
+        text = f"{where}: {type(error).__name__}: {error}"
+        if isinstance(error, OlympusError):
+            self.node.log.error(text)
+        else:
+            self.node.log.exception(text)

@@ -1,0 +1,54 @@
+"""What a host is told when it is started: a JSON file, written by the launcher, read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from olympus.runtime.config import Session
+
+
+class NodeSpec(BaseModel):
+    """One node of a host."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """Without its namespace."""
+    uses: str
+    """`package.module` that holds one public Node class, or `package.module:Class`."""
+    namespace: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    remaps: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """Name with its namespace, such as `rover/detector`."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class HostSpec(BaseModel):
+    """One process and its nodes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session: Session
+    name: str
+    nodes: list[NodeSpec]
+    node_dir: Path | None = None
+    """Folder of the launch file: node modules that lie beside it can be imported."""
+    plugins: list[str] = Field(default_factory=list)
+    """Modules to import first: they register devices."""
+    heartbeat: str | None = None
+    """Name under which the guardian watches this host's event loop; None = it does not."""
+    restarts: int = 0
+    """How often the launcher has started this host before."""
+    status_fd: int | None = None
+    """Where it writes JSON lines about its state."""
+    lifeline_fd: int | None = None
+    """Reading end of the pipe that ends with the launcher."""
+    log_file: Path | None = None
+    """Where its log lines go besides the bus; None = standard error."""
+    log_level: str = "info"

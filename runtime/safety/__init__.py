@@ -1,0 +1,1 @@
+"""The safety path: guardian, lease, heartbeat and gate; standard library only."""

@@ -1,0 +1,171 @@
+"""Acknowledgements: what each gate last did, in shared memory, so that a stop can be read back."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from pathlib import Path
+from typing import Final
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.shared import Record, SharedFile, packed_name
+
+PREFIX: Final = "gate."
+"""A gate called `drive` writes the file `gate.drive` in the safety directory."""
+
+RECORD: Final = Record(b"OLYGATE", 1, "48sQqQQIII")
+"""name, sequence, tick_ns, epoch, burned, reason, flags, pid; then the CRC."""
+
+_TRIES: Final = 3
+
+
+class Reason(IntEnum):
+    """Why a gate gave the output it gave."""
+
+    OK = 0
+    """The command passed."""
+    NO_LEASE = 1
+    """There is no valid lease."""
+    LAPSED = 2
+    """This permission lapsed here once; only a new one counts."""
+    NEW_PERMISSION = 3
+    """First tick of a permission: neutral, integrators cleared."""
+    NO_COMMAND = 4
+    """Nothing was commanded."""
+    STALE = 5
+    """The command is older than its age budget."""
+    FUTURE = 6
+    """The command claims to be from the future."""
+    BEFORE_PERMISSION = 7
+    """The command was made before this permission was given."""
+    WRONG_SHAPE = 8
+    """The command has another number of channels."""
+    NOT_FINITE = 9
+    """A channel is NaN or infinite."""
+    OUT_OF_RANGE = 10
+    """A channel is below its low or above its high limit."""
+    TOO_STEEP = 11
+    """A channel moves faster than its slew limit, and the rules refuse rather than limit."""
+    CLOSED = 12
+    """The gate was closed."""
+
+
+_REASONS: Final = frozenset(int(reason) for reason in Reason)
+
+
+class Flag(IntFlag):
+    """What else an acknowledgement says."""
+
+    NEUTRAL = 1
+    """The output was neutral and the actuator took it without an error."""
+    CLOSED = 2
+    """The gate was closed in good order and ticks no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What a gate did at its newest tick."""
+
+    sequence: int
+    tick_ns: int
+    """When the tick began, CLOCK_MONOTONIC."""
+    epoch: int
+    """The permission the gate acts on; 0 for none."""
+    burned: int
+    """The newest permission that the gate has seen end; it accepts no older one."""
+    reason: Reason
+    flags: Flag
+    pid: int
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the actuator took a neutral output."""
+        return Flag.NEUTRAL in self.flags
+
+    def has_stopped_since(self, at_ns: int) -> bool:
+        """Whether it ticked at neutral after `at_ns`, or was closed at neutral."""
+        return self.is_neutral and (self.tick_ns > at_ns or Flag.CLOSED in self.flags)
+
+
+class AckWriter:
+    """The gate's side."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        """Open the file of one gate.
+
+        Args:
+            directory: The safety directory.
+            name: Letters, digits, `_`, `.` and `-`; 1..48 of them.
+
+        Raises:
+            SafetyError: The name does not fit.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,48}", name):
+            raise SafetyError(f"gate name {name!r}: take 1 to 48 of letters, digits, '_', '.', '-'")
+        self._name = packed_name(name)
+        self._file = SharedFile(directory / f"{PREFIX}{name}", writes=True)
+        self._pid = os.getpid()
+        self._sequence = 0
+
+    def write(self, tick_ns: int, *, epoch: int, burned: int, reason: Reason, flags: Flag) -> bool:
+        """Acknowledge one tick; False when the system refuses to write."""
+        self._sequence += 1
+        raw = RECORD.pack(
+            self._name, self._sequence, tick_ns, epoch, burned, reason, flags, self._pid
+        )
+        return self._file.write(raw)
+
+    def close(self) -> None:
+        """Close the file; it stays where it is, for the record."""
+        self._file.close()
+
+
+class AckBoard:
+    """Reads the acknowledgements of all gates in a safety directory."""
+
+    def __init__(self, directory: Path, declared: Iterable[str] = ()) -> None:
+        """Name the directory and the gates that must be there."""
+        self._directory = directory
+        self._files: dict[str, SharedFile] = {}
+        self._good: dict[str, Ack] = {}
+        for name in declared:
+            self._open(name)
+
+    def look(self) -> None:
+        """Find gates that have come since; cheap enough for once a second."""
+        for path in self._directory.glob(f"{PREFIX}*"):
+            self._open(path.name.removeprefix(PREFIX))
+
+    def names(self) -> tuple[str, ...]:
+        """All gates known: the declared ones, and those that were found."""
+        return tuple(self._files)
+
+    def read(self) -> Mapping[str, Ack]:
+        """Read every gate's newest good acknowledgement; one that never wrote is left out."""
+        for name, file in self._files.items():
+            for _ in range(_TRIES):
+                fields = RECORD.unpack(file.read(RECORD.size))
+                if not isinstance(fields, str):
+                    self._good[name] = _ack(fields[1:])
+                    break
+            else:
+                file.refresh()
+        return self._good
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()
+
+    def _open(self, name: str) -> None:
+        if name not in self._files:
+            self._files[name] = SharedFile(self._directory / f"{PREFIX}{name}")
+
+
+def _ack(fields: tuple[int, ...]) -> Ack:
+    sequence, tick_ns, epoch, burned, reason, flags, pid = fields
+    known = Reason(reason) if reason in _REASONS else Reason.NO_LEASE
+    return Ack(sequence, tick_ns, epoch, burned, known, Flag(flags & 3), pid)

@@ -1,0 +1,222 @@
+"""The guardian: the separate process that decides whether actuators may move.
+
+Start it as `python -S -m olympus.runtime.safety.guardian CONFIG.json` (`spawn.py` knows how). It
+prints one line of JSON when it is ready. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from olympus.runtime.errors import ConfigError, OlympusError, SafetyError
+from olympus.runtime.safety import realtime
+from olympus.runtime.safety.keeper import Keeper
+from olympus.runtime.safety.mailbox import Datagram, Mailbox
+from olympus.runtime.safety.protocol import (
+    LARGEST,
+    ConditionReport,
+    Request,
+    ResetRequest,
+    StatusRequest,
+    StopRequest,
+    mark_of,
+    parse,
+)
+from olympus.runtime.safety.settings import Settings, load
+from olympus.runtime.safety.shared import private_directory
+
+LOCK: Final = "guardian.lock"
+"""Name of the file that keeps a second guardian out of the safety directory."""
+
+_MOST_PER_PERIOD: Final = 64
+"""More datagrams wait for the next period, so that a flood can't take the processor."""
+
+
+class Guardian:
+    """Serves one safety directory until it is told to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the directory, boot stopped, and open the socket.
+
+        Args:
+            settings: The configuration.
+
+        Raises:
+            SafetyError: The directory can't be used, or another guardian has it.
+        """
+        self._settings = settings
+        self._lock = _locked(private_directory(settings.dir))
+        self.keeper = Keeper(settings)
+        """The decisions."""
+        try:
+            self._mailbox = Mailbox(settings.dir)
+        except SafetyError:
+            self.keeper.close()
+            os.close(self._lock)
+            raise
+        self._realtime: Mapping[str, str] = {}
+        self._parent = settings.parent_pid or os.getppid()
+        self._ending = ""
+
+    def prepare(self) -> None:
+        """Ask the system for real-time priority and locked memory; keep what it said."""
+        self._realtime = realtime.prepare(self._settings)
+        if self._settings.die_with_parent:
+            realtime.end_with_parent()
+
+    def end(self, why: str) -> None:
+        """Leave the loop within one period; safe in a signal handler."""
+        self._ending = why
+
+    def serve(self) -> None:
+        """Answer requests and look at everything once per period, until told to end."""
+        poll = select.poll()
+        poll.register(self._mailbox.fileno(), select.POLLIN)
+        period_ns = self._settings.period_ms * 1_000_000
+        due_ns = time.monotonic_ns()
+        while not self._ending:
+            self._answer_until(due_ns, poll)
+            self.keeper.tick()
+            self._watch_parent()
+            now_ns = time.monotonic_ns()
+            if now_ns - due_ns > period_ns:
+                self.keeper.counters["late_ticks"] += 1
+            due_ns = max(due_ns + period_ns, now_ns)
+
+    def close(self) -> None:
+        """Stop, take the lease back first, then let go of everything."""
+        self.keeper.stop(self._ending or "guardian closed", "guardian")
+        self.keeper.close()
+        self._mailbox.close()
+        os.close(self._lock)
+
+    def ready(self) -> str:
+        """The line that says it is ready, as JSON."""
+        return json.dumps(
+            {
+                "ready": True,
+                "pid": os.getpid(),
+                "dir": str(self._settings.dir),
+                "state": self.keeper.state.mode,
+                "realtime": dict(self._realtime),
+            }
+        )
+
+    def _answer_until(self, due_ns: int, poll: select.poll) -> None:
+        left = _MOST_PER_PERIOD
+        while not self._ending:
+            wait_ms = (due_ns - time.monotonic_ns()) / 1e6
+            if left and poll.poll(max(0.0, wait_ms)):
+                left -= 1
+                self._answer_next()
+            elif wait_ms <= 0:
+                return
+            elif not left:
+                time.sleep(wait_ms / 1000)
+
+    def _answer_next(self) -> None:
+        datagram = self._mailbox.receive()
+        if datagram is not None:
+            self._mailbox.answer(datagram.sender, self._reply(datagram))
+
+    def _reply(self, datagram: Datagram) -> Mapping[str, object]:
+        try:
+            if datagram.is_oversized:
+                raise SafetyError(f"larger than {LARGEST} bytes; shorten it")
+            request, mark = parse(datagram.raw)
+        except SafetyError as error:
+            self.keeper.counters["malformed"] += 1
+            return {"ok": False, "id": mark_of(datagram.raw), "error": str(error)}
+        return {"id": mark} | self._handle(request, datagram.uid)
+
+    def _handle(self, request: Request, uid: int | None) -> dict[str, object]:
+        if isinstance(request, StopRequest):
+            trip = self.keeper.stop(request.cause, request.by, f"asked by user {uid}")
+            latch = self.keeper.state.latch
+            names = list(self.keeper.gate_names())
+            return {"ok": True, "at_ns": trip.at_ns, "latch": latch, "gates": names}
+        if isinstance(request, StatusRequest):
+            counters = {"unanswered": self._mailbox.unanswered, "pid": os.getpid()}
+            return {"ok": True, "realtime": dict(self._realtime)} | counters | self.keeper.status()
+        if uid not in (0, os.getuid()):
+            self.keeper.counters["refused_senders"] += 1
+            return {"ok": False, "error": f"user {uid} may stop, but nothing else"}
+        refusal = self._ask(request)
+        return {"ok": not refusal, "error": refusal, "epoch": self.keeper.state.epoch}
+
+    def _ask(self, request: ResetRequest | ConditionReport) -> str:
+        if isinstance(request, ResetRequest):
+            return self.keeper.reset(request.by, request.latch)
+        return self.keeper.report(request)
+
+    def _watch_parent(self) -> None:
+        if self._settings.die_with_parent and os.getppid() != self._parent:
+            self.end("the launcher is gone")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a guardian.
+
+    Args:
+        arguments: The path of its configuration.
+
+    Returns:
+        Exit code: 0 after a proper end, else that of the error.
+    """
+    try:
+        guardian = Guardian(load(_only(arguments)))
+    except OlympusError as error:
+        sys.stderr.write(f"guardian: {error}\n")
+        return error.exit_code
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        guardian.end(f"guardian ended by {signal.Signals(number).name}")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    try:
+        guardian.prepare()
+        _announce(guardian.ready())
+        guardian.serve()
+    finally:
+        guardian.close()
+    return 0
+
+
+def _only(arguments: Sequence[str]) -> Path:
+    if len(arguments) != 1:
+        raise ConfigError("give one argument: the path of the guardian's configuration")
+    return Path(arguments[0])
+
+
+def _announce(line: str) -> None:
+    try:
+        os.write(1, f"{line}\n".encode())
+    except OSError as error:  # the launcher may be gone; the guardian then notices by itself
+        sys.stderr.write(f"guardian: nobody reads the ready line: {error}\n")
+
+
+def _locked(directory: Path) -> int:
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise SafetyError(
+            f"another guardian keeps {directory}; end it first, or use another directory"
+        ) from error
+    return descriptor
+
+
+if __name__ == "__main__":  # pragma: no cover  (runs in a process of its own)
+    sys.exit(main(sys.argv[1:]))

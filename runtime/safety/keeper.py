@@ -1,0 +1,282 @@
+"""The keeper: holds the stop state, looks at everything watched, and writes the lease."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from olympus.runtime.safety import state as stop_state
+from olympus.runtime.safety.acks import Ack, AckBoard, Flag
+from olympus.runtime.safety.events import EventLog
+from olympus.runtime.safety.heartbeat import AHEAD_NS, HeartbeatBoard
+from olympus.runtime.safety.lease import LeaseWriter
+from olympus.runtime.safety.protocol import ConditionReport
+from olympus.runtime.safety.settings import MOST_NAMES, Settings
+from olympus.runtime.safety.state import Action, Mode, State, Step, Trip
+from olympus.runtime.safety.stopline import StopLine
+
+_MS: Final = 1_000_000
+_LIVE_NS: Final = 1_000_000_000
+_LOOK_EVERY: Final = 100
+
+
+class Keeper:
+    """Everything the guardian decides, without its socket and its loop."""
+
+    def __init__(
+        self, settings: Settings, *, now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        """Lay out the shared memory and begin stopped.
+
+        Args:
+            settings: The configuration; its directory exists and is locked.
+            now_ns: CLOCK_MONOTONIC; tests hand in another.
+        """
+        directory = settings.dir
+        self._settings = settings
+        self._now_ns = now_ns
+        self._lease = LeaseWriter(directory)
+        self._beats = HeartbeatBoard(directory, tuple(settings.watch))
+        self._gates = AckBoard(directory, settings.gates)
+        self._line = StopLine(directory)
+        self._log = EventLog(directory)
+        self._conditions: dict[str, ConditionReport | None] = dict.fromkeys(settings.conditions)
+        self._looks = 0
+        self.counters: Counter[str] = Counter()
+        """Trips, refused resets, and what else is counted."""
+        epoch = self._newest_epoch()
+        self.state: State = stop_state.boot(epoch, now_ns())
+        """The stop state."""
+        self._lease.revoke(epoch, Mode.STOPPED)
+        self._note("boot")
+
+    def tick(self) -> None:
+        """Look at everything once; renew the lease, or trip."""
+        if self._looks % _LOOK_EVERY == 0:
+            self._gates.look()
+        self._looks += 1
+        now_ns = self._now_ns()
+        pulled = self._line.look(now_ns)
+        if pulled is not None:
+            self._act(stop_state.stop(self.state, pulled), now_ns)
+        blockers = self.blockers(now_ns)
+        self._act(stop_state.observe(self.state, blockers, now_ns), now_ns)
+
+    def stop(self, cause: str, by: str, evidence: str = "") -> Trip:
+        """Stop and latch; nothing can refuse it.
+
+        Args:
+            cause: Why, in words.
+            by: Who asks.
+            evidence: What was measured, if anything.
+
+        Returns:
+            The trip, whose time is from before the lease was taken back.
+        """
+        now_ns = self._now_ns()
+        trip = Trip(cause, by, now_ns, evidence)
+        self._act(stop_state.stop(self.state, trip), now_ns)
+        return trip
+
+    def reset(self, by: str, latch: int) -> str:
+        """Press reset once.
+
+        Args:
+            by: Who presses.
+            latch: The newest trip that the presser has seen.
+
+        Returns:
+            Empty when motion is permitted now, else why it is not.
+        """
+        now_ns = self._now_ns()
+        step = stop_state.press(
+            self.state, by, latch, blockers=self.blockers(now_ns), now_ns=now_ns
+        )
+        self._act(step, now_ns)
+        if step.refusal:
+            self.counters["refused_resets"] += 1
+            self._note("reset refused", by=by, why=step.refusal)
+        return step.refusal
+
+    def report(self, condition: ConditionReport) -> str:
+        """Take in a condition; one that turned bad trips at the next tick.
+
+        Args:
+            condition: What was reported.
+
+        Returns:
+            Empty, or why it is not kept.
+        """
+        if condition.name not in self._conditions and len(self._conditions) >= MOST_NAMES:
+            return f"there are {MOST_NAMES} conditions already; declare the ones that matter"
+        self._conditions[condition.name] = condition
+        return ""
+
+    def blockers(self, now_ns: int) -> tuple[str, ...]:
+        """Say in words what stands against motion; empty when all is well."""
+        return (
+            *self._lapse(now_ns),
+            *self._silent_heartbeats(now_ns),
+            *self._bad_gates(now_ns),
+            *self._bad_conditions(),
+        )
+
+    def gate_names(self) -> tuple[str, ...]:
+        """The gates known so far."""
+        self._gates.look()
+        return self._gates.names()
+
+    def status(self) -> dict[str, object]:
+        """Tell everything a person or a page wants to know, ready for JSON."""
+        now_ns = self._now_ns()
+        state, first = self.state, self.state.trips[:1]
+        self.counters["lost_events"] = self._log.lost
+        self.counters["heartbeat_repairs"] = self._beats.repairs
+        return {
+            "state": state.mode,
+            "cause": first[0].cause if first else "",
+            "by": first[0].by if first else state.granted_by,
+            "since_ns": state.since_ns,
+            "now_ns": now_ns,
+            "epoch": state.epoch,
+            "latch": state.latch,
+            "trips": [_told(trip) for trip in state.trips],
+            "heartbeats": self._told_heartbeats(now_ns),
+            "gates": self._told_gates(now_ns),
+            "conditions": [_told_condition(*item) for item in self._conditions.items()],
+            "blockers": list(self.blockers(now_ns)),
+            "counters": dict(self.counters),
+        }
+
+    def close(self) -> None:
+        """Take the lease back and close everything."""
+        self._lease.revoke(self.state.epoch, self.state.mode)
+        self._note("end")
+        self._log.close()
+        for one in (self._lease, self._beats, self._gates, self._line):
+            one.close()
+
+    def _newest_epoch(self) -> int:
+        self._gates.look()
+        acks = self._gates.read().values()
+        seen = (max(ack.epoch, ack.burned) for ack in acks)
+        return max(self._lease.earlier_epoch(self._now_ns()), *seen, 0)
+
+    def _act(self, step: Step, now_ns: int) -> None:
+        self.state = step.state
+        until_ns = now_ns + self._settings.lease_ms * _MS
+        if step.action is Action.LATCH:
+            self._lease.revoke(step.state.epoch, step.state.mode)
+            self.counters["trips"] += 1
+            self._note("trip", **_told(step.state.trips[-1]))
+        elif step.action is Action.GRANT:
+            self._lease.grant(step.state.epoch, now_ns, until_ns)
+            self._note("permit", by=step.state.granted_by)
+        elif step.action is Action.RENEW:
+            self._lease.renew(step.state.epoch, until_ns)
+
+    def _note(self, event: str, **details: object) -> None:
+        now_ns, state = self._now_ns(), self.state
+        stamp_ns = now_ns + self._settings.clock_offset_ns
+        about = {"event": event, "written_ns": now_ns, "stamp_ns": stamp_ns, "state": state.mode}
+        self._log.add(about | {"epoch": state.epoch, "latch": state.latch} | details)
+
+    def _lapse(self, now_ns: int) -> Iterator[str]:
+        if self.state.mode is Mode.PERMITTED and now_ns >= self._lease.valid_until_ns:
+            late_ms = (now_ns - self._lease.valid_until_ns) / _MS
+            yield f"guardian: {late_ms:.1f} ms too late to renew the lease"
+
+    def _silent_heartbeats(self, now_ns: int) -> Iterator[str]:
+        beats = self._beats.read()
+        now_ns = max(now_ns, self._now_ns())  # no beat just read is from the future
+        for name, limit_s in self._settings.watch.items():
+            beat = beats.get(name)
+            problem = _silence(beat.last_ns if beat else None, limit_s, now_ns)
+            if problem:
+                yield f"heartbeat {name}: {problem}"
+
+    def _bad_gates(self, now_ns: int) -> Iterator[str]:
+        acks = self._gates.read()
+        now_ns = max(now_ns, self._now_ns())
+        for name, limit_s in self._settings.gates.items():
+            ack = acks.get(name)
+            problem = _silence(ack.tick_ns if ack else None, limit_s, now_ns)
+            if problem or (ack and Flag.CLOSED in ack.flags):
+                yield f"gate {name}: {problem or 'closed'}"
+        for name, ack in acks.items():
+            problem = self._gate_problem(name, ack, now_ns)
+            if problem:
+                yield f"gate {name}: {problem}"
+
+    def _gate_problem(self, name: str, ack: Ack, now_ns: int) -> str:
+        is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < _LIVE_NS
+        if not is_concerned:
+            return ""
+        if self.state.mode is Mode.PERMITTED:
+            return "saw the lease lapse" if ack.burned >= self.state.epoch else ""
+        return "" if ack.is_neutral else "not at neutral"
+
+    def _bad_conditions(self) -> Iterator[str]:
+        for name, report in self._conditions.items():
+            if report is None:
+                yield f"condition {name}: never reported"
+            elif not report.ok:
+                yield f"condition {name}: {report.text or 'not good'}"
+
+    def _told_heartbeats(self, now_ns: int) -> list[dict[str, object]]:
+        beats = self._beats.read()
+        return [
+            _told_watch(name, beats[name].last_ns if name in beats else None, limit_s, now_ns)
+            for name, limit_s in self._settings.watch.items()
+        ]
+
+    def _told_gates(self, now_ns: int) -> list[dict[str, object]]:
+        self._gates.look()
+        acks = self._gates.read()
+        return [
+            _told_watch(
+                name,
+                acks[name].tick_ns if name in acks else None,
+                self._settings.gates.get(name),
+                now_ns,
+            )
+            | _told_ack(acks.get(name))
+            for name in self._gates.names()
+        ]
+
+
+def _silence(last_ns: int | None, limit_s: float, now_ns: int) -> str:
+    if last_ns is None:
+        return "never seen"
+    age_ns = now_ns - last_ns
+    if age_ns < -AHEAD_NS:
+        return "beats from the future"
+    if age_ns > limit_s * 1e9:
+        return f"silent for {age_ns / _MS:.0f} ms, allowed are {limit_s * 1000:.0f}"
+    return ""
+
+
+def _told(trip: Trip) -> dict[str, object]:
+    return {"cause": trip.cause, "by": trip.by, "at_ns": trip.at_ns, "evidence": trip.evidence}
+
+
+def _told_condition(name: str, report: ConditionReport | None) -> dict[str, object]:
+    if report is None:
+        return {"name": name, "ok": False, "text": "never reported"}
+    return {"name": name, "ok": report.ok, "text": report.text}
+
+
+def _told_watch(
+    name: str, last_ns: int | None, limit_s: float | None, now_ns: int
+) -> dict[str, object]:
+    age_s = None if last_ns is None else (now_ns - last_ns) / 1e9
+    is_fresh = last_ns is not None and (limit_s is None or not _silence(last_ns, limit_s, now_ns))
+    return {"name": name, "age_s": age_s, "limit_s": limit_s, "is_fresh": is_fresh}
+
+
+def _told_ack(ack: Ack | None) -> dict[str, object]:
+    if ack is None:
+        return {"is_neutral": None, "epoch": 0, "reason": "never seen"}
+    return {"is_neutral": ack.is_neutral, "epoch": ack.epoch, "reason": ack.reason.name}

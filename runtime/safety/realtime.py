@@ -1,0 +1,101 @@
+"""What the system grants a guardian: real-time priority, locked memory, an end with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from olympus.runtime.safety.settings import Settings
+
+_MCL_CURRENT: Final = 1
+_MCL_FUTURE: Final = 2
+_PR_SET_PDEATHSIG: Final = 1
+_CAP_IPC_LOCK: Final = 14
+_MEMORY_KINDS: Final = ("tmpfs", "ramfs")
+NOT_ASKED: Final = "not asked for"
+
+
+def prepare(settings: Settings) -> Mapping[str, str]:
+    """Ask for everything that makes the guardian's timing better.
+
+    Args:
+        settings: Says what to ask for.
+
+    Returns:
+        Per thing asked for, `granted …` or `refused: …` with the reason; a refusal is no error.
+    """
+    granted = {
+        "sched_fifo": _real_time(settings.sched_fifo),
+        "memory_lock": _lock_memory() if settings.lock_memory else NOT_ASKED,
+        "storage": storage_kind(settings.dir),
+    }
+    gc.collect()
+    gc.freeze()
+    return granted
+
+
+def end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the thread that started this process ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def storage_kind(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """Say whether a directory is kept in memory or on a disk.
+
+    Args:
+        directory: An existing directory.
+        mounts: The kernel's table of mounts.
+
+    Returns:
+        `granted: tmpfs`, or a refusal that says why a disk is worse.
+    """
+    device = directory.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[2] == wanted:
+            kind = after.split()[0]
+            break
+    else:
+        kind = "an unknown file system"
+    if kind in _MEMORY_KINDS:
+        return f"granted: {kind}"
+    return f"refused: {directory} is on {kind}, whose writeback may delay a write; use a tmpfs"
+
+
+def _real_time(priority: int | None) -> str:
+    if priority is None:
+        return NOT_ASKED
+    policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
+    except OSError as error:
+        return (
+            f"refused: {error.strerror} for priority {priority}; "
+            "raise RLIMIT_RTPRIO (rtprio in limits.conf) or grant CAP_SYS_NICE"
+        )
+    return f"granted: priority {priority}"
+
+
+def _lock_memory() -> str:
+    flags = _MCL_CURRENT
+    if _may_lock_all():
+        flags |= _MCL_FUTURE
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(flags) == 0:
+        future = ", future memory too" if flags & _MCL_FUTURE else ", present memory only"
+        return f"granted{future}"
+    return f"refused: {os.strerror(ctypes.get_errno())}; raise RLIMIT_MEMLOCK to 64 MiB or more"
+
+
+def _may_lock_all() -> bool:
+    # With a finite limit, locking future memory would make a later allocation fail.
+    is_unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+    about = Path("/proc/self/status").read_text().partition("CapEff:")[2]
+    return is_unlimited or bool(int(about.split()[0], 16) >> _CAP_IPC_LOCK & 1)

@@ -1,0 +1,79 @@
+"""The stop line: a second way to stop, through shared memory, for when the socket is full.
+
+Any change of the file is a stop, even a change that can't be read: whoever can write here can stop,
+nobody can undo a stop here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from olympus.runtime.safety.shared import Record, SharedFile, plain_name
+from olympus.runtime.safety.state import Trip
+
+FILE: Final = "stop"
+"""Name of the file in the safety directory."""
+
+RECORD: Final = Record(b"OLYSTOP", 1, "qI48s200s")
+"""at_ns, pid, by, cause; then the CRC."""
+
+
+def pull(directory: Path, cause: str, by: str) -> bool:
+    """Ask for a stop through shared memory.
+
+    Args:
+        directory: The safety directory.
+        cause: Why, in words; cut at 200 bytes.
+        by: Who; cut at 48 bytes.
+
+    Returns:
+        Whether it was written. It is not known whether a guardian has seen it.
+    """
+    file = SharedFile(directory / FILE, writes=True)
+    try:
+        raw = RECORD.pack(time.monotonic_ns(), os.getpid(), _bytes(by), _bytes(cause))
+        return file.write(raw)
+    finally:
+        file.close()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="replace")
+
+
+class StopLine:
+    """The guardian's side of the stop line."""
+
+    def __init__(self, directory: Path) -> None:
+        """Lay the line; an older pull does not count, since the guardian starts stopped."""
+        self._file = SharedFile(directory / FILE, writes=True)
+        self._file.write(RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid"))
+        self._seen = self._file.read(RECORD.size)
+
+    def look(self, now_ns: int) -> Trip | None:
+        """Say whether the line was pulled since the last look.
+
+        Args:
+            now_ns: CLOCK_MONOTONIC.
+
+        Returns:
+            The stop asked for, or None.
+        """
+        raw = self._file.read(RECORD.size)
+        if raw == self._seen:
+            return None
+        self._seen = raw
+        fields = RECORD.unpack(raw)
+        if isinstance(fields, str):
+            return Trip("stop line changed", "unknown", now_ns, f"record unreadable: {fields}")
+        at_ns, pid, by, cause = fields
+        late_ms = (now_ns - at_ns) / 1e6
+        evidence = f"stop line, process {pid}, {late_ms:.1f} ms before it was seen"
+        return Trip(plain_name(cause), plain_name(by), now_ns, evidence)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

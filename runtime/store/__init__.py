@@ -1,0 +1,6 @@
+"""The robot's memory on disk (LMDB): streams of messages, and queues that outlive a process."""
+
+from olympus.runtime.store.queue import DiskQueue
+from olympus.runtime.store.streams import Gap, StreamStore
+
+__all__ = ["DiskQueue", "Gap", "StreamStore"]

@@ -1,0 +1,1 @@
+"""The simulated building: a MuJoCo world, its sensors, its people, and the faults one can cause."""

@@ -1,0 +1,3 @@
+"""Olympus: an edge runtime for sensor-driven agents."""
+
+__version__ = "0.1.0"

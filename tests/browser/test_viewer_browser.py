@@ -1,0 +1,354 @@
+"""The page in a real browser, against a real viewer node and a real guardian process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from olympus.nodes.viewer import Viewer
+from olympus.runtime.config import Session
+from olympus.runtime.messages import (
+    Detection,
+    Detections,
+    Header,
+    HostStats,
+    Image,
+    Log,
+    Message,
+    NodeStats,
+    Reading,
+    TopicStats,
+)
+from olympus.runtime.node import Transition
+from olympus.runtime.node.testing import Bench, running
+from olympus.runtime.safety.client import SafetyClient
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.settings import Settings
+from olympus.runtime.safety.spawn import start
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FRAME_S = 1 / 15
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium here; install it: apt install chromium"),
+]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    (tmp_path / "safety").mkdir(mode=0o700)
+    return Session(name="patrol", run_dir=tmp_path, endpoint="", clock_offset_ns=0, pid=os.getpid())
+
+
+@pytest.fixture
+def guardian(session: Session) -> Iterator[SafetyClient]:
+    started = start(Settings(dir=session.safety_dir, watch={"control": 10.0}, lock_memory=False))
+    HeartbeatWriter(session.safety_dir, "control").beat()
+    yield SafetyClient(session.safety_dir)
+    started.process.terminate()
+    started.process.wait(10)
+    if started.process.stdout is not None:
+        started.process.stdout.close()
+
+
+class Rover:
+    """Publishes what a small rover would, at 15 Hz, until it is told to be quiet."""
+
+    def __init__(self, bench: Bench[Viewer], session: Session) -> None:
+        self.bench = bench
+        self.frames = 0
+        self.camera_pid = 100
+        self.is_camera_away = False
+        self._hearts = HeartbeatWriter(session.safety_dir, "control")
+        self.requests: list[str] = []
+
+    async def drive(self) -> None:
+        """Publish for ever."""
+        due = asyncio.get_running_loop().time()
+        while True:
+            self._hearts.beat()
+            await self._see()
+            if self.frames % 5 == 0:
+                await self._measure()
+            if self.frames % 15 == 0:
+                await self._report()
+            due += FRAME_S
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+
+    def header(self) -> Header:
+        return Header(stamp=self.bench.node.clock.now_ns())
+
+    async def send(self, topic: str, message: Message) -> None:
+        await self.bench.send(topic, message)
+
+    async def _see(self) -> None:
+        self.frames += 1
+        header = self.header()
+        data = np.full((120, 160, 3), (self.frames * 5) % 200, np.uint8)
+        await self.send("rover/camera/image", Image(header=header, data=data))
+        person = Detection(label="person", confidence=0.9, x=0.3, y=0.2, w=0.2, h=0.6)
+        await self.send("rover/detections", Detections(header=header, items=(person,)))
+
+    async def _measure(self) -> None:
+        for name, value in (("hall/temperature", 21.5), ("hall/smoke", 3.0)):
+            unit = "Cel" if "temp" in name else "%"
+            reading = Reading(header=self.header(), name=name, value=value, unit=unit)
+            await self.send("rover/iot/readings", reading)
+
+    async def _report(self) -> None:
+        if not self.is_camera_away:
+            await self.send("@olympus/stats/sensors", self._stats())
+        level = ("debug", "info", "warning", "error")[self.frames // 15 % 4]
+        line = Log(header=self.header(), level=level, logger="rover/iot", text=f"a {level} line")
+        await self.send("@olympus/log", line)
+
+    def _stats(self) -> HostStats:
+        end = TopicStats(
+            topic="rover/camera/image",
+            type="olympus/Image",
+            role="pub",
+            node="rover/camera",
+            count=self.frames,
+            rate_hz=15.0,
+            bytes_per_s=864_000.0,
+            age_p50_ms=0.0,
+            age_p99_ms=0.0,
+            dropped={"superseded": 3},
+        )
+        return HostStats(
+            host="sensors",
+            pid=self.camera_pid,
+            cpu=0.12,
+            rss_mb=51.0,
+            threads=4,
+            uptime_s=1.0,
+            restarts=0,
+            loop_lag_ms=0.5,
+            nodes=(NodeStats(name="rover/camera", uses="x", state="active", errors=0),),
+            topics=(end,),
+        )
+
+
+@asynccontextmanager
+async def browsing(
+    session: Session, *, width: int = 1280, height: int = 900, port: int = 0
+) -> AsyncIterator[tuple[Page, Rover]]:
+    """Run viewer, rover and browser; fail on a script error or a request that leaves the host."""
+    errors: list[str] = []
+    async with running(
+        Viewer, params={"port": port}, name="viewer", namespace="rover", session=session
+    ) as bench:
+        rover = Rover(bench, session)
+        driving = asyncio.create_task(rover.drive())
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = await browser.new_page(viewport={"width": width, "height": height})
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("request", lambda request: rover.requests.append(request.url))
+            await page.goto(bench.node.url)
+            await expect(page.locator("html")).to_have_attribute("data-link", "live")
+            yield page, rover
+            await browser.close()
+        driving.cancel()
+    assert errors == []
+    assert bench.crashes == []
+
+
+async def test_the_page_shows_topics_nodes_picture_readings_and_log(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        row = page.locator('tr[data-topic="rover/camera/image"]')
+        await expect(row).to_contain_text("15.0 Hz")
+        await expect(row).to_contain_text("864 kB/s")
+        await expect(row.locator("td").last).to_have_attribute("title", "3 superseded")
+        await row.click()
+        await expect(page.locator("tr.ends:visible")).to_contain_text("rover/camera")
+
+        node = page.locator('[data-node="rover/camera"]')
+        await expect(node).to_have_attribute("data-state", "active")
+        await expect(page.locator('[data-host="sensors"]')).to_contain_text("51 MB")
+
+        picture = page.locator("#picture")
+        await expect(picture).to_have_attribute("data-boxes", "1")
+        await expect(page.locator("#boxes")).to_contain_text("person 90 %")
+        await expect(page.locator("#camera-age")).to_contain_text("old")
+        before = await picture.get_attribute("data-seq")
+        await expect(picture).not_to_have_attribute("data-seq", before or "")
+
+        await expect(page.locator('[data-series="hall/temperature"]')).to_contain_text("21.5 °C")
+        await expect(page.locator("#logs")).to_contain_text("a warning line")
+        assert {urlsplit(url).hostname for url in rover.requests} == {"127.0.0.1"}
+
+
+async def test_plots_can_be_paused_and_a_series_hidden(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, _):
+        lane = page.locator('canvas[data-unit="Cel"]')
+        await expect(lane).to_be_visible()
+        pause = page.locator("#plot-pause")
+        await pause.click()
+        await expect(pause).to_have_attribute("aria-pressed", "true")
+        frozen = await lane.evaluate("c => c.toDataURL()")
+        await expect(page.locator("#picture")).not_to_have_attribute(
+            "data-seq", await page.locator("#picture").get_attribute("data-seq") or ""
+        )
+        await page.wait_for_timeout(400)  # three redraws, if it did redraw
+        assert await lane.evaluate("c => c.toDataURL()") == frozen
+        await pause.click()
+        await page.wait_for_function(
+            "was => document.querySelector('canvas[data-unit=Cel]').toDataURL() !== was", arg=frozen
+        )
+        await page.locator('[data-series="hall/smoke"]').click()
+        await expect(page.locator('canvas[data-unit="%"]')).to_have_count(0)
+
+
+async def test_the_log_is_filtered_by_level_and_by_text(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        logs = page.locator("#logs li")
+        await rover.send("@olympus/log", Log(level="debug", logger="x", text="deep down"))
+        await rover.send("@olympus/log", Log(level="error", logger="x", text="broker is lost"))
+        await expect(page.locator("#logs")).to_contain_text("broker is lost")
+        await expect(page.locator("#logs")).not_to_contain_text("deep down")
+        await page.get_by_role("button", name="Debug").click()
+        await expect(page.locator("#logs")).to_contain_text("deep down")
+        await page.get_by_role("button", name="Error").click()
+        await expect(page.locator('#logs li:not([data-level="error"])')).to_have_count(0)
+        await page.get_by_label("Filter log").fill("BROKER")
+        await expect(logs).to_have_count(1)
+
+
+async def permit(page: Page) -> None:
+    """Hold the reset until it acts."""
+    button = page.locator("#reset")
+    await button.hover()
+    await page.mouse.down()
+    await expect(page.locator("#top")).to_have_attribute("data-state", "permitted")
+    await page.mouse.up()
+
+
+async def test_stop_reaches_the_guardian_and_reset_must_be_held(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, _):
+        top = page.locator("#top")
+        await expect(top).to_have_attribute("data-state", "stopped")
+        await page.locator("#reset").click()  # a mere click
+        await page.wait_for_timeout(300)
+        assert not (await asyncio.to_thread(guardian.status)).is_permitted
+        await permit(page)
+        assert (await asyncio.to_thread(guardian.status)).is_permitted
+
+        await page.locator("#stop").click()
+        await expect(top).to_have_attribute("data-state", "tripped")
+        status = await asyncio.to_thread(guardian.status)
+        assert not status.is_permitted
+        assert status.cause == "stop button"
+        await expect(page.locator("#latch-why")).to_contain_text("stop button · by operator")
+        await expect(page.locator("#outcome")).to_contain_text("Stop ")
+
+
+@pytest.mark.parametrize(("key", "cause"), [("Escape", "key Esc"), ("Space", "key Space")])
+async def test_a_key_stops_but_not_out_of_a_text_field(
+    session: Session, guardian: SafetyClient, key: str, cause: str
+) -> None:
+    async with browsing(session) as (page, _):
+        await permit(page)
+        await page.locator("#sentence").focus()
+        await page.keyboard.press(key)
+        await page.wait_for_timeout(200)
+        assert (await asyncio.to_thread(guardian.status)).is_permitted
+        await page.locator("#plot-pause").focus()
+        await page.keyboard.press(key)
+        await expect(page.locator("#top")).to_have_attribute("data-state", "tripped")
+        assert (await asyncio.to_thread(guardian.status)).cause == cause
+        await expect(page.locator("#plot-pause")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_host_that_was_away_leaves_a_visible_gap(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        node = page.locator('[data-node="rover/camera"]')
+        await expect(node).to_have_attribute("data-state", "active")
+        rover.is_camera_away = True
+        await expect(node).to_have_attribute("data-state", "away")
+        await expect(page.locator('tr[data-topic="rover/camera/image"]')).to_contain_text("away")
+        rover.is_camera_away, rover.camera_pid = False, 101
+        await expect(node).to_have_attribute("data-state", "active")
+        await expect(node).to_contain_text("gap")
+        await expect(page.locator('[data-host="sensors"] .presence i')).to_have_count(1)
+        await expect(page.locator('[data-host="sensors"]')).to_contain_text("↻ 1")
+
+
+async def test_a_sentence_is_sent_and_answered(session: Session, guardian: SafetyClient) -> None:
+    async with browsing(session) as (page, rover):
+        await page.locator("#sentence").fill("patrol the corridor")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#answer")).not_to_be_empty()
+        command = await rover.bench.receive("rover/command")
+        assert getattr(command, "text", "") == "patrol the corridor"
+
+
+async def test_a_lost_line_is_said_plainly_and_mends_itself(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session, port=free_port()) as (page, rover):
+        root, runner = page.locator("html"), rover.bench.runner
+        await expect(page.locator("#picture")).to_have_attribute("data-boxes", "1")
+        await runner.change(Transition.DEACTIVATE)
+        await expect(root).to_have_attribute("data-link", "lost")
+        await expect(page.locator("#lost")).to_contain_text("Connection lost")
+        await expect(page.locator("#picture-note")).to_contain_text("Last picture")
+        await expect(page.locator("#reset")).to_be_hidden()
+        await page.locator("#stop").click()
+        await expect(page.locator("#outcome")).to_contain_text("NOT reached")
+        await runner.change(Transition.ACTIVATE)
+        await expect(root).to_have_attribute("data-link", "live")
+        await expect(page.locator("#lost")).to_be_hidden()
+        await expect(page.locator("#top")).to_have_attribute("data-state", "tripped")
+        await permit(page)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def test_at_phone_width_the_stop_stays_in_reach(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session, width=390, height=844) as (page, _):
+        await page.mouse.wheel(0, 2000)
+        box = await page.locator("#stop").bounding_box()
+        assert box is not None
+        assert box["height"] >= 60
+        assert 0 <= box["y"] <= 844 - box["height"]
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, "nothing hangs over the side"

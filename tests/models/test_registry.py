@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from olympus.models.registry import ZOO, Registry
+from olympus.runtime.errors import ModelError
+
+MakeModel = Callable[..., Path]
+
+
+def test_a_model_is_found_by_name_folder_and_manifest(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    registry = Registry([folder.parent])
+    by_name = registry.find("doubler")
+    assert by_name == registry.find(folder) == registry.find(str(folder / "manifest.yaml"))
+    assert by_name.read() == (folder / "small.onnx").read_bytes()
+
+
+def test_an_unknown_name_is_told_what_was_meant(make_model: MakeModel) -> None:
+    registry = Registry([make_model("doubler").parent])
+    with pytest.raises(ModelError, match=r"did you mean 'doubler'\?"):
+        registry.find("dubler")
+
+
+def test_a_bare_onnx_file_is_told_that_it_needs_a_manifest(make_model: MakeModel) -> None:
+    with pytest.raises(ModelError, match=r"is no manifest; write a manifest\.yaml"):
+        Registry().find(make_model() / "small.onnx")
+
+
+def test_a_changed_byte_is_refused_by_name(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    data = bytearray((folder / "small.onnx").read_bytes())
+    data[-1] ^= 1
+    (folder / "small.onnx").write_bytes(data)
+    with pytest.raises(
+        ModelError, match=r"model doubler: .*small\.onnx has sha256 .*files\.sha256"
+    ):
+        Registry().find(folder).read()
+
+
+def test_a_truncated_file_is_refused_by_name(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    data = (folder / "small.onnx").read_bytes()
+    (folder / "small.onnx").write_bytes(data[:-5])
+    with pytest.raises(ModelError, match=r"model doubler: .*files\.bytes .* cut off"):
+        Registry().find(folder).read()
+
+
+def test_a_missing_file_is_refused_by_name(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    (folder / "small.onnx").unlink()
+    with pytest.raises(ModelError, match=r"model doubler: file small\.onnx can't be read"):
+        Registry().find(folder).read()
+
+
+def test_a_broken_manifest_hurts_only_who_wants_it(make_model: MakeModel) -> None:
+    broken = make_model("broken", task="juggle")
+    registry = Registry([make_model("doubler").parent])
+    assert registry.find("doubler").name == "doubler"
+    with pytest.raises(ModelError, match="model broken"):
+        registry.find(broken)
+
+
+def test_a_folder_named_unlike_its_model_is_refused(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    text = yaml.safe_load((folder / "manifest.yaml").read_text())
+    (folder / "manifest.yaml").write_text(yaml.safe_dump(text | {"name": "tripler"}))
+    with pytest.raises(ModelError, match="is called 'tripler' in its manifest"):
+        Registry([folder.parent]).find("doubler")
+
+
+def test_an_own_folder_wins_over_a_shipped_model(make_model: MakeModel) -> None:
+    shipped = Registry().names()
+    assert Registry(shipped=False).names() == []
+    mine = make_model(shipped[0])
+    assert Registry([mine.parent]).find(shipped[0]).folder == mine
+
+
+@pytest.mark.parametrize("name", Registry().names())
+def test_every_shipped_model_is_whole(name: str) -> None:
+    stored = Registry().find(name)
+    assert stored.folder == ZOO / name
+    for file in stored.manifest.files:
+        assert stored.read(file)
+    assert stored.manifest.limits
+    assert stored.manifest.accuracy
+    assert stored.manifest.latency
+    assert stored.manifest.recipe

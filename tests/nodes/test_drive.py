@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from olympus.nodes.drive import Drive
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.config import Session
+from olympus.runtime.errors import ConfigError, DeviceError
+from olympus.runtime.messages import (
+    Actuation,
+    Battery,
+    Diagnostic,
+    Header,
+    Odometry,
+    Ranges,
+    SafetyState,
+    Twist,
+)
+from olympus.runtime.node.testing import Bench, running
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+START = {"start_pose": [1.5, 0.0, 0.0]}
+
+
+class Pilot:
+    """Commands a velocity twenty times a second."""
+
+    def __init__(self, bench: Bench[Drive]) -> None:
+        self.bench = bench
+        self.linear_mps = self.angular_radps = self.age_s = 0.0
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            stamp = self.bench.node.clock.now_ns() - round(self.age_s * 1e9)
+            twist = Twist(
+                header=Header(stamp=stamp),
+                linear_mps=self.linear_mps,
+                angular_radps=self.angular_radps,
+            )
+            await self.bench.send("cmd_vel", twist)
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def driving(
+    session: Session, clock: SystemClock, **params: Any
+) -> AsyncIterator[tuple[Bench[Drive], Pilot]]:
+    """Run a drive with somebody at the wheel, who asks for nothing yet."""
+    async with running(Drive, params=START | params, session=session, clock=clock) as bench:
+        pilot = Pilot(bench)
+        yield bench, pilot
+        await pilot.stop()
+    assert bench.crashes == []
+    assert bench.node.errors == 0
+
+
+async def permit(guardian: Any, until: Until) -> None:
+    """Reset the guardian as soon as nothing speaks against it."""
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(lambda: guardian.is_ready):
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(guardian.permit)
+
+
+def newest(bench: Bench[Drive], topic: str) -> Any:
+    """Return the last message that came on a topic since the last look, or None."""
+    queue, last = bench.watch(topic), None
+    while not queue.empty():
+        last = queue.get_nowait()
+    return last
+
+
+def speed(building: Any) -> float:
+    return abs(float(building.world.rover.velocity[0]))
+
+
+async def test_a_permitted_drive_moves_the_rover_and_says_how_far(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: building.world.rover.pose.x > 1.9)
+        said = newest(bench, "odometry")
+        assert isinstance(said, Odometry)
+        assert said.x_m == pytest.approx(building.world.rover.pose.x, abs=0.15)
+        scan = newest(bench, "ranges")
+        assert isinstance(scan, Ranges)
+        assert len(scan.distances_m) == len(scan.bearings_rad) == 19
+        passed = newest(bench, "actuation")
+        assert isinstance(passed, Actuation)
+        assert passed.passed
+        assert [hop.topic for hop in passed.header.trace] == ["cmd_vel", "actuation"]
+        state = newest(bench, "safety/state")
+        assert isinstance(state, SafetyState)
+        assert (state.state, state.cause) == ("permitted", "")
+    await until(lambda: speed(building) < 0.01)
+
+
+async def test_without_a_lease_nothing_moves(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        pilot.linear_mps = 0.4
+        await until(lambda: bench.node.ticks.get("no_lease", 0) > 25)
+        assert bench.node.ticks.keys() == {"no_lease"}
+        assert speed(building) < 0.01
+        refused = newest(bench, "actuation")
+        assert not refused.passed
+        assert "not permitted" in refused.reason
+
+
+async def test_without_a_guardian_nothing_moves(
+    session: Session, robot_clock: SystemClock, building: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        pilot.linear_mps = 0.4
+        await until(lambda: bench.node.ticks.get("no_lease", 0) > 25)
+        assert speed(building) < 0.01
+
+
+@pytest.mark.parametrize("age_s", [0.5, -0.5])
+async def test_a_command_of_another_time_moves_nothing(
+    session: Session,
+    robot_clock: SystemClock,
+    building: Any,
+    guardian_of_drive: Any,
+    until: Until,
+    age_s: float,
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        await asyncio.sleep(0.6)  # so that an old command is not one from before the permission
+        pilot.linear_mps, pilot.age_s = 0.4, age_s
+        reason = "stale" if age_s > 0 else "future"
+        await until(lambda: bench.node.ticks.get(reason, 0) > 20)
+        assert speed(building) < 0.01
+
+
+async def test_a_pilot_who_falls_silent_stops_the_rover(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.3)
+        await pilot.stop()
+        await until(lambda: speed(building) < 0.01)
+        assert bench.node.ticks["stale"] > 0
+
+
+async def test_a_stop_brakes_and_only_a_new_command_after_a_reset_moves_again(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (_, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.3)
+        outcome = await asyncio.to_thread(guardian_of_drive.client.stop, "test")
+        assert outcome.is_confirmed, outcome
+        await until(lambda: speed(building) < 0.01)
+        pilot.linear_mps = 0.0
+        await permit(guardian_of_drive, until)
+        assert speed(building) < 0.01
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.3)
+
+
+async def test_a_guardian_that_dies_stops_the_rover(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (_, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.3)
+        guardian_of_drive.kill()
+        await until(lambda: speed(building) < 0.01)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+async def test_a_velocity_that_is_no_number_moves_nothing(
+    session: Session,
+    robot_clock: SystemClock,
+    building: Any,
+    guardian_of_drive: Any,
+    until: Until,
+    value: float,
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = value
+        await until(lambda: bench.node.ticks.get("not_finite", 0) > 10)
+        assert speed(building) < 0.01
+
+
+async def test_too_fast_a_velocity_is_made_slower_and_keeps_its_curve(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock, max_wheel_radps=4.0) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps, pilot.angular_radps = 4.0, 8.0
+        newest(bench, "actuation")
+        await until(lambda: bench.node.ticks.get("ok", 0) > 60)
+        left, right = newest(bench, "actuation").channels
+        assert right == pytest.approx(4.0)
+        assert left / right == pytest.approx((4.0 - 8.0 * 0.17) / (4.0 + 8.0 * 0.17), abs=1e-6)
+
+
+async def test_a_base_that_vanishes_is_missed_and_taken_back_without_moving(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.3)
+        building.close()
+        report = await _report_of_base(bench, "error")
+        assert report.text
+        building.open()
+        await _report_of_base(bench, "ok")
+        newest(bench, "odometry")
+        await bench.receive("odometry")
+        status = await asyncio.to_thread(guardian_of_drive.client.status)
+        assert not status.is_permitted
+        await until(lambda: speed(building) < 0.01)
+
+
+async def _report_of_base(bench: Bench[Drive], level: str) -> Diagnostic:
+    async with asyncio.timeout(15):
+        while True:
+            report = await bench.receive("diagnostics", timeout_s=15)
+            assert isinstance(report, Diagnostic)
+            if (report.name, report.level) == ("drive/base", level):
+                return report
+
+
+async def test_wheel_angles_that_are_no_numbers_leave_the_pose_and_are_told_once(
+    session: Session, robot_clock: SystemClock, building: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, _):
+        await bench.receive("odometry")
+        building.world.faults.encoder_garbage = True
+        await _report_of_base(bench, "error")
+        newest(bench, "odometry")
+        newest(bench, "diagnostics")
+        for _ in range(20):
+            await bench.receive("ranges")
+        assert newest(bench, "odometry") is None
+        told = [d for d in _all(bench, "diagnostics") if d.name == "drive/base"]
+        assert told == []
+        building.world.faults.encoder_garbage = False
+        await _report_of_base(bench, "ok")
+
+
+def _all(bench: Bench[Drive], topic: str) -> list[Any]:
+    queue = bench.watch(topic)
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+async def test_a_low_battery_trips_and_keeps_the_rover_stopped(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock, min_charge=0.1) as (bench, _):
+        await permit(guardian_of_drive, until)
+        building.world.faults.battery_low = True
+        async with asyncio.timeout(10):
+            while (await asyncio.to_thread(guardian_of_drive.client.status)).is_permitted:
+                await bench.receive("battery")
+        status = await asyncio.to_thread(guardian_of_drive.client.status)
+        assert "battery at 6%" in f"{status.cause} {status.conditions}"
+        assert any("battery" in blocker for blocker in status.blockers)
+        charge = newest(bench, "battery") or await bench.receive("battery")
+        assert isinstance(charge, Battery)
+        assert charge.charge == pytest.approx(0.06)
+        building.world.faults.battery_low = False
+        await permit(guardian_of_drive, until)
+
+
+async def test_a_drive_started_anew_goes_on_where_it_was(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    async with driving(session, robot_clock) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        pilot.linear_mps = 0.4
+        await until(lambda: building.world.rover.pose.x > 1.8)
+        pilot.linear_mps = 0.0
+        await until(lambda: speed(building) < 0.01)
+    async with driving(session, robot_clock) as (bench, _):
+        first = await bench.receive("odometry")
+        assert isinstance(first, Odometry)
+        assert first.x_m == pytest.approx(building.world.rover.pose.x, abs=0.15)
+
+
+async def test_a_drive_without_a_session_is_refused() -> None:
+    with pytest.raises(ConfigError, match="with a guardian"):
+        async with running(Drive):
+            pass
+
+
+async def test_a_drive_without_a_base_does_not_become_active(
+    session: Session, robot_clock: SystemClock
+) -> None:
+    with pytest.raises(DeviceError, match="sim://base"):
+        async with running(Drive, session=session, clock=robot_clock):
+            pass
+
+
+async def test_an_unknown_base_is_refused(session: Session, robot_clock: SystemClock) -> None:
+    with pytest.raises(ConfigError, match="did you mean"):
+        params = {"source": "simm://base"}
+        async with running(Drive, params=params, session=session, clock=robot_clock):
+            pass

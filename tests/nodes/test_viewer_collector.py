@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from olympus.nodes.viewer.audience import Audience
+from olympus.nodes.viewer.collector import Collector, levels_dbfs
+from olympus.nodes.viewer.streams import Board, Cursor
+from olympus.runtime.messages import (
+    AudioChunk,
+    Header,
+    HostStats,
+    NodeStats,
+    Odometry,
+    Percept,
+    Reading,
+    TopicStats,
+)
+
+SECOND = 1_000_000_000
+
+
+def plain(value: object) -> Any:
+    """Return what a browser would read."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def end(topic: str, role: str, node: str, *, p99: float = 0.0, **drops: int) -> TopicStats:
+    return TopicStats(
+        topic=topic,
+        type="olympus/Image",
+        role=role,
+        node=node,
+        count=10,
+        rate_hz=15.0,
+        bytes_per_s=1e6 if role == "pub" else 0.0,
+        age_p50_ms=p99 / 2,
+        age_p99_ms=p99,
+        dropped=drops,
+    )
+
+
+def host(name: str, *topics: TopicStats, pid: int = 1, restarts: int = 0) -> HostStats:
+    return HostStats(
+        host=name,
+        pid=pid,
+        cpu=0.1,
+        rss_mb=50.0,
+        threads=5,
+        uptime_s=10.0,
+        restarts=restarts,
+        loop_lag_ms=1.0,
+        nodes=(NodeStats(name=f"rover/{name}", uses="x", state="active", errors=0),),
+        topics=topics,
+    )
+
+
+def collector(now_ns: int = 100 * SECOND) -> tuple[Collector, Board, Cursor]:
+    board = Board()
+    return Collector(board, Audience(), lambda: now_ns), board, Cursor()
+
+
+def test_levels_are_decibels_below_full_scale() -> None:
+    loud = AudioChunk(samples=np.full(100, 32767, np.int16))
+    assert levels_dbfs(loud) == pytest.approx((0.0, 0.0), abs=0.01)
+    half = AudioChunk(samples=np.full(100, -16384, np.int16))
+    assert levels_dbfs(half) == pytest.approx((-6.02, -6.02), abs=0.01)
+    assert levels_dbfs(AudioChunk(samples=np.zeros(0, np.int16))) == (-90.0, -90.0)
+    assert levels_dbfs(AudioChunk(samples=np.zeros(9, np.int16))) == (-90.0, -90.0)
+
+
+def test_a_reading_that_is_not_valid_is_a_gap_with_a_reason() -> None:
+    to, board, cursor = collector()
+    good = Header(stamp=SECOND)
+    to.on_reading(Reading(header=good, name="hall/t", value=20.0, unit="Cel"))
+    bad = Header(stamp=2 * SECOND)
+    to.on_reading(
+        Reading(header=bad, name="hall/t", value=999.0, unit="Cel", valid=False, text="?")
+    )
+    news = plain(board.news(cursor))
+    assert news["streams"]["points"] == [["hall/t", 1000.0, 20.0], ["hall/t", 2000.0, None]]
+    assert news["values"]["series"]["hall/t"]["text"] == "?"
+
+
+def test_a_fast_series_is_thinned_for_the_eye() -> None:
+    to, board, cursor = collector()
+    for number in range(1, 101):
+        stamp = number * SECOND // 100
+        to.on_reading(Reading(header=Header(stamp=stamp), name="x", value=1.0, unit="1"))
+    points = plain(board.news(cursor))["streams"]["points"]
+    assert 8 <= len(points) <= 12
+
+
+def test_a_percept_goes_when_it_has_expired() -> None:
+    now = [SECOND]
+    board = Board()
+    to = Collector(board, Audience(), lambda: now[0])
+    old = Header(expires=2 * SECOND)
+    to.on_percept(Percept(header=old, kind="object", label="person", confidence=0.8))
+    to.on_tick()
+    assert [row["label"] for row in plain(board.value("percepts").state)] == ["person"]
+    now[0] = 3 * SECOND
+    to.on_tick()
+    assert board.value("percepts").state == []
+
+
+def test_a_rover_that_stands_adds_nothing_to_its_trail() -> None:
+    to, board, cursor = collector()
+    for x_m in (0.0, 0.01, 0.02, 0.5, 0.5):
+        to.on_odometry(Odometry(x_m=x_m, y_m=0.0, yaw_rad=0.0, linear_mps=0.1, angular_radps=0.0))
+    assert plain(board.news(cursor))["streams"]["trail"] == [[0.0, 0.0], [0.5, 0.0]]
+
+
+def test_a_rate_is_unknown_while_its_host_is_away() -> None:
+    now = [10 * SECOND]
+    board = Board()
+    to = Collector(board, Audience(), lambda: now[0])
+    to.on_host_stats(host("camera", end("rover/image", "pub", "rover/camera")))
+    to.on_rows("")
+    to.on_second()
+    now[0] = 20 * SECOND
+    to.on_rows("")
+    to.on_second()
+    rates = [item["hz"]["rover/image"] for item in plain(board.stream("rates", 9).since(0))]
+    assert rates == [15.0, None]

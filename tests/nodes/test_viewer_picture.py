@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from olympus.nodes.viewer.picture import Pairing, boxes, framed, jpeg, picture_head
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import (
+    Detection,
+    Detections,
+    Header,
+    Image,
+)
+
+SECOND = 1_000_000_000
+
+
+def image(stamp: int, side: int = 8) -> Image:
+    return Image(header=Header(stamp=stamp), data=np.full((side, side, 3), 90, np.uint8))
+
+
+def detections(stamp: int) -> Detections:
+    item = Detection(label="person", confidence=0.9, x=0.1, y=0.2, w=0.3, h=0.4)
+    return Detections(header=Header(stamp=stamp), items=(item,))
+
+
+async def test_a_frame_goes_out_with_its_own_detections() -> None:
+    shown: list[tuple[int, int]] = []
+    pairing = Pairing(lambda i, d: shown.append((i.header.stamp, d.header.stamp if d else 0)))
+    pairing.on_image(image(1))
+    assert shown == []
+    pairing.on_detections(detections(1))
+    pairing.on_detections(detections(2))
+    pairing.on_image(image(2))
+    assert shown == [(1, 1), (2, 2)]
+
+
+async def test_a_frame_nobody_looks_at_goes_out_alone_after_a_moment() -> None:
+    shown: asyncio.Queue[int] = asyncio.Queue()
+    pairing = Pairing(lambda i, _: shown.put_nowait(i.header.stamp), patience_s=0.01)
+    pairing.on_image(image(1))
+    assert await asyncio.wait_for(shown.get(), 5) == 1
+
+
+async def test_pictures_never_go_back_in_time() -> None:
+    shown: list[int] = []
+    pairing = Pairing(lambda i, _: shown.append(i.header.stamp), patience_s=5)
+    pairing.on_image(image(1))
+    pairing.on_image(image(2))
+    pairing.on_detections(detections(2))
+    pairing.on_detections(detections(1))
+    assert shown == [2]
+
+
+def test_a_jpeg_has_the_right_colours() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 220
+    back = cv2.imdecode(np.frombuffer(jpeg(red), np.uint8), cv2.IMREAD_COLOR)
+    assert back is not None
+    blue, green, got = (int(c) for c in back[8, 8])
+    assert got > 180
+    assert max(blue, green) < 60
+
+
+def test_a_wide_picture_is_shrunk_to_what_a_page_shows() -> None:
+    wide = np.zeros((1080, 1920, 3), np.uint8)
+    back = cv2.imdecode(np.frombuffer(jpeg(wide), np.uint8), cv2.IMREAD_COLOR)
+    assert back is not None
+    assert back.shape == (540, 960, 3)
+
+
+def test_an_empty_picture_is_refused() -> None:
+    with pytest.raises(MessageError, match="no pixels"):
+        jpeg(np.zeros((0, 4, 3), np.uint8))
+
+
+def test_a_binary_message_says_what_it_holds() -> None:
+    data = framed(picture_head(image(SECOND), detections(SECOND), now_ns=2 * SECOND), b"JPEG")
+    (size,) = struct.unpack_from("<I", data)
+    head = json.loads(data[4 : 4 + size])
+    assert data[4 + size :] == b"JPEG"
+    assert (head["stamp"], head["now"], head["width"]) == (1000.0, 2000.0, 8)
+    assert head["boxes"] == [["person", 0.9, 0.1, 0.2, 0.3, 0.4]]
+    assert boxes(None) == []

@@ -1,0 +1,72 @@
+"""The command line as a whole: help, version, errors, plug-ins."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import olympus as package
+from olympus.runtime.cli.app import COMMANDS, SAFETY, make
+from olympus.runtime.cli.main import SAFETY as INTERCEPTED
+
+Olympus = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def help_of(*words: str) -> str:
+    return CliRunner().invoke(make(list(words)), [*words, "--help"], prog_name="olympus").output
+
+
+def test_help_lists_every_command() -> None:
+    text = help_of()
+    for name in (*COMMANDS, *SAFETY, "doctor"):
+        assert f" {name} " in text
+
+
+def test_every_command_has_help_without_programmers_sections() -> None:
+    for name in (*COMMANDS, "doctor"):
+        text = help_of(name)
+        assert "Usage: olympus" in text
+        assert "Raises" not in text
+
+
+def test_main_carries_out_the_safety_commands_that_help_lists() -> None:
+    assert set(INTERCEPTED) == set(SAFETY)
+
+
+def test_one_command_doesn_t_load_the_others() -> None:
+    names = [group.name for group in make(["topic", "list"]).registered_groups]
+    assert names == ["topic"]
+
+
+def test_a_plug_in_command_is_found() -> None:
+    assert [one.name for one in make(["doctor"]).registered_commands] == ["doctor"]
+
+
+def test_the_version_is_the_package_s(bare: Olympus) -> None:
+    assert bare("--version").stdout == f"olympus {package.__version__}\n"
+
+
+def test_a_mistyped_command_gets_the_right_one_suggested(bare: Olympus) -> None:
+    result = bare("tpic")
+    assert result.returncode == 2
+    assert "'topic'" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("topic", "list"), ("status",), ("stop",)])
+def test_without_a_session_a_command_says_how_to_start_one(command: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as empty:
+        result = subprocess.run(
+            [str(Path(typer.__file__).parents[4] / "bin" / "olympus"), *command],
+            env={"XDG_RUNTIME_DIR": empty, "TMPDIR": empty, "PATH": "/usr/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert "start one with" in result.stderr

@@ -1,0 +1,81 @@
+"""`olympus stop` reaches a real guardian, at once; `reset` is deliberate."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.cli import safety
+
+Olympus = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.e2e
+
+
+def state(olympus: Olympus) -> str:
+    return str(json.loads(olympus("status", "--json").stdout)["state"])
+
+
+def test_a_reset_permits_and_a_stop_latches_until_the_next_reset(olympus: Olympus) -> None:
+    assert olympus("reset").returncode == 0
+    assert state(olympus) == "PERMITTED"
+    stopped = olympus("stop", "--json", "the", "cat", "is", "in", "the", "way")
+    assert json.loads(stopped.stdout)["command"] == "stop"
+    assert state(olympus) == "TRIPPED"
+    assert "the cat is in the way" in olympus("status").stdout
+    assert olympus("reset").returncode == 0
+    assert state(olympus) == "PERMITTED"
+
+
+def test_a_stop_without_a_gate_to_read_back_is_uncertain_and_says_so(olympus: Olympus) -> None:
+    result = olympus("stop")
+    assert result.returncode == 7
+    assert "UNCERTAIN" in result.stdout
+
+
+def test_status_names_heartbeats(olympus: Olympus) -> None:
+    assert "heartbeat   bench:" in olympus("status").stdout
+
+
+def test_a_wrong_session_is_an_error_that_names_the_right_one(olympus: Olympus) -> None:
+    result = olympus("stop", "--session", "bensh")
+    assert result.returncode == 2
+    assert "did you mean 'bench'?" in result.stderr
+
+
+def test_a_stop_loads_no_library() -> None:
+    code = (
+        "import sys; from olympus.runtime.cli import safety; "
+        "print([n for n in ('numpy', 'zenoh', 'pydantic', 'typer', 'asyncio') if n in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_a_stop_is_quick(olympus: Olympus) -> None:
+    took_s = []
+    for _ in range(3):
+        began = time.monotonic()
+        olympus("stop")
+        took_s.append(time.monotonic() - began)
+    assert min(took_s) < 0.5  # 0.1 s on an idle machine
+
+
+def test_a_dead_launcher_s_session_is_not_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    folder = tmp_path / "olympus" / "old"
+    folder.mkdir(parents=True)
+    known = {"name": "old", "pid": gone.pid, "run_dir": str(folder)}
+    (folder / "session.json").write_text(json.dumps(known))
+    (tmp_path / "olympus" / "half").mkdir()
+    (tmp_path / "olympus" / "half" / "session.json").write_text('{"name"')
+    assert not {"old", "half"} & {one.name for one in safety.running()}

@@ -1,0 +1,48 @@
+"""Acknowledgements are found, read back, and doubted when damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.acks import PREFIX, RECORD, AckBoard, AckWriter, Flag, Reason
+
+
+def test_gates_are_found_as_they_come(tmp_path: Path) -> None:
+    board = AckBoard(tmp_path, ["drive"])
+    assert board.read() == {}
+    writer = AckWriter(tmp_path, "arm")
+    assert writer.write(5, epoch=2, burned=1, reason=Reason.OK, flags=Flag.NEUTRAL)
+    board.look()
+    assert board.names() == ("drive", "arm")
+    ack = board.read()["arm"]
+    assert (ack.tick_ns, ack.epoch, ack.burned, ack.reason) == (5, 2, 1, Reason.OK)
+    writer.close()
+    board.close()
+
+
+@pytest.mark.parametrize(("at_ns", "has_stopped"), [(4, True), (5, False), (6, False)])
+def test_only_a_later_tick_proves_a_stop(tmp_path: Path, at_ns: int, has_stopped: bool) -> None:
+    AckWriter(tmp_path, "a").write(5, epoch=0, burned=0, reason=Reason.NO_LEASE, flags=Flag.NEUTRAL)
+    assert AckBoard(tmp_path, ["a"]).read()["a"].has_stopped_since(at_ns) is has_stopped
+
+
+def test_damage_keeps_the_last_good_acknowledgement(tmp_path: Path) -> None:
+    board = AckBoard(tmp_path, ["a"])
+    AckWriter(tmp_path, "a").write(5, epoch=0, burned=0, reason=Reason.OK, flags=Flag(0))
+    good = board.read()["a"]
+    (tmp_path / f"{PREFIX}a").write_bytes(b"x" * RECORD.size)
+    assert board.read()["a"] == good
+
+
+def test_an_unknown_reason_is_no_reason_to_move(tmp_path: Path) -> None:
+    (tmp_path / f"{PREFIX}a").write_bytes(RECORD.pack(b"a", 1, 1, 1, 1, 999, 3, 1))
+    assert AckBoard(tmp_path, ["a"]).read()["a"].reason is Reason.NO_LEASE
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 49, "a b", "ä"])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SafetyError, match="gate name"):
+        AckWriter(tmp_path, name)

@@ -1,0 +1,329 @@
+"""End to end: a real guardian process, a real gate, real signals, garbage and damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.errors import DeviceError, SafetyError
+from olympus.runtime.safety import spawn
+from olympus.runtime.safety.acks import AckWriter, Flag, Reason
+from olympus.runtime.safety.client import Result, SafetyClient
+from olympus.runtime.safety.gate import Gate
+from olympus.runtime.safety.lease import LeaseReader
+from olympus.runtime.safety.limits import Limits, Rules
+from olympus.runtime.safety.protocol import SOCKET
+from olympus.runtime.safety.settings import Settings
+from olympus.runtime.safety.state import Mode
+from olympus.runtime.safety.status import read_status
+
+MS = 1_000_000
+SLACK_MS = 100  # for a busy machine; the figures in docs/safety.md are measured
+pytestmark = pytest.mark.e2e
+
+
+def lease_lost_ms(directory: Path, since_ns: int) -> float:
+    reader = LeaseReader(directory)
+    while (now_ns := time.monotonic_ns()) < since_ns + 5000 * MS:
+        if not reader.check(now_ns).valid:
+            return (now_ns - since_ns) / MS
+        time.sleep(0.0005)
+    raise AssertionError("the lease stays valid")
+
+
+@pytest.fixture
+def permitted(
+    safety_dir: Path,
+    start_guardian: Callable[..., spawn.Started],
+    drive: Callable[..., object],
+    permit_motion: Callable[[SafetyClient], None],
+    until_true: Callable[..., None],
+) -> Iterator[tuple[spawn.Started, SafetyClient]]:
+    started = start_guardian(Settings(dir=safety_dir, watch={"drive": 0.3}))
+    client = SafetyClient(safety_dir)
+    motor = drive(safety_dir)
+    permit_motion(client)
+    until_true(lambda: motor.output == 0.5)  # type: ignore[attr-defined]
+    yield started, client
+
+
+Permitted = tuple[spawn.Started, SafetyClient]
+
+
+def test_boot_is_stopped_and_a_reset_needs_heartbeats(
+    safety_dir: Path, start_guardian: Callable[..., spawn.Started]
+) -> None:
+    started = start_guardian(Settings(dir=safety_dir, watch={"drive": 0.3}))
+    assert started.ready["state"] == "STOPPED"
+    client = SafetyClient(safety_dir)
+    outcome = client.reset("ada")
+    assert outcome.result is Result.FAILED
+    assert "heartbeat drive: never seen" in outcome.text
+    assert client.stop("test").result is Result.UNCERTAIN  # there is no gate to read back from
+    assert client.reset("ada", latch=7).result is Result.FAILED
+
+
+def test_a_stop_latches_and_reads_back_neutral(permitted: Permitted, safety_dir: Path) -> None:
+    began_ns = time.monotonic_ns()
+    outcome = permitted[1].stop("button", "ada")
+    assert outcome.is_confirmed, outcome
+    assert lease_lost_ms(safety_dir, began_ns) < 100
+    assert outcome.elapsed_s < 0.1 + SLACK_MS / 1000
+    status = permitted[1].status()
+    assert (status.state, status.cause, status.by) == (Mode.TRIPPED, "button", "ada")
+    assert not status.is_permitted
+
+
+def test_a_failing_condition_trips(permitted: Permitted, until_true: Callable[..., None]) -> None:
+    permitted[1].report("smoke", ok=False, text="alarm in room 3")
+    until_true(lambda: permitted[1].status().state is Mode.TRIPPED)
+    assert permitted[1].status().cause == "condition smoke: alarm in room 3"
+    with pytest.raises(SafetyError, match="shorten it"):
+        permitted[1].report("x" * 60, ok=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+def test_a_guardian_that_dies_or_freezes_takes_the_lease_with_it(
+    permitted: Permitted, safety_dir: Path, number: signal.Signals
+) -> None:
+    began_ns = time.monotonic_ns()
+    permitted[0].process.send_signal(number)
+    assert lease_lost_ms(safety_dir, began_ns) < 60 + SLACK_MS
+    if number is not signal.SIGTERM:
+        outcome = permitted[1].stop("button")
+        assert outcome.result is Result.UNCERTAIN
+        assert "start one with `olympus launch" in outcome.text
+
+
+def test_a_thawed_guardian_does_not_go_on(
+    permitted: Permitted, safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    permitted[0].process.send_signal(signal.SIGSTOP)
+    lease_lost_ms(safety_dir, time.monotonic_ns())
+    permitted[0].process.send_signal(signal.SIGCONT)
+    until_true(lambda: permitted[1].status().state is Mode.TRIPPED)
+
+
+BEATER = """
+import sys, time
+from pathlib import Path
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
+writer = HeartbeatWriter(Path(sys.argv[1]), "control")
+while True:
+    writer.beat()
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_dead_or_frozen_process_trips_within_its_limit(
+    safety_dir: Path,
+    start_guardian: Callable[..., spawn.Started],
+    permit_motion: Callable[[SafetyClient], None],
+    number: signal.Signals,
+) -> None:
+    start_guardian(Settings(dir=safety_dir, watch={"control": 0.2}))
+    client = SafetyClient(safety_dir)
+    command = [sys.executable, "-c", BEATER, str(safety_dir)]
+    with subprocess.Popen(command, env=spawn.environment()) as beater:
+        try:
+            permit_motion(client)
+            began_ns = time.monotonic_ns()
+            beater.send_signal(number)
+            assert lease_lost_ms(safety_dir, began_ns) < 200 + 20 + SLACK_MS
+        finally:
+            beater.kill()
+    assert client.status().cause.startswith("heartbeat control: silent")
+
+
+@pytest.mark.parametrize("name", ["lease", "heartbeats"])
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 4096])
+def test_corrupt_shared_memory_means_no_motion_or_no_harm(
+    permitted: Permitted, safety_dir: Path, name: str, content: bytes
+) -> None:
+    if name == "heartbeats":
+        content = content.ljust(4096, b"\0")  # a cut would end the writer's process: this one
+    descriptor = os.open(safety_dir / name, os.O_WRONLY)
+    for _ in range(50):
+        os.pwrite(descriptor, content, 0)
+        if name == "lease":
+            os.ftruncate(descriptor, len(content))
+        time.sleep(0.001)
+    os.close(descriptor)
+    assert permitted[0].process.poll() is None
+    assert permitted[1].stop("after damage").is_confirmed
+
+
+def test_a_stop_gets_through_a_flood_of_garbage(permitted: Permitted, safety_dir: Path) -> None:
+    ending = threading.Event()
+
+    def flood() -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as garbage:
+            garbage.setblocking(False)
+            while not ending.is_set():
+                try:
+                    garbage.sendto(os.urandom(100), str(safety_dir / SOCKET))
+                except BlockingIOError:
+                    time.sleep(0)
+
+    threads = [threading.Thread(target=flood) for _ in range(3)]
+    for one in threads:
+        one.start()
+    try:
+        time.sleep(0.2)
+        began_ns = time.monotonic_ns()
+        outcome = permitted[1].stop("flooded")
+        elapsed_ms = lease_lost_ms(safety_dir, began_ns)
+    finally:
+        ending.set()
+        for one in threads:
+            one.join()
+    assert outcome.is_confirmed, outcome
+    assert elapsed_ms < 1000
+    assert permitted[1].status().counters["malformed"] > 10
+
+
+def test_a_stop_goes_through_memory_when_the_socket_is_gone(
+    permitted: Permitted, safety_dir: Path
+) -> None:
+    (safety_dir / SOCKET).unlink()
+    outcome = permitted[1].stop("no socket")
+    assert outcome.is_confirmed, outcome
+
+
+def test_a_gate_that_still_drives_makes_a_stop_fail(permitted: Permitted, safety_dir: Path) -> None:
+    stuck = AckWriter(safety_dir, "stuck")
+    future_ns = time.monotonic_ns() + 10_000 * MS
+    stuck.write(future_ns, epoch=1, burned=0, reason=Reason.OK, flags=Flag(0))
+    outcome = permitted[1].stop("button")
+    assert outcome.result is Result.FAILED
+    assert "still driven: stuck" in outcome.text
+
+
+def test_a_gate_that_is_silent_makes_a_stop_uncertain(
+    permitted: Permitted, safety_dir: Path
+) -> None:
+    AckWriter(safety_dir, "old").write(1, epoch=1, burned=0, reason=Reason.OK, flags=Flag(0))
+    outcome = permitted[1].stop("button")
+    assert outcome.result is Result.UNCERTAIN
+    assert "gate old" in outcome.text
+
+
+def test_without_a_guardian_everything_says_the_way_out(safety_dir: Path) -> None:
+    client = SafetyClient(safety_dir)
+    with pytest.raises(SafetyError, match="start one with `olympus launch"):
+        client.status()
+    assert client.reset("ada").result is Result.UNCERTAIN
+
+
+def test_nonsense_is_no_status() -> None:
+    with pytest.raises(SafetyError, match="one version"):
+        read_status({"state": "FLYING"})
+
+
+class FakeGuardian:
+    """Answers what it is told to, and grants without a lease."""
+
+    def __init__(self, directory: Path, replies: list[bytes], *, after_s: float = 0) -> None:
+        directory.mkdir()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(directory / SOCKET))
+        self._replies = replies
+        self._after_s = after_s
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        raw, sender = self._socket.recvfrom(4096)
+        mark = json.loads(raw)["id"]
+        time.sleep(self._after_s)
+        for reply in self._replies:
+            self._socket.sendto(reply.replace(b"MARK", str(mark).encode()), sender)
+
+    def close(self) -> None:
+        self._thread.join()
+        self._socket.close()
+
+
+def test_a_grant_without_a_lease_is_uncertain(safety_dir: Path) -> None:
+    replies = [b"garbage", b"[]", b'{"id": 1, "ok": true}', b'{"id": MARK, "ok": true}']
+    fake = FakeGuardian(safety_dir, replies)
+    outcome = SafetyClient(safety_dir).reset("ada", latch=0)
+    fake.close()
+    assert outcome.result is Result.UNCERTAIN
+    assert "no lease" in outcome.text
+
+
+def test_a_late_answer_still_counts(safety_dir: Path) -> None:
+    reply = b'{"id": MARK, "ok": true, "at_ns": 1, "latch": 1, "gates": []}'
+    fake = FakeGuardian(safety_dir, [reply], after_s=0.2)
+    outcome = SafetyClient(safety_dir).stop("button")
+    fake.close()
+    assert "the stop is latched, but there is no gate" in outcome.text
+    assert outcome.elapsed_s > 0.2
+
+
+def test_the_guardian_imports_nothing_but_the_standard_library() -> None:
+    code = (
+        "import sys, olympus.runtime.safety.guardian as g\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(names - set(sys.stdlib_module_names) - {'olympus', '__main__'}))"
+    )
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, env=spawn.environment(), capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"
+
+
+def test_a_guardian_that_cannot_start_is_reported(safety_dir: Path) -> None:
+    too_long = Settings(dir=safety_dir / ("x" * 100), watch={"a": 1.0})
+    with pytest.raises(SafetyError, match="was not ready within"):
+        spawn.start(too_long)
+    with pytest.raises(SafetyError, match="was not ready within"):
+        spawn.start(Settings(dir=safety_dir, watch={"a": 1.0}), timeout_s=0)
+
+
+LAUNCHER = """
+import signal, sys
+from pathlib import Path
+from olympus.runtime.safety import spawn
+from olympus.runtime.safety.settings import Settings
+started = spawn.start(Settings(dir=Path(sys.argv[1]), watch={"a": 1.0}, die_with_parent=True))
+print(started.process.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_a_guardian_ends_with_its_launcher(
+    safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    command = [sys.executable, "-c", LAUNCHER, str(safety_dir)]
+    with subprocess.Popen(command, env=spawn.environment(), stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None
+        assert int(launcher.stdout.readline()) > 0
+        launcher.kill()
+    until_true(lambda: not (safety_dir / SOCKET).exists())
+    events = (safety_dir / "events.jsonl").read_text()
+    assert "ended by SIGTERM" in events or "the launcher is gone" in events
+
+
+def test_an_actuator_that_refuses_neutral_is_not_confirmed(
+    safety_dir: Path, start_guardian: Callable[..., spawn.Started]
+) -> None:
+    def unplugged(_channels: tuple[float, ...]) -> None:
+        raise DeviceError("motor: unplugged; plug it in")
+
+    start_guardian(Settings(dir=safety_dir, watch={"drive": 0.3}))
+    gate = Gate(safety_dir, "drive", Rules((Limits(-1, 1, 2),)), apply=unplugged)
+    with pytest.raises(DeviceError):
+        gate.tick(None)
+    assert SafetyClient(safety_dir).stop("button").result is Result.UNCERTAIN

@@ -1,0 +1,243 @@
+"""The gate: every way to be refused, at its boundary, and what reaches the actuator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olympus.runtime.errors import DeviceError
+from olympus.runtime.safety.acks import AckBoard, Flag, Reason
+from olympus.runtime.safety.gate import (
+    AHEAD_NS,
+    LONGEST_TICK_NS,
+    Applied,
+    Command,
+    Gate,
+    GateState,
+    decide,
+    start,
+)
+from olympus.runtime.safety.lease import LeaseView, LeaseWriter
+from olympus.runtime.safety.limits import Category, Limits, Rules, Steep
+from olympus.runtime.safety.state import Mode
+
+MS = 1_000_000
+NOW = 10_000 * MS
+TICK = 20 * MS
+WHEEL = Limits(-10.0, 12.0, 20.0)
+RULES = Rules((WHEEL, WHEEL), max_age_ns=200 * MS)
+BRAKE = replace(RULES, category=Category.BRAKE)
+LEASE = LeaseView(True, "", 7, NOW - 1000 * MS, NOW + 60 * MS, 1, Mode.PERMITTED)
+NO_LEASE = LeaseView(False, "lease lapsed", 7)
+MOVING = GateState((5.0, 5.0), NOW - TICK, 7, 6)
+
+
+def one(
+    command: Command | None,
+    *,
+    lease: LeaseView = LEASE,
+    state: GateState = MOVING,
+    rules: Rules = RULES,
+) -> Applied:
+    return decide(lease, command, state, rules, NOW)[0]
+
+
+def ask(left: float, right: float, age_ns: int = 0) -> Command:
+    return Command((left, right), NOW - age_ns)
+
+
+def test_a_good_command_passes() -> None:
+    assert one(ask(5.1, 5.2)) == Applied((5.1, 5.2), Reason.OK, "", False, 7)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (None, Reason.NO_COMMAND),
+        (ask(5, 5, 200 * MS), Reason.OK),
+        (ask(5, 5, 200 * MS + 1), Reason.STALE),
+        (ask(5, 5, -AHEAD_NS), Reason.OK),
+        (ask(5, 5, -AHEAD_NS - 1), Reason.FUTURE),
+        (Command((5.0,), NOW), Reason.WRONG_SHAPE),
+        (Command((5.0, 5.0, 5.0), NOW), Reason.WRONG_SHAPE),
+        (Command((), NOW), Reason.WRONG_SHAPE),
+        (ask(math.nan, 5), Reason.NOT_FINITE),
+        (ask(5, math.nan), Reason.NOT_FINITE),
+        (ask(math.inf, 5), Reason.NOT_FINITE),
+        (ask(5, -math.inf), Reason.NOT_FINITE),
+        (ask(10**400, 5), Reason.NOT_FINITE),
+        (ask(12.0, -10.0), Reason.OK),
+        (ask(math.nextafter(12.0, 13), 5), Reason.OUT_OF_RANGE),
+        (ask(5, math.nextafter(-10.0, -11)), Reason.OUT_OF_RANGE),
+    ],
+)
+def test_a_command_is_judged_at_its_boundary(command: Command | None, reason: Reason) -> None:
+    applied = one(command)
+    assert applied.reason is reason
+    if reason is not Reason.OK:
+        assert applied.channels == (0.0, 0.0)
+        assert applied.detail
+
+
+@pytest.mark.parametrize(
+    ("stamp_ns", "reason"),
+    [(NOW - 50 * MS - 1, Reason.BEFORE_PERMISSION), (NOW - 50 * MS, Reason.OK)],
+)
+def test_a_command_from_before_the_permission_is_refused(stamp_ns: int, reason: Reason) -> None:
+    lease = replace(LEASE, granted_ns=NOW - 50 * MS)
+    assert one(Command((5.0, 5.0), stamp_ns), lease=lease).reason is reason
+
+
+def test_without_a_lease_a_cut_is_neutral_at_once() -> None:
+    applied, state = decide(NO_LEASE, ask(5, 5), MOVING, RULES, NOW)
+    assert applied == Applied((0.0, 0.0), Reason.NO_LEASE, "lease lapsed", False, 0)
+    assert (state.epoch, state.burned) == (0, 7)
+
+
+def test_without_a_lease_a_brake_ramps_and_ends_at_neutral() -> None:
+    outputs: list[tuple[float, ...]] = []
+    state, now_ns = MOVING, NOW
+    while not outputs or outputs[-1] != (0.0, 0.0):
+        applied, state = decide(NO_LEASE, ask(5, 5), state, BRAKE, now_ns)
+        outputs.append(applied.channels)
+        now_ns += TICK
+    assert outputs[0] == pytest.approx((4.52, 4.52))
+    assert len(outputs) == 11
+
+
+def test_a_lapsed_permission_is_never_taken_up_again() -> None:
+    _, state = decide(NO_LEASE, ask(5, 5), MOVING, RULES, NOW)
+    applied, state = decide(LEASE, ask(5, 5), state, RULES, NOW)
+    assert applied.reason is Reason.LAPSED
+    assert decide(replace(LEASE, epoch=6), ask(5, 5), state, RULES, NOW)[0].reason is Reason.LAPSED
+
+
+def test_an_older_permission_than_the_present_one_is_refused() -> None:
+    state = replace(MOVING, burned=0)
+    applied, state = decide(replace(LEASE, epoch=6), ask(5, 5), state, RULES, NOW)
+    assert (applied.reason, applied.channels, state.burned) == (Reason.LAPSED, (0.0, 0.0), 7)
+
+
+@pytest.mark.parametrize("rules", [RULES, BRAKE])
+def test_a_new_permission_begins_at_neutral_and_ramps(rules: Rules) -> None:
+    lease, state, now_ns = replace(LEASE, epoch=8), MOVING, NOW
+    seen: list[Applied] = []
+    for _ in range(16):
+        command = Command((12.0, 12.0), now_ns)
+        applied, state = decide(lease, command, state, rules, now_ns)
+        seen.append(applied)
+        now_ns += TICK
+    begun = next(i for i, each in enumerate(seen) if each.reason is Reason.OK)
+    assert all(each.reason is Reason.NEW_PERMISSION for each in seen[:begun])
+    assert seen[begun - 1].channels == (0.0, 0.0)
+    assert seen[begun].channels == pytest.approx((0.4, 0.4))
+    assert seen[begun].is_limited
+
+
+def test_the_first_tick_of_all_is_neutral() -> None:
+    applied, state = decide(LEASE, ask(12, 12), start(RULES), RULES, NOW)
+    assert (applied.reason, applied.channels) == (Reason.NEW_PERMISSION, (0.0, 0.0))
+    assert state.epoch == 7
+
+
+def test_a_steep_command_is_limited_or_refused_as_the_rules_say() -> None:
+    limited = one(ask(12, 5))
+    assert (limited.reason, limited.is_limited) == (Reason.OK, True)
+    assert limited.channels == pytest.approx((5.4, 5.0))
+    refused = one(ask(12, 5), rules=replace(RULES, steep=Steep.REFUSE))
+    assert (refused.reason, refused.channels) == (Reason.TOO_STEEP, (0.0, 0.0))
+    assert one(ask(5.4, 5), rules=replace(RULES, steep=Steep.REFUSE)).reason is Reason.OK
+
+
+def test_a_long_pause_allows_no_larger_step() -> None:
+    state = replace(MOVING, tick_ns=NOW - 100 * LONGEST_TICK_NS)
+    assert one(ask(12, 5), state=state).channels[0] == pytest.approx(7.0)
+    state = replace(MOVING, tick_ns=NOW + TICK)
+    assert one(ask(12, 5), state=state).channels[0] == 5.0
+
+
+LEASES = st.builds(
+    LeaseView, st.booleans(), st.just("no"), st.integers(0, 12), st.integers(0, 2 * NOW)
+)
+COMMANDS = st.none() | st.builds(
+    Command,
+    st.lists(st.floats(), max_size=3).map(tuple)
+    | st.tuples(st.floats(-10, 12), st.floats(-10, 12)),
+    st.integers(NOW - 300 * MS, NOW + 300 * MS),
+)
+
+
+@given(st.lists(st.tuples(LEASES, COMMANDS), max_size=30), st.sampled_from([RULES, BRAKE]))
+def test_whatever_comes_the_output_is_allowed(
+    ticks: list[tuple[LeaseView, Command | None]], rules: Rules
+) -> None:
+    state, now_ns = start(rules), NOW
+    for lease, command in ticks:
+        before = state.output
+        applied, state = decide(lease, command, state, rules, now_ns)
+        now_ns += TICK
+        moved_away = any(abs(a) > abs(b) for a, b in zip(applied.channels, before, strict=True))
+        assert all(WHEEL.low <= value <= WHEEL.high for value in applied.channels)
+        if moved_away:
+            assert applied.reason is Reason.OK
+            assert lease.valid
+            assert command is not None
+            assert command.stamp_ns >= lease.granted_ns
+        if applied.reason is not Reason.OK and rules.category is Category.CUT:
+            assert applied.channels == (0.0, 0.0)
+
+
+class Motor:
+    """Takes outputs, and breaks when told to."""
+
+    def __init__(self) -> None:
+        self.outputs: list[tuple[float, ...]] = []
+        self.is_broken = False
+
+    def apply(self, channels: tuple[float, ...]) -> None:
+        if self.is_broken:
+            raise DeviceError("motor: unplugged; plug it in")
+        self.outputs.append(channels)
+
+
+def test_a_gate_applies_counts_and_acknowledges(tmp_path: Path) -> None:
+    lease, motor, times = LeaseWriter(tmp_path), Motor(), iter(range(NOW, 2 * NOW, TICK))
+    gate = Gate(tmp_path, "drive", RULES, apply=motor.apply, now_ns=lambda: next(times))
+    board = AckBoard(tmp_path, ["drive"])
+    assert gate.tick(ask(5, 5)).reason is Reason.NO_LEASE
+    lease.grant(7, NOW, NOW + 200 * MS)
+    assert gate.tick(ask(5, 5)).reason is Reason.NEW_PERMISSION
+    assert board.read()["drive"].is_neutral
+    assert gate.tick(ask(5, 5)).channels == motor.outputs[-1] != (0.0, 0.0)
+    ack = board.read()["drive"]
+    assert (ack.is_neutral, ack.epoch, ack.reason, ack.sequence) == (False, 7, Reason.OK, 3)
+    gate.close()
+    ack = board.read()["drive"]
+    assert ack.flags == Flag.NEUTRAL | Flag.CLOSED
+    assert (ack.reason, ack.burned) == (Reason.CLOSED, 7)
+    assert ack.has_stopped_since(2 * NOW)
+    assert motor.outputs[-1] == (0.0, 0.0)
+    assert gate.counts == {Reason.NO_LEASE: 1, Reason.NEW_PERMISSION: 1, Reason.OK: 1}
+
+
+def test_a_motor_that_takes_nothing_is_not_acknowledged_as_neutral(tmp_path: Path) -> None:
+    motor = Motor()
+    gate = Gate(tmp_path, "drive", RULES, apply=motor.apply)
+    motor.is_broken = True
+    with pytest.raises(DeviceError, match="unplugged"):
+        gate.tick(None)
+    assert not AckBoard(tmp_path, ["drive"]).read()["drive"].is_neutral
+    with pytest.raises(DeviceError, match="unplugged"):
+        gate.close()
+
+
+def test_a_gate_goes_on_when_it_cannot_acknowledge(tmp_path: Path) -> None:
+    motor = Motor()
+    gate = Gate(tmp_path / "missing", "drive", RULES, apply=motor.apply)
+    assert gate.tick(None).channels == (0.0, 0.0)
+    assert gate.unwritten == 1

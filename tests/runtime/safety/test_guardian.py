@@ -1,0 +1,284 @@
+"""The guardian in this process: datagrams, senders, start and end."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety import realtime
+from olympus.runtime.safety.guardian import Guardian, main
+from olympus.runtime.safety.mailbox import Mailbox
+from olympus.runtime.safety.protocol import SOCKET
+from olympus.runtime.safety.settings import Settings
+
+
+def settings(directory: Path, **options: Any) -> Settings:
+    return Settings(dir=directory, watch={"drive": 0.3}, lock_memory=False, **options)
+
+
+class Caller:
+    """A raw socket to a guardian."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("")
+        self.socket.settimeout(5)
+        self.socket.connect(str(directory / SOCKET))
+
+    def ask(self, raw: bytes) -> Mapping[str, Any]:
+        self.socket.send(raw)
+        return self.hear()
+
+    def hear(self) -> Mapping[str, Any]:
+        reply: Mapping[str, Any] = json.loads(self.socket.recv(65536))
+        return reply
+
+
+@pytest.fixture
+def serving(safety_dir: Path) -> Iterator[Guardian]:
+    guardian = Guardian(settings(safety_dir))
+    thread = threading.Thread(target=guardian.serve)
+    thread.start()
+    yield guardian
+    guardian.end("test over")
+    thread.join()
+    guardian.close()
+
+
+@pytest.fixture
+def caller(serving: Guardian, safety_dir: Path) -> Iterator[Caller]:
+    one = Caller(safety_dir)
+    yield one
+    one.socket.close()
+
+
+def test_a_bare_word_stops(caller: Caller) -> None:
+    reply = caller.ask(b"stop")
+    assert (reply["ok"], reply["latch"], reply["gates"]) == (True, 1, [])
+    status = caller.ask(b'{"op":"status","id":3}')
+    assert (status["id"], status["state"], status["cause"]) == (3, "TRIPPED", "stop")
+
+
+def test_what_is_malformed_or_oversized_is_counted_and_answered(caller: Caller) -> None:
+    assert "no JSON" in caller.ask(b"\x00\xff")["error"]
+    assert "larger than 2048 bytes" in caller.ask(b"x" * 4096)["error"]
+    assert caller.ask(b'{"op":"status"}')["counters"]["malformed"] == 2
+
+
+def test_conditions_and_resets_are_answered(caller: Caller) -> None:
+    assert caller.ask(b'{"op":"condition","name":"door","ok":false,"text":"open"}')["ok"]
+    reply = caller.ask(b'{"op":"reset","by":"ada","latch":0}')
+    assert not reply["ok"]
+    assert "condition door: open" in reply["error"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can send another user's credentials")
+def test_another_user_may_stop_and_nothing_else(caller: Caller) -> None:
+    forged = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, _credentials(65534))
+    for raw in (b'{"op":"reset","by":"x","latch":0}', b'{"op":"condition","name":"a","ok":true}'):
+        caller.socket.sendmsg([raw], [forged])
+        assert "may stop, but nothing else" in caller.hear()["error"]
+    caller.socket.sendmsg([b"stop"], [forged])
+    assert caller.hear()["ok"]
+    status = caller.ask(b'{"op":"status"}')
+    assert status["counters"]["refused_senders"] == 2
+    assert status["trips"][0]["evidence"] == "asked by user 65534"
+
+
+def _credentials(uid: int) -> bytes:
+    return b"".join(n.to_bytes(4, "little") for n in (os.getpid(), uid, uid))
+
+
+def test_descriptors_that_are_sent_along_do_not_stay(
+    caller: Caller, until_true: Callable[..., None]
+) -> None:
+    reading, writing = os.pipe()
+    caller.socket.sendmsg(
+        [b"stop"],
+        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, writing.to_bytes(4, "little"))],
+    )
+    assert caller.hear()["ok"]
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_a_passed_descriptor_is_closed(safety_dir: Path) -> None:
+    safety_dir.mkdir()
+    box = Mailbox(safety_dir)
+    assert box.receive() is None
+    # Without credentials in the way, the kernel hands the descriptor over.
+    with socket.socket(fileno=os.dup(box.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+    one = Caller(safety_dir)
+    reading, writing = os.pipe()
+    one.socket.sendmsg(
+        [b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, writing.to_bytes(4, "little"))]
+    )
+    os.close(writing)
+    datagram = box.receive()
+    assert datagram is not None
+    assert datagram.uid is None
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    one.socket.close()
+    box.close()
+
+
+def test_a_sender_that_cannot_be_answered_does_no_harm(
+    serving: Guardian, safety_dir: Path, caller: Caller
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nameless:
+        nameless.sendto(b"x", str(safety_dir / SOCKET))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind("")
+        for _ in range(200):
+            deaf.sendto(b"x", str(safety_dir / SOCKET))
+        status = caller.ask(b'{"op":"status"}')
+    assert status["counters"]["malformed"] == 201
+    assert status["unanswered"] > 0
+
+
+def test_a_second_guardian_is_refused(serving: Guardian, safety_dir: Path) -> None:
+    with pytest.raises(SafetyError, match="another guardian keeps"):
+        Guardian(settings(safety_dir))
+
+
+def test_a_path_too_long_for_a_socket_is_named(safety_dir: Path) -> None:
+    with pytest.raises(SafetyError, match="use a shorter"):
+        Guardian(settings(safety_dir / ("x" * 100)))
+
+
+def test_an_end_with_the_parent_is_noticed(safety_dir: Path) -> None:
+    guardian = Guardian(settings(safety_dir, die_with_parent=True, parent_pid=os.getpid()))
+    guardian.serve()  # this process is not its own parent: it ends at the first tick
+    guardian.close()
+    assert guardian.keeper.state.trips[0].cause == "the launcher is gone"
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    usual = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for one, handler in usual.items():
+        signal.signal(one, handler)
+    ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # forget PR_SET_PDEATHSIG
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("reads", [True, False])
+def test_main_serves_until_a_signal(
+    safety_dir: Path, capfd: pytest.CaptureFixture[str], reads: bool
+) -> None:
+    safety_dir.mkdir()
+    config = safety_dir / "c.json"
+    config.write_text(settings(safety_dir, die_with_parent=True).to_json())
+    saved = os.dup(1)
+    if not reads:
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+        os.close(writing)
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 5
+        while not (safety_dir / SOCKET).exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code = main([str(config)])
+    thread.join()
+    os.dup2(saved, 1)
+    os.close(saved)
+    assert code == 0
+    seen = capfd.readouterr()
+    if reads:
+        assert json.loads(seen.out)["state"] == "STOPPED"
+    else:
+        assert "nobody reads the ready line" in seen.err
+    assert "guardian ended by SIGTERM" in (safety_dir / "events.jsonl").read_text()
+
+
+def test_main_says_what_is_wrong(safety_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "give one argument" in capfd.readouterr().err
+
+
+def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
+    mounts = safety_dir.parent / "mounts"
+    device = safety_dir.parent.stat().st_dev
+    major, minor = os.major(device), os.minor(device)
+    mounts.write_text(f"1 2 {major}:{minor} / /x rw - ext4 /dev/x rw\n")
+    assert "refused" in realtime.storage_kind(safety_dir.parent, mounts)
+    mounts.write_text("1 2 999:999 / /x rw - ext4 /dev/x rw\n")
+    assert "an unknown file system" in realtime.storage_kind(safety_dir.parent, mounts)
+    mounts.write_text(f"1 2 {major}:{minor} / /x rw - tmpfs x rw\n")
+    assert realtime.storage_kind(safety_dir.parent, mounts) == "granted: tmpfs"
+
+
+def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) -> None:
+    safety_dir.mkdir()
+    usual = os.sched_getscheduler(0)
+    wishes = Settings(dir=safety_dir, watch={"a": 1.0}, sched_fifo=1)
+    try:
+        told = realtime.prepare(wishes)
+    finally:
+        ctypes.CDLL(None).munlockall()
+        os.sched_setscheduler(0, usual, os.sched_param(0))
+    for wish in ("sched_fifo", "memory_lock", "storage"):
+        assert told[wish].startswith(("granted", "refused: "))
+    assert realtime.prepare(settings(safety_dir))["sched_fifo"] == realtime.NOT_ASKED
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    priority, top = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (4096, hard))
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (0, top))
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (priority, top))
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_refusals_carry_the_reason_and_the_way_out() -> None:
+    told = realtime.prepare(Settings(dir=Path("/"), watch={"a": 1.0}, sched_fifo=99))
+    assert "RLIMIT_RTPRIO" in told["sched_fifo"]
+    assert "RLIMIT_MEMLOCK" in told["memory_lock"]
+
+
+def test_a_late_tick_is_counted(safety_dir: Path, until_true: Callable[..., None]) -> None:
+    guardian = Guardian(settings(safety_dir, period_ms=1, lease_ms=100))
+    thread = threading.Thread(target=guardian.serve)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.05)
+    thread.start()
+    deadline = time.monotonic() + 5
+    while not guardian.keeper.counters["late_ticks"] and time.monotonic() < deadline:
+        pass  # keeps the interpreter from the guardian's thread
+    sys.setswitchinterval(usual)
+    guardian.end("test over")
+    thread.join()
+    guardian.close()
+    assert guardian.keeper.counters["late_ticks"] > 0

@@ -1,0 +1,91 @@
+"""Heartbeats: slots that heal themselves, and damage that only ever looks like silence."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.heartbeat import FILE, RECORD, SLOT, HeartbeatBoard, HeartbeatWriter
+
+NAMES = ("control", "drive")
+
+
+def test_a_beat_arrives_with_its_time(tmp_path: Path) -> None:
+    board = HeartbeatBoard(tmp_path, NAMES)
+    assert board.read() == {}
+    writer = HeartbeatWriter(tmp_path, "drive")
+    before = time.monotonic_ns()
+    writer.beat()
+    writer.beat()
+    beat = board.read()["drive"]
+    assert beat.sequence == 2
+    assert before <= beat.last_ns <= time.monotonic_ns()
+    assert "control" not in board.read()
+    writer.close()
+    board.close()
+
+
+def test_a_name_that_is_not_watched_is_refused_with_a_hint(tmp_path: Path) -> None:
+    HeartbeatBoard(tmp_path, NAMES)
+    with pytest.raises(SafetyError, match="did you mean 'drive'"):
+        HeartbeatWriter(tmp_path, "drives")
+
+
+def test_without_a_guardian_a_writer_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SafetyError, match="start the guardian first"):
+        HeartbeatWriter(tmp_path, "drive")
+    (tmp_path / FILE).write_bytes(b"")
+    with pytest.raises(SafetyError, match="start the guardian again"):
+        HeartbeatWriter(tmp_path, "drive")
+
+
+def test_a_damaged_slot_keeps_its_last_good_beat_and_heals(tmp_path: Path) -> None:
+    board = HeartbeatBoard(tmp_path, NAMES)
+    writer = HeartbeatWriter(tmp_path, "drive")
+    writer.beat()
+    good = board.read()["drive"]
+    with (tmp_path / FILE).open("r+b") as file:
+        file.seek(SLOT)
+        file.write(b"garbage" * 5)
+    assert board.read()["drive"] == good
+    writer.beat()
+    assert board.read()["drive"].sequence == 2
+
+
+def test_a_slot_with_another_name_does_not_count(tmp_path: Path) -> None:
+    board = HeartbeatBoard(tmp_path, NAMES)
+    with (tmp_path / FILE).open("r+b") as file:
+        file.write(RECORD.pack(b"drive", 1, 1, 1))
+    assert board.read() == {}
+
+
+def test_a_file_cut_short_is_laid_out_again(tmp_path: Path) -> None:
+    board = HeartbeatBoard(tmp_path, NAMES)
+    (tmp_path / FILE).write_bytes(b"short")
+    assert board.read() == {}
+    assert board.repairs == 1
+    HeartbeatWriter(tmp_path, "control").beat()
+    assert board.read()["control"].sequence == 1
+
+
+def test_a_restarted_guardian_keeps_its_writers(tmp_path: Path) -> None:
+    HeartbeatBoard(tmp_path, NAMES)
+    writer = HeartbeatWriter(tmp_path, "drive")
+    board = HeartbeatBoard(tmp_path, NAMES)
+    writer.beat()
+    assert board.read()["drive"].sequence == 1
+
+
+def test_another_layout_shuts_old_writers_out(tmp_path: Path) -> None:
+    HeartbeatBoard(tmp_path, NAMES)
+    writer = HeartbeatWriter(tmp_path, "drive")
+    board = HeartbeatBoard(tmp_path, ("arm", *NAMES))
+    writer.beat()
+    assert board.read() == {}
+
+
+def test_a_board_may_watch_nothing(tmp_path: Path) -> None:
+    assert HeartbeatBoard(tmp_path, ()).read() == {}

@@ -1,0 +1,141 @@
+"""The lease: valid to the nanosecond, and invalid whenever there is any doubt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olympus.runtime.safety.lease import (
+    FILE,
+    LONGEST_NS,
+    RECORD,
+    LeaseReader,
+    LeaseWriter,
+    judge,
+)
+from olympus.runtime.safety.state import QUIET_NS, Mode
+
+GRANTED = 1_000_000_000
+UNTIL = GRANTED + 60_000_000
+
+
+def written(tmp_path: Path, *, until_ns: int = UNTIL) -> LeaseReader:
+    writer = LeaseWriter(tmp_path)
+    assert writer.grant(4, GRANTED, until_ns)
+    writer.close()
+    return LeaseReader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now_ns", "is_valid"),
+    [
+        (GRANTED - 1, False),
+        (GRANTED, True),
+        (GRANTED + 1, True),
+        (UNTIL - 1, True),
+        (UNTIL, False),
+        (UNTIL + 1, False),
+        (2**62, False),
+        (0, False),
+    ],
+)
+def test_a_lease_is_valid_from_grant_to_its_end(
+    tmp_path: Path, now_ns: int, is_valid: bool
+) -> None:
+    view = written(tmp_path).check(now_ns)
+    assert view.valid is is_valid
+    assert bool(view.why) is not is_valid
+    assert (view.epoch, view.granted_ns, view.valid_until_ns) == (4, GRANTED, UNTIL)
+
+
+@pytest.mark.parametrize(("beyond", "is_valid"), [(0, True), (1, False)])
+def test_a_lease_far_into_the_future_is_damaged(
+    tmp_path: Path, beyond: int, is_valid: bool
+) -> None:
+    reader = written(tmp_path, until_ns=GRANTED + LONGEST_NS + beyond)
+    assert reader.check(GRANTED).valid is is_valid
+
+
+def test_renewing_keeps_the_time_of_the_grant(tmp_path: Path) -> None:
+    writer = LeaseWriter(tmp_path)
+    writer.grant(4, GRANTED, UNTIL)
+    writer.renew(4, UNTIL + 5)
+    view = LeaseReader(tmp_path).check(UNTIL + 1)
+    assert view.valid
+    assert (view.granted_ns, view.sequence) == (GRANTED, 2)
+    assert writer.valid_until_ns == UNTIL + 5
+
+
+@pytest.mark.parametrize("mode", [Mode.STOPPED, Mode.TRIPPED])
+def test_a_revoked_lease_is_invalid_at_once(tmp_path: Path, mode: Mode) -> None:
+    writer = LeaseWriter(tmp_path)
+    writer.grant(4, GRANTED, UNTIL)
+    writer.revoke(4, mode)
+    view = LeaseReader(tmp_path).check(GRANTED)
+    assert (view.valid, view.mode, view.why) == (False, mode, f"not permitted: {mode}")
+
+
+def test_no_lease_is_no_permission(tmp_path: Path) -> None:
+    reader = LeaseReader(tmp_path)
+    assert reader.check(0).why == "no lease; no guardian"
+    (tmp_path / FILE).write_bytes(b"")
+    assert not reader.check(0).valid
+
+
+def test_a_lease_that_appears_later_is_found(tmp_path: Path) -> None:
+    reader = LeaseReader(tmp_path)
+    assert not reader.check(GRANTED).valid
+    written(tmp_path)
+    assert reader.check(GRANTED).valid
+    reader.close()
+
+
+def test_a_deleted_and_remade_lease_is_found(tmp_path: Path) -> None:
+    reader = written(tmp_path)
+    assert reader.check(GRANTED).valid
+    (tmp_path / FILE).write_bytes(b"")
+    (tmp_path / FILE).unlink()
+    assert not reader.check(GRANTED).valid
+    written(tmp_path)
+    assert reader.check(GRANTED).valid
+
+
+def test_every_flipped_bit_and_every_cut_invalidates(tmp_path: Path) -> None:
+    reader = written(tmp_path)
+    raw = (tmp_path / FILE).read_bytes()
+    for bit in range(len(raw) * 8):
+        torn = bytearray(raw)
+        torn[bit // 8] ^= 1 << bit % 8
+        (tmp_path / FILE).write_bytes(torn)
+        assert not reader.check(GRANTED).valid
+    for size in range(len(raw)):
+        (tmp_path / FILE).write_bytes(raw[:size])
+        assert not reader.check(GRANTED).valid
+
+
+def test_a_mode_that_does_not_exist_is_no_permission() -> None:
+    view = judge(RECORD.pack(1, 1, GRANTED, UNTIL, 3), GRANTED)
+    assert view.why == "lease unreadable: mode 3 does not exist"
+
+
+@given(st.binary(max_size=2 * RECORD.size), st.integers(0, 2**63))
+def test_nonsense_is_never_a_lease(raw: bytes, now_ns: int) -> None:
+    assert not judge(raw, now_ns).valid
+
+
+def test_an_epoch_goes_on_where_the_last_guardian_ended(tmp_path: Path) -> None:
+    assert LeaseWriter(tmp_path).earlier_epoch(GRANTED) == 0
+    written(tmp_path)
+    assert LeaseWriter(tmp_path).earlier_epoch(GRANTED) == 4
+    (tmp_path / FILE).write_bytes(b"x" * RECORD.size)
+    most_possible = GRANTED // QUIET_NS
+    assert LeaseWriter(tmp_path).earlier_epoch(GRANTED) > most_possible
+
+
+def test_a_lease_that_cannot_be_written_is_not_believed(tmp_path: Path) -> None:
+    writer = LeaseWriter(tmp_path / "missing")
+    assert not writer.grant(1, GRANTED, UNTIL)
+    assert writer.valid_until_ns == 0

@@ -1,0 +1,100 @@
+"""Records and shared files survive whatever is in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.shared import (
+    Record,
+    SharedFile,
+    packed_name,
+    plain_name,
+    private_directory,
+)
+
+RECORD = Record(b"TEST", 1, "Qq8s")
+
+
+def test_a_record_comes_back() -> None:
+    raw = RECORD.pack(7, -3, b"name")
+    assert len(raw) == RECORD.size
+    assert RECORD.unpack(raw) == (7, -3, b"name\0\0\0\0")
+    assert RECORD.unpack(raw + b"rest") == (7, -3, b"name\0\0\0\0")
+
+
+@given(st.binary(max_size=80))
+def test_nonsense_is_named_and_never_raises(raw: bytes) -> None:
+    assert isinstance(RECORD.unpack(raw), str)
+
+
+def test_any_flipped_bit_is_seen() -> None:
+    raw = RECORD.pack(7, -3, b"name")
+    for bit in range(len(raw) * 8):
+        torn = bytearray(raw)
+        torn[bit // 8] ^= 1 << bit % 8
+        assert isinstance(RECORD.unpack(bytes(torn)), str)
+
+
+@pytest.mark.parametrize("other", [Record(b"TEST", 2, "Qq8s"), Record(b"TOAST", 1, "Qq8s")])
+def test_another_kind_or_version_is_refused(other: Record) -> None:
+    assert "kind and version" in str(RECORD.unpack(other.pack(1, 2, b"")))
+
+
+def test_a_missing_file_reads_empty_and_refuses_writing(tmp_path: Path) -> None:
+    file = SharedFile(tmp_path / "no" / "file", writes=True)
+    assert file.read(10) == b""
+    assert not file.write(b"x")
+    file.close()
+
+
+def test_a_replaced_file_is_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    file = SharedFile(path)
+    assert file.read(10) == b"old"
+    file.refresh()
+    path.unlink()
+    path.write_bytes(b"new")
+    assert file.read(10) == b"old"
+    file.refresh()
+    assert file.read(10) == b"new"
+    assert not file.write(b"x")
+    file.close()
+
+
+def test_the_directory_is_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "safety"
+    path.mkdir(parents=True, mode=0o755)
+    path.chmod(0o755)
+    assert private_directory(path) == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert private_directory(path) == path
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "safety").write_text("")
+    with pytest.raises(SafetyError, match="name another directory"):
+        private_directory(tmp_path / "safety")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "safety"
+    path.mkdir()
+    os.chown(path, 65534, 65534)
+    with pytest.raises(SafetyError, match="belongs to user 65534"):
+        private_directory(path)
+
+
+def test_names_have_a_size() -> None:
+    assert plain_name(packed_name("drive").ljust(48, b"\0")) == "drive"
+    for name in ("", "x" * 49, "a\0b"):
+        with pytest.raises(SafetyError, match="no usable name"):
+            packed_name(name)

@@ -1,0 +1,44 @@
+"""The stop line: any change is a stop."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from olympus.runtime.safety.stopline import FILE, StopLine, pull
+
+
+def test_a_pull_is_seen_once_with_its_words(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    assert line.look(0) is None
+    assert pull(tmp_path, "smoke", "ada")
+    trip = line.look(time.monotonic_ns())
+    assert trip is not None
+    assert (trip.cause, trip.by) == ("smoke", "ada")
+    assert "before it was seen" in trip.evidence
+    assert line.look(0) is None
+    line.close()
+
+
+def test_a_pull_from_before_the_start_does_not_count(tmp_path: Path) -> None:
+    pull(tmp_path, "smoke", "ada")
+    assert StopLine(tmp_path).look(0) is None
+
+
+def test_garbage_and_cuts_stop_too(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    for content in (b"garbage", b"", b"x" * 4096):
+        (tmp_path / FILE).write_bytes(content)
+        trip = line.look(0)
+        assert trip is not None
+        assert trip.cause == "stop line changed"
+
+
+def test_long_and_odd_words_still_stop(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    assert pull(tmp_path, "ä" * 500, "\ud800" * 100)
+    assert line.look(0) is not None
+
+
+def test_a_pull_without_a_directory_says_so(tmp_path: Path) -> None:
+    assert not pull(tmp_path / "missing", "smoke", "ada")

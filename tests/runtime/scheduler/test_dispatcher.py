@@ -1,0 +1,136 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler import Dispatcher, JobDroppedError
+
+
+async def test_urgent_jobs_overtake_those_that_wait() -> None:
+    dispatcher, order, gate = Dispatcher(SystemClock()), [], threading.Event()
+
+    def job(name: str) -> None:
+        order.append(name)
+
+    first = asyncio.create_task(dispatcher.run(gate.wait))
+    await asyncio.sleep(0)
+    rest = [
+        asyncio.create_task(dispatcher.run(lambda: job("low"), tier=Tier.LOW)),
+        asyncio.create_task(dispatcher.run(lambda: job("normal"))),
+        asyncio.create_task(dispatcher.run(lambda: job("critical"), tier=Tier.CRITICAL)),
+    ]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, *rest)
+    assert order == ["critical", "normal", "low"]
+    dispatcher.close()
+
+
+async def test_a_job_past_its_deadline_is_not_run_and_its_caller_is_told() -> None:
+    clock = SystemClock()
+    dispatcher, ran = Dispatcher(clock), []
+    with pytest.raises(JobDroppedError, match="past its deadline"):
+        await dispatcher.run(lambda: ran.append(1), deadline_ns=clock.now_ns() - 1)
+    assert (ran, dispatcher.counts["expired"]) == ([], 1)
+    dispatcher.close()
+
+
+async def test_a_full_lane_refuses_and_says_what_to_do() -> None:
+    dispatcher, gate = Dispatcher(SystemClock(), lane_length=1), threading.Event()
+    running = asyncio.create_task(dispatcher.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(dispatcher.run(lambda: None))
+    await asyncio.sleep(0)
+    with pytest.raises(JobDroppedError, match="NORMAL lane is full"):
+        await dispatcher.run(lambda: None)
+    gate.set()
+    await asyncio.gather(running, waiting)
+    assert dispatcher.counts == {"done": 2, "rejected": 1}
+    dispatcher.close()
+
+
+async def test_a_failing_job_fails_its_caller_and_nobody_else() -> None:
+    dispatcher = Dispatcher(SystemClock())
+    with pytest.raises(ZeroDivisionError):
+        await dispatcher.run(lambda: 1 // 0)
+    assert await dispatcher.run(lambda: 42) == 42
+    dispatcher.close()
+
+
+async def test_a_job_that_runs_out_of_items_fails_and_the_next_one_runs() -> None:
+    dispatcher, nothing = Dispatcher(SystemClock()), iter(())
+    with pytest.raises(RuntimeError, match="nothing left"):
+        await asyncio.wait_for(dispatcher.run(lambda: next(nothing)), 5)
+    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 5) == 42
+    dispatcher.close()
+
+
+async def test_jobs_past_their_deadline_make_room_in_their_lane_while_another_runs() -> None:
+    clock = SystemClock()
+    dispatcher, gate = Dispatcher(clock, lane_length=1), threading.Event()
+    running = asyncio.create_task(dispatcher.run(gate.wait))
+    await asyncio.sleep(0)
+    deadline_ns = clock.now_ns() + 1_000_000
+    late = asyncio.create_task(dispatcher.run(lambda: None, deadline_ns=deadline_ns))
+    while clock.now_ns() <= deadline_ns:
+        await asyncio.sleep(0)
+    fresh = asyncio.create_task(dispatcher.run(lambda: 42))
+    with pytest.raises(JobDroppedError, match="past its deadline"):
+        await late
+    gate.set()
+    assert await running
+    assert await fresh == 42
+    dispatcher.close()
+
+
+async def test_a_job_whose_caller_has_gone_is_not_run() -> None:
+    dispatcher, gate, ran = Dispatcher(SystemClock()), threading.Event(), []
+    running = asyncio.create_task(dispatcher.run(gate.wait))
+    await asyncio.sleep(0)
+    gone = asyncio.create_task(dispatcher.run(lambda: ran.append(1)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    await asyncio.wait({running, gone})
+    assert await dispatcher.run(lambda: 42) == 42
+    assert (ran, dispatcher.counts) == ([], {"done": 2})
+    dispatcher.close()
+
+
+async def test_a_closed_dispatcher_takes_no_job() -> None:
+    dispatcher, gate = Dispatcher(SystemClock()), threading.Event()
+    running = asyncio.create_task(dispatcher.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(dispatcher.run(lambda: None))
+    await asyncio.sleep(0)
+    dispatcher.close()
+    gate.set()
+    assert await running
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(JobDroppedError, match="the host is ending"):
+        await dispatcher.run(lambda: None)
+
+
+async def test_the_event_loop_goes_on_while_a_job_computes() -> None:
+    dispatcher, ticks = Dispatcher(SystemClock()), 0
+    job = asyncio.create_task(dispatcher.run(lambda: time.sleep(0.1)))
+    while not job.done():
+        ticks += 1
+        await asyncio.sleep(0.005)
+    assert ticks > 3
+    dispatcher.close()
+
+
+def test_under_a_virtual_clock_a_job_runs_at_once_on_the_loops_thread() -> None:
+    clock = VirtualClock()
+
+    async def main() -> bool:
+        return await Dispatcher(clock).run(
+            lambda: threading.current_thread() is threading.main_thread()
+        )
+
+    assert run_virtual(main(), clock)
