@@ -16,7 +16,9 @@ from olympus.runtime.messages import Twist
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.limits import Category, Limits, Rules
 
-RULES = Rules((Limits(-10.0, 10.0, 1000.0),) * 2, category=Category.BRAKE)
+RULES = Rules((Limits(-10.0, 10.0, 1e9),) * 2, category=Category.BRAKE)
+"""Steep enough that an order given a microsecond after a tick is carried out in full."""
+
 TWIST = Twist(linear_mps=0.1, angular_radps=0.0)
 
 
