@@ -2,5 +2,17 @@
 
 from olympus.runtime.scheduler.dispatcher import Dispatcher, JobDroppedError
 from olympus.runtime.scheduler.queue import NEVER_NS, Choice, Job, choose
+from olympus.runtime.scheduler.work import Abortable, Stepped, Telling, Work
 
-__all__ = ["NEVER_NS", "Choice", "Dispatcher", "Job", "JobDroppedError", "choose"]
+__all__ = [
+    "NEVER_NS",
+    "Abortable",
+    "Choice",
+    "Dispatcher",
+    "Job",
+    "JobDroppedError",
+    "Stepped",
+    "Telling",
+    "Work",
+    "choose",
+]
