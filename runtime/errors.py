@@ -5,6 +5,7 @@
     │   ├── LaunchError          2   a launch file
     │   └── ParamError           2   a node's parameter
     ├── MessageError             3   bytes or values that are no valid message
+    │   └── SchemaError          3   of a type, or a version of it, that is not known here
     ├── BusError                 4   topics, services, sessions
     ├── DeviceError              5   a camera, microphone, motor, broker
     │   ├── StallError           5   it is there, but gives nothing
@@ -47,6 +48,10 @@ class MessageError(OlympusError):
     """Bytes or values that are no valid message."""
 
     exit_code = 3
+
+
+class SchemaError(MessageError):
+    """A message of a type, or of a version of a type, that is not known here."""
 
 
 class BusError(OlympusError):

@@ -14,7 +14,7 @@ from olympus.runtime.bus.inbox import Inbox
 from olympus.runtime.bus.link import Origin, Payload
 from olympus.runtime.bus.spill import FrameSpill, Spill
 from olympus.runtime.clock import Clock
-from olympus.runtime.errors import MessageError, StoreError
+from olympus.runtime.errors import MessageError, SchemaError, StoreError
 from olympus.runtime.messages import Message, TopicStats, decode, schema_by_class
 from olympus.runtime.qos import Overflow, QoS
 from olympus.runtime.telemetry.meters import SubscriptionMeter
@@ -166,7 +166,7 @@ class Subscription(Generic[M]):
                     "two nodes use one topic for different types, remap one of them"
                 )
         except MessageError as error:
-            self._refuse("malformed", error)
+            self._refuse("schema" if isinstance(error, SchemaError) else "malformed", error)
             return None
         if not self.options.keep_expired and message.header.has_expired(self._clock.now_ns()):
             self.inbox.count("expired")

@@ -9,7 +9,7 @@ from olympus.runtime.messages.base import (
     schema_by_class,
     schema_by_name,
 )
-from olympus.runtime.messages.codec import decode, encode
+from olympus.runtime.messages.codec import decode, encode, read_header
 from olympus.runtime.messages.motion import Actuation, Command, MissionState, Odometry, Twist
 from olympus.runtime.messages.perception import Detection, Detections, Percept, SoundEvent
 from olympus.runtime.messages.schema import Array, Schema
@@ -66,6 +66,7 @@ __all__ = [
     "encode",
     "message",
     "message_types",
+    "read_header",
     "schema_by_class",
     "schema_by_name",
 ]

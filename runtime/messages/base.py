@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, dataclass_transform
 
-from olympus.runtime.errors import MessageError, did_you_mean
+from olympus.runtime.errors import MessageError, SchemaError, did_you_mean
 from olympus.runtime.messages.schema import Schema, schema_of
 from olympus.runtime.qos import Tier
 
@@ -75,11 +75,13 @@ _by_class: dict[type[Message], Schema] = {}
     eq_default=False,
     field_specifiers=(dataclasses.field,),
 )
-def message(name: str) -> Callable[[type[M]], type[M]]:
+def message(name: str, *, version: int = 1) -> Callable[[type[M]], type[M]]:
     """Turn a subclass of Message into a registered message type.
 
     Args:
         name: The name it travels under, `package/Name`.
+        version: Raise it by one whenever a field is added, removed or changed: who speaks another
+            version is then told which side is the older.
 
     Returns:
         A decorator that makes the class a frozen, slotted, keyword-only dataclass. Its instances
@@ -88,7 +90,7 @@ def message(name: str) -> Callable[[type[M]], type[M]]:
 
     def register(cls: type[M]) -> type[M]:
         made = dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)
-        schema = schema_of(made, name)
+        schema = schema_of(made, name, version)
         known = _by_name.get(name)
         if known is not None and known.hash != schema.hash:
             raise MessageError(f"message {name!r} is defined twice, differently; rename one")
@@ -102,13 +104,14 @@ def schema_by_name(name: str) -> Schema:
     """Return the schema registered under `name`.
 
     Raises:
-        MessageError: There is none.
+        SchemaError: There is none.
     """
     try:
         return _by_name[name]
     except KeyError:
-        raise MessageError(
-            f"unknown message type {name!r:.80}; {did_you_mean(name, _by_name)}"
+        short = name[:80]  # what a stranger sent may be long, and likeness is slow to find
+        raise SchemaError(
+            f"unknown message type {short!r}; {did_you_mean(short, _by_name)}"
         ) from None
 
 

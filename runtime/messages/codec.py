@@ -1,24 +1,26 @@
 """Messages as bytes and back. No pickle, no code, no surprise.
 
 A frame is `b"OLY1"`, the length of the head (u32, little endian), the head, and then the arrays,
-each starting at a multiple of 64 bytes. The head is msgpack: `[name, hash, header, body, arrays]`,
-where each array is `[dtype, shape]`. Decoding allocates nothing for arrays: they are views
-into the frame that can only be read. For the head it allocates up to 80 bytes per byte, such is
-msgpack, so a head is short: what is long travels as an array.
+each starting at a multiple of 64 bytes. The head is msgpack: `[name, version, hash, header, body,
+arrays]`, where each array is `[dtype, shape]`. Decoding allocates nothing for arrays: they are
+views into the frame that can only be read. For the head it allocates up to 80 bytes per byte, such
+is msgpack, so a head is short: what is long travels as an array.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgpack
 import numpy as np
 
-from olympus.runtime.errors import MessageError
-from olympus.runtime.messages.base import Message, schema_by_class, schema_by_name
-from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray, Schema
+from olympus.runtime.errors import MessageError, SchemaError
+from olympus.runtime.messages.base import Header, Message, schema_by_class, schema_by_name
+from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray, Kind, Schema, record_kind
 
 MAGIC = b"OLY1"
 ALIGN = 64
@@ -27,6 +29,18 @@ MAX_HEAD = 2**20
 _PREFIX = struct.Struct("<4sI")
 _KINDS = ("u1", "i1", "b1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
 _DTYPES = frozenset(f"{order}{kind}" for order in "<|" for kind in _KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a frame says about itself."""
+
+    name: str
+    version: int
+    digest: bytes
+    header: list[Any]
+    body: list[Any]
+    arrays: list[Any]
 
 
 def encode(message: Message) -> bytes:
@@ -40,7 +54,7 @@ def encode(message: Message) -> bytes:
     whole = schema.kind.pack(message, arrays)
     contiguous = [np.asarray(array, order="C") for array in arrays]
     shapes = [[array.dtype.str, list(array.shape)] for array in contiguous]
-    head = _packed_head(schema.name, [schema.hash, whole[0], whole[1:], shapes])
+    head = _packed_head(schema.name, [schema.version, schema.hash, whole[0], whole[1:], shapes])
     parts: list[bytes | memoryview] = [_PREFIX.pack(MAGIC, len(head)), head]
     position = _PREFIX.size + len(head)
     for array in contiguous:
@@ -60,19 +74,34 @@ def decode(frame: bytes | bytearray | memoryview) -> Message:
         The message.
 
     Raises:
-        MessageError: The bytes are no valid message, of an unknown type, or of another version of
-            that type.
+        MessageError: The bytes are no valid message.
+        SchemaError: They are of an unknown type, or of another version of one.
     """
     view = memoryview(frame)
-    name, digest, header, body, shapes = _read_head(view)
-    schema = schema_by_name(name)
-    if digest != schema.hash:
-        raise MessageError(
-            f"{name} has another layout at the sender ({digest.hex()}, here {schema.hash.hex()}); "
-            "run the same version on both sides"
-        )
-    arrays = _read_arrays(view, shapes, _PREFIX.size + _PREFIX.unpack_from(view)[1])
-    return _build(schema, [header, *body], arrays)
+    head = _read_head(view)
+    schema = schema_by_name(head.name)
+    if head.digest != schema.hash or head.version != schema.version:
+        raise SchemaError(_difference(head, schema))
+    arrays = _read_arrays(view, head.arrays, _PREFIX.size + _PREFIX.unpack_from(view)[1])
+    return _build(schema, [head.header, *head.body], arrays)
+
+
+def read_header(frame: bytes | bytearray | memoryview) -> tuple[str, Header]:
+    """Return the type's name and the header of a frame; the rest of it is not looked at.
+
+    Raises:
+        MessageError: The bytes are no frame.
+    """
+    head = _read_head(memoryview(frame))
+    header = _header_kind().unpack(head.header, [], head.name[:80])
+    if not isinstance(header, Header):
+        raise MessageError(f"{head.name[:80]} has no header")
+    return head.name, header
+
+
+@cache
+def _header_kind() -> Kind:
+    return record_kind(Header)
 
 
 def _packed_head(name: str, rest: list[Any]) -> bytes:
@@ -92,7 +121,23 @@ def _aligned(position: int) -> int:
     return -(-position // ALIGN) * ALIGN
 
 
-def _read_head(view: memoryview) -> tuple[str, bytes, Any, list[Any], list[Any]]:
+def _difference(head: _Head, schema: Schema) -> str:
+    """Say which side is the newer one."""
+    name, theirs, ours = schema.name, head.version, schema.version
+    if theirs == ours:
+        return (
+            f"{name} has another layout at the sender under the same version {ours} "
+            f"({head.digest.hex()[:16]}, here {schema.hash.hex()}); run the same release on both "
+            "sides, and raise a type's version whenever its fields change"
+        )
+    newer, older = ("the sender", "this side") if theirs > ours else ("this side", "the sender")
+    return (
+        f"{name} is of version {theirs} at the sender and {ours} here: {newer} is newer; "
+        f"update {older}"
+    )
+
+
+def _read_head(view: memoryview) -> _Head:
     if len(view) < _PREFIX.size or len(view) > MAX_FRAME:
         raise MessageError(f"a frame of {len(view)} bytes; between {_PREFIX.size} and {MAX_FRAME}")
     magic, length = _PREFIX.unpack_from(view)
@@ -112,12 +157,12 @@ def _read_head(view: memoryview) -> tuple[str, bytes, Any, list[Any], list[Any]]
     return _checked_head(head)
 
 
-def _checked_head(head: object) -> tuple[str, bytes, Any, list[Any], list[Any]]:
+def _checked_head(head: object) -> _Head:
     match head:
-        case [str(name), bytes(digest), list(header), list(body), list(arrays)]:
-            return name, digest, header, body, arrays
+        case [str(n), int(v), bytes(h), list(header), list(body), list(arrays)] if v is not True:
+            return _Head(n, v, h, header, body, arrays)
         case _:
-            raise MessageError("the head is not [name, hash, header, body, arrays]")
+            raise MessageError("the head is not [name, version, hash, header, body, arrays]")
 
 
 def _read_arrays(view: memoryview, shapes: list[Any], position: int) -> list[AnyArray]:

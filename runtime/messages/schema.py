@@ -70,6 +70,8 @@ class Schema:
     name: str
     cls: type[Any]
     kind: Kind
+    version: int
+    """Counts the layouts this name has had, from 1; a higher one is newer."""
     hash: bytes
     """First 8 bytes of the sha256 of the schema's text: another layout has another hash."""
 
@@ -184,7 +186,12 @@ def _optional_kind(item: Kind) -> Kind:
     )
 
 
-def _record_kind(cls: type[Any]) -> Kind:
+def record_kind(cls: type[Any]) -> Kind:
+    """Return how instances of a dataclass travel: as a list of its fields, in their order.
+
+    Raises:
+        TypeError: A field is of a type that can't travel.
+    """
     hints = get_type_hints(cls, include_extras=True)
     names = [field.name for field in dataclasses.fields(cls)]
     kinds = [_kind_of(hints[name]) for name in names]
@@ -252,18 +259,19 @@ def _kind_of_class(hint: Any) -> Kind:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _enum_kind(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _record_kind(hint)
+        return record_kind(hint)
     raise TypeError(
         f"{hint!r} can't be a field of a message; see the top of schema.py for what can"
     )
 
 
-def schema_of(cls: type[Any], name: str) -> Schema:
+def schema_of(cls: type[Any], name: str, version: int = 1) -> Schema:
     """Derive the schema of a message class.
 
     Args:
         cls: A frozen dataclass, see the top of this file.
         name: The name it travels under, such as `olympus/Image`.
+        version: Which layout of that name this is, from 1.
 
     Returns:
         Its schema.
@@ -271,6 +279,6 @@ def schema_of(cls: type[Any], name: str) -> Schema:
     Raises:
         TypeError: A field is of a type that can't travel.
     """
-    kind = _record_kind(cls)
+    kind = record_kind(cls)
     digest = hashlib.sha256(f"{name}={kind.text}".encode()).digest()
-    return Schema(name=name, cls=cls, kind=kind, hash=digest[:8])
+    return Schema(name=name, cls=cls, kind=kind, version=version, hash=digest[:8])

@@ -70,8 +70,8 @@ class TopicStats:
     """Capture to delivery to the handler; 0 for a publisher."""
     age_p99_ms: float
     dropped: dict[str, int]
-    """Since the start, by reason: `superseded`, `overflow`, `expired`, `malformed`, `lost`,
-    `duplicate`, `failed`."""
+    """Since the start, by reason: `superseded`, `overflow`, `expired`, `malformed`, `schema`,
+    `lost`, `duplicate`, `failed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

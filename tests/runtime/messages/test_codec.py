@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from olympus.runtime.errors import MessageError
+from olympus.runtime.errors import MessageError, SchemaError
 from olympus.runtime.messages import (
     Command,
     Detection,
@@ -24,6 +24,8 @@ from olympus.runtime.messages import (
     Reading,
     decode,
     encode,
+    read_header,
+    schema_by_class,
 )
 from olympus.runtime.qos import Tier
 
@@ -62,6 +64,13 @@ def test_every_message_survives_the_way_there_and_back(message: Message) -> None
     assert type(back) is type(message)
     assert back.header == message.header
     assert encode(back) == frame
+
+
+@given(messages)
+def test_type_and_header_can_be_read_alone(message: Message) -> None:
+    name, header = read_header(encode(message))
+    assert name == schema_by_class(type(message)).name
+    assert header == message.header
 
 
 @given(npst.arrays(np.float32, st.integers(0, 40)), st.integers(-3, 3).filter(bool))
@@ -124,14 +133,27 @@ def _head(message: Message) -> list[Any]:
 
 
 def test_an_unknown_type_is_refused_by_name() -> None:
-    with pytest.raises(MessageError, match=r"olympus/Imago.*did you mean 'olympus/Image'"):
-        decode(_forged(["olympus/Imago", b"12345678", [], [], []]))
+    with pytest.raises(SchemaError, match=r"olympus/Imago.*did you mean 'olympus/Image'"):
+        decode(_forged(["olympus/Imago", 1, b"12345678", [], [], []]))
 
 
-def test_another_version_of_a_type_is_refused_with_a_remedy() -> None:
+@pytest.mark.parametrize(
+    ("version", "verdict"),
+    [(2, "the sender is newer; update this side"), (0, "this side is newer; update the sender")],
+)
+def test_another_version_of_a_type_is_refused_and_says_which_side_is_newer(
+    version: int, verdict: str
+) -> None:
     head = _head(Command(text="a", verb="b"))
-    head[1] = b"otherone"
-    with pytest.raises(MessageError, match="run the same version on both sides"):
+    head[1:3] = version, b"otherone"
+    with pytest.raises(SchemaError, match=f"olympus/Command is of version {version}.*{verdict}"):
+        decode(_forged(head))
+
+
+def test_another_layout_under_the_same_version_is_refused_with_a_remedy() -> None:
+    head = _head(Command(text="a", verb="b"))
+    head[2] = b"otherone"
+    with pytest.raises(SchemaError, match="run the same release on both sides"):
         decode(_forged(head))
 
 
@@ -141,7 +163,7 @@ def test_another_version_of_a_type_is_refused_with_a_remedy() -> None:
 )
 def test_an_array_that_claims_more_than_there_is_is_refused(shape: list[Any]) -> None:
     head = _head(Image(data=np.zeros((1, 1, 3), np.uint8)))
-    head[4] = [["|u1", shape]]
+    head[5] = [["|u1", shape]]
     with pytest.raises(MessageError):
         decode(_forged(head, b"\0" * 64))
 
@@ -149,14 +171,14 @@ def test_an_array_that_claims_more_than_there_is_is_refused(shape: list[Any]) ->
 @pytest.mark.parametrize("dtype", ["|O", "<M8[ns]", "|V8", ">f4", "u1"])
 def test_arrays_of_objects_and_odd_types_are_refused(dtype: str) -> None:
     head = _head(Image(data=np.zeros((1, 1, 3), np.uint8)))
-    head[4] = [[dtype, [1, 1, 3]]]
+    head[5] = [[dtype, [1, 1, 3]]]
     with pytest.raises(MessageError, match=r"is not \[dtype, shape\]"):
         decode(_forged(head, b"\0" * 64))
 
 
 def test_an_error_names_the_field() -> None:
     head = _head(Reading(name="a", value=1.0, unit="1"))
-    head[3][1] = "hot"
+    head[4][1] = "hot"
     with pytest.raises(MessageError, match=r"olympus/Reading.value: str where float"):
         decode(_forged(head))
 
@@ -164,7 +186,7 @@ def test_an_error_names_the_field() -> None:
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_header_with_a_negative_number_or_time_is_refused(place: int) -> None:
     head = _head(Command(text="a", verb="b"))
-    head[2][place] = -1
+    head[3][place] = -1
     with pytest.raises(MessageError, match="none can be negative"):
         decode(_forged(head))
 
