@@ -155,6 +155,8 @@ def _lines(name: str, seen: Status) -> Iterator[str]:
         yield f"  gate        {gate.name}: {held}, {gate.reason}, {age}"
     for condition in seen.conditions:
         yield f"  condition   {condition.name}: {'ok' if condition.ok else condition.text}"
+    for backstop in seen.backstops:
+        yield f"  backstop    {backstop.name}: {backstop.problem or backstop.text or 'well'}"
     for blocker in seen.blockers:
         yield f"  in the way  {blocker}"
     if not seen.is_permitted and not seen.blockers:

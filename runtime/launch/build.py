@@ -188,6 +188,11 @@ class _Building:
             if host not in hosts and host not in self._loaded.hosts:
                 raise LaunchError(f"safety.watch names host {host!r}; {did_you_mean(host, hosts)}")
         watch = {host: limit for host, limit in safety.watch.items() if host in hosts}
+        if safety.backstops and not (watch or safety.gates):
+            raise LaunchError(
+                "safety.backstops: no guardian would run to feed them; name a gate in safety.gates "
+                "or a host that runs in safety.watch"
+            )
         return safety.model_copy(update={"watch": watch})
 
     def _broker(self, nodes: Iterable[PlannedNode]) -> Broker | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,8 +16,11 @@ from olympus.runtime.config import Session
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.process import Command, Fds
 from olympus.runtime.launch.schema import Broker, Host, Respawn
+from olympus.runtime.launch.substitute import finish
 from olympus.runtime.launch.supervisor import Recipe
 from olympus.runtime.safety import spawn
+from olympus.runtime.safety.backstop import specs
+from olympus.runtime.safety.guardian import CHECK
 from olympus.runtime.safety.settings import Settings
 
 GUARDIAN = "guardian"
@@ -32,16 +38,9 @@ def guardian(plan: LaunchPlan, session: Session) -> Recipe:
         plan: Says what it watches.
         session: Whose safety directory it keeps.
     """
-    safety = plan.safety
-    settings = Settings(
-        dir=session.safety_dir,
-        watch=dict(safety.watch),
-        gates=dict(safety.gates),
-        conditions=tuple(safety.conditions),
-        lease_ms=safety.lease_ms,
-        period_ms=safety.period_ms,
-        sched_fifo=safety.priority or None,
-        lock_memory=safety.lock_memory,
+    settings = guardian_settings(plan, session.safety_dir, _session_values(session))
+    settings = replace(
+        settings,
         die_with_parent=True,
         parent_pid=os.getpid(),
         clock_offset_ns=session.clock_offset_ns,
@@ -54,6 +53,63 @@ def guardian(plan: LaunchPlan, session: Session) -> Recipe:
         command=lambda _fds, _restarts: command,
         settings=Host(respawn=_BACK_AT_ONCE, ready_timeout_s=15),
     )
+
+
+def guardian_settings(
+    plan: LaunchPlan, safety_dir: Path, late: Mapping[str, JsonValue]
+) -> Settings:
+    """Return what a launch file tells the guardian.
+
+    Args:
+        plan: The launch.
+        safety_dir: The safety directory.
+        late: Values that only a running session knows.
+
+    Raises:
+        ConfigError: Two backstops have one name.
+    """
+    safety = plan.safety
+    backstops = finish([one.model_dump(exclude_none=True) for one in safety.backstops], late)
+    return Settings(
+        dir=safety_dir,
+        watch=dict(safety.watch),
+        gates=dict(safety.gates),
+        conditions=tuple(safety.conditions),
+        backstops=specs(backstops),
+        beside=plan.file.parent,
+        lease_ms=safety.lease_ms,
+        period_ms=safety.period_ms,
+        sched_fifo=safety.priority or None,
+        lock_memory=safety.lock_memory,
+    )
+
+
+def backstop_problem(plan: LaunchPlan, late: Mapping[str, JsonValue]) -> str:
+    """Let a guardian load the backstops and use none, to find what it would refuse.
+
+    Args:
+        plan: The launch.
+        late: Likely values of what only a running session knows.
+
+    Returns:
+        Why it would not start; empty when it would.
+    """
+    if not plan.safety.backstops:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = guardian_settings(plan, Path(folder) / "safety", late)
+        config = private_file(Path(folder) / "guardian.json", settings.to_json())
+        command = spawn.command(config)
+        command.insert(-1, CHECK)
+        run = subprocess.run(
+            command,
+            env=spawn.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    return run.stderr.strip().removeprefix("guardian: ") if run.returncode else ""
 
 
 def broker(settings: Broker, session: Session, port_before: dict[str, JsonValue]) -> Recipe:
@@ -101,17 +157,21 @@ def late_values(
         session: The session.
         announced: The embedded broker's ready line; empty when there is none.
     """
-    late: dict[str, JsonValue] = {
-        "session.name": session.name,
-        "session.run_dir": str(session.run_dir),
-        "session.endpoint": session.endpoint,
-    }
+    late = _session_values(session)
     if plan.broker is not None:
         password = password_file(plan.broker, session)
         late["broker.url"] = announced.get("url") if plan.broker.is_ours else plan.broker.url
         late["broker.user"] = plan.broker.user or ""
         late["broker.password_file"] = str(password) if password else None
     return late
+
+
+def _session_values(session: Session) -> dict[str, JsonValue]:
+    return {
+        "session.name": session.name,
+        "session.run_dir": str(session.run_dir),
+        "session.endpoint": session.endpoint,
+    }
 
 
 def private_file(file: Path, text: str) -> Path:

@@ -15,7 +15,7 @@ from olympus.runtime.launch.inspection import inspected, placeholders
 from olympus.runtime.launch.launcher import Launch, Options
 from olympus.runtime.launch.params import effective_params
 from olympus.runtime.launch.plan import LaunchPlan
-from olympus.runtime.launch.recipes import private_leftovers
+from olympus.runtime.launch.recipes import backstop_problem, private_leftovers
 from olympus.runtime.launch.report import Report
 
 
@@ -93,8 +93,9 @@ def check_launch(file: Path, words: Sequence[str] = (), *, imports: bool = True)
     """
     plan = make_plan(file, words)
     params = effective_params(plan, placeholders())
+    unfit = [text for text in (backstop_problem(plan, placeholders()),) if text]
     findings = asyncio.run(inspected(plan, params)) if imports else []
-    problems = tuple(finding.problem for finding in findings if finding.problem)
+    problems = (*unfit, *(finding.problem for finding in findings if finding.problem))
     notes = [*plan.notes, *(note for finding in findings for note in finding.notes)]
     loose = [] if problems else wiring(findings)  # a node with a problem tells no topics
     return Checked(plan, tuple(findings), problems, (*notes, *loose))

@@ -144,6 +144,25 @@ class Bus(Section):
     """Further Zenoh configuration, laid over ours."""
 
 
+class Backstop(BaseModel):
+    """A layer behind the gates: relay, watchdog, stop input; its module checks the other keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_its_module(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "uses" not in data:
+            raise PydanticCustomError("uses", "a backstop needs `uses`, the name of its module", {})
+        return data
+
+    uses: str
+    """Its module, `olympus.hardware.relay`: installed, or beside this file; it needs no package."""
+    name: Name | None = None
+    """Its name in the status; the last part of `uses` when left out."""
+
+
 class Safety(Section):
     """What the guardian watches before it lets anything move."""
 
@@ -153,6 +172,8 @@ class Safety(Section):
     """Actuator gates that must answer, and how long in seconds they may be silent."""
     conditions: list[str] = []
     """Conditions that must have been reported good before anything may move."""
+    backstops: list[Backstop] = []
+    """What the guardian feeds behind the gates."""
     lease_ms: Annotated[int, Field(ge=2, le=1000)] = 60
     """How long one permission to move is valid; at least two periods."""
     period_ms: Annotated[int, Field(ge=1, le=100)] = 10

@@ -20,6 +20,8 @@ from typing import Final
 
 from olympus.runtime.errors import ConfigError, OlympusError, SafetyError
 from olympus.runtime.safety import realtime
+from olympus.runtime.safety.backstop import load as load_backstop
+from olympus.runtime.safety.feeders import Feeders, make_feeders
 from olympus.runtime.safety.keeper import Keeper
 from olympus.runtime.safety.mailbox import Datagram, Mailbox
 from olympus.runtime.safety.protocol import (
@@ -34,6 +36,9 @@ from olympus.runtime.safety.protocol import (
 )
 from olympus.runtime.safety.settings import Settings, load
 from olympus.runtime.safety.shared import private_directory
+
+CHECK: Final = "--check"
+"""First argument of a guardian that only reads its configuration and loads its backstops."""
 
 LOCK: Final = "guardian.lock"
 """Name of the file that keeps a second guardian out of the safety directory."""
@@ -53,10 +58,11 @@ class Guardian:
 
         Raises:
             SafetyError: The directory can't be used, or another guardian has it.
+            ConfigError: A backstop can't be loaded or refuses its options.
         """
         self._settings = settings
         self._lock = _locked(private_directory(settings.dir))
-        self.keeper = Keeper(settings)
+        self.keeper = Keeper(settings, backstops=_feeders(settings))
         """The decisions."""
         try:
             self._mailbox = Mailbox(settings.dir)
@@ -168,12 +174,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run a guardian.
 
     Args:
-        arguments: The path of its configuration.
+        arguments: The path of its configuration; `--check` before it only reads it.
 
     Returns:
         Exit code: 0 after a proper end, else that of the error.
     """
     try:
+        if arguments[:1] == [CHECK]:
+            return _check(load(_only(arguments[1:])))
         guardian = Guardian(load(_only(arguments)))
     except OlympusError as error:
         sys.stderr.write(f"guardian: {error}\n")
@@ -191,6 +199,24 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         guardian.close()
     return 0
+
+
+def _check(settings: Settings) -> int:
+    """Load the backstops and use none."""
+    _look_beside(settings)
+    for spec in settings.backstops:
+        load_backstop(spec)
+    return 0
+
+
+def _feeders(settings: Settings) -> Feeders:
+    _look_beside(settings)
+    return make_feeders(settings)
+
+
+def _look_beside(settings: Settings) -> None:
+    if settings.beside is not None and str(settings.beside) not in sys.path:
+        sys.path.append(str(settings.beside))
 
 
 def _only(arguments: Sequence[str]) -> Path:

@@ -9,7 +9,9 @@ from typing import Final
 
 from olympus.runtime.safety import state as stop_state
 from olympus.runtime.safety.acks import Ack, AckBoard, Flag
+from olympus.runtime.safety.backstop import Outlook
 from olympus.runtime.safety.events import EventLog
+from olympus.runtime.safety.feeders import Feeders
 from olympus.runtime.safety.heartbeat import AHEAD_NS, HeartbeatBoard
 from olympus.runtime.safety.lease import LeaseWriter
 from olympus.runtime.safety.protocol import ConditionReport
@@ -26,17 +28,23 @@ class Keeper:
     """Everything the guardian decides, without its socket and its loop."""
 
     def __init__(
-        self, settings: Settings, *, now_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        settings: Settings,
+        *,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        backstops: Feeders | None = None,
     ) -> None:
         """Lay out the shared memory and begin stopped.
 
         Args:
             settings: The configuration; its directory exists and is locked.
             now_ns: CLOCK_MONOTONIC; tests hand in another.
+            backstops: Fed at every tick; None for none.
         """
         directory = settings.dir
         self._settings = settings
         self._now_ns = now_ns
+        self._backstops = Feeders({}) if backstops is None else backstops
         self._lease = LeaseWriter(directory)
         self._beats = HeartbeatBoard(directory, tuple(settings.watch))
         self._gates = AckBoard(directory, settings.gates)
@@ -63,6 +71,7 @@ class Keeper:
             self._act(stop_state.stop(self.state, pulled), now_ns)
         blockers = self.blockers(now_ns)
         self._act(stop_state.observe(self.state, blockers, now_ns), now_ns)
+        self._backstops.feed(self.outlook(now_ns))
 
     def stop(self, cause: str, by: str, evidence: str = "") -> Trip:
         """Stop and latch; nothing can refuse it.
@@ -121,6 +130,25 @@ class Keeper:
             *self._silent_heartbeats(now_ns),
             *self._bad_gates(now_ns),
             *self._bad_conditions(),
+            *self._backstops.problems(),
+        )
+
+    def outlook(self, now_ns: int) -> Outlook:
+        """Say what the backstops need to know at this tick."""
+        needed = self._settings.gates
+        acks = {
+            name: ack
+            for name, ack in self._gates.read().items()
+            if name in needed or now_ns - ack.tick_ns < _LIVE_NS
+        }
+        answers = {name: ack.tick_ns for name, ack in acks.items() if Flag.CLOSED not in ack.flags}
+        ticks = dict.fromkeys(needed, 0) | answers
+        return Outlook(
+            now_ns=now_ns,
+            epoch=self.state.epoch,
+            is_permitted=self.state.mode is Mode.PERMITTED,
+            answered_ns=min(ticks.values(), default=None),
+            is_neutral=all(ack.is_neutral for ack in acks.values()),
         )
 
     def gate_names(self) -> tuple[str, ...]:
@@ -146,6 +174,7 @@ class Keeper:
             "heartbeats": self._told_heartbeats(now_ns),
             "gates": self._told_gates(now_ns),
             "conditions": [_told_condition(*item) for item in self._conditions.items()],
+            "backstops": self._backstops.told(),
             "blockers": list(self.blockers(now_ns)),
             "counters": dict(self.counters),
         }
@@ -153,6 +182,7 @@ class Keeper:
     def close(self) -> None:
         """Take the lease back and close everything."""
         self._lease.revoke(self.state.epoch, self.state.mode)
+        self._backstops.close(is_neutral=self.outlook(self._now_ns()).is_neutral)
         self._note("end")
         self._log.close()
         for one in (self._lease, self._beats, self._gates, self._line):

@@ -40,6 +40,12 @@ def prepare(settings: Settings) -> Mapping[str, str]:
     return granted
 
 
+def join(priority: int | None) -> None:
+    """Give the calling thread the guardian's priority; a refusal was told at the start."""
+    if priority is not None:
+        _real_time(priority)
+
+
 def end_with_parent() -> None:
     """Ask the kernel for SIGTERM when the thread that started this process ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

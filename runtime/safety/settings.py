@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from olympus.runtime.errors import ConfigError, did_you_mean
+from olympus.runtime.safety.backstop import Spec, entries, specs
 from olympus.runtime.safety.shared import NAME_BYTES
 
 LONGEST_LIMIT_S: Final = 10.0
@@ -39,6 +40,10 @@ class Settings:
     """Gate name -> longest silence in seconds; a gate not named here is seen, but not required."""
     conditions: tuple[str, ...] = ()
     """Conditions that must have been reported good before motion is permitted."""
+    backstops: tuple[Spec, ...] = ()
+    """What is fed behind the gates: relays, watchdogs, stop inputs."""
+    beside: Path | None = None
+    """Folder in which backstops are looked for too: that of the launch file."""
     lease_ms: int = 60
     """How long a lease stays valid unless renewed; at least two periods, at most 1000."""
     period_ms: int = 10
@@ -81,6 +86,8 @@ class Settings:
         """Write the settings so that `load` reads the same."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         plain |= {"dir": str(self.dir), "watch": dict(self.watch), "gates": dict(self.gates)}
+        plain["backstops"] = entries(self.backstops)
+        plain["beside"] = str(self.beside) if self.beside else None
         return json.dumps(plain, indent=1)
 
 
@@ -130,6 +137,8 @@ def parse(found: Mapping[str, object]) -> Settings:
         watch=_limits(found, "watch"),
         gates=_limits(found, "gates"),
         conditions=_names(found, "conditions"),
+        backstops=specs(found.get("backstops", [])),
+        beside=Path(_typed(found, "beside", str, "")) if found.get("beside") else None,
         lease_ms=_typed(found, "lease_ms", int, 60),
         period_ms=_typed(found, "period_ms", int, 10),
         sched_fifo=_optional_int(found, "sched_fifo"),

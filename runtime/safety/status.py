@@ -50,6 +50,19 @@ class ConditionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BackstopStatus:
+    """A backstop, as the guardian sees it."""
+
+    name: str
+    problem: str
+    """What stands against motion; empty when it is well."""
+    text: str
+    """How it stands."""
+    facts: Mapping[str, Any]
+    """Its own numbers, and how it was fed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The guardian's view of everything."""
 
@@ -71,6 +84,7 @@ class Status:
     heartbeats: tuple[WatchStatus, ...]
     gates: tuple[GateStatus, ...]
     conditions: tuple[ConditionStatus, ...]
+    backstops: tuple[BackstopStatus, ...]
     blockers: tuple[str, ...]
     """What stands against a reset, in words."""
     counters: Mapping[str, int]
@@ -110,6 +124,7 @@ def read_status(reply: Mapping[str, Any]) -> Status:
             heartbeats=tuple(WatchStatus(**one) for one in reply["heartbeats"]),
             gates=tuple(GateStatus(**one) for one in reply["gates"]),
             conditions=tuple(ConditionStatus(**one) for one in reply["conditions"]),
+            backstops=tuple(BackstopStatus(**one) for one in reply["backstops"]),
             blockers=tuple(reply["blockers"]),
             **{name: reply[name] for name in plain},
         )
