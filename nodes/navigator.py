@@ -127,10 +127,10 @@ class Navigator(Node):
 
     @subscribe("ranges")
     def on_ranges(self, ranges: Ranges) -> None:
-        """Remember the distances; let the corridor's walls correct the pose."""
+        """Remember the distances; let the corridor's walls, not its people, correct the pose."""
         self._ranges = ranges = dataclasses.replace(ranges, distances_m=believable(ranges))
         self._neighbours.feel(ranges, self._where.reckoned)
-        jump_m = self._where.see(ranges)
+        jump_m = self._where.see(self._neighbours.without(ranges, self._where.reckoned))
         if jump_m:
             text = "the walls say that the rover is somewhere else"
             self.log.warning(text, metres=round(jump_m, 1), pose=str(self.pose()))

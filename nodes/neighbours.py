@@ -20,6 +20,9 @@ BODY_M = 0.2
 """And so far before it."""
 FEEL_M = (-0.4, 0.3)
 """Rays whose distance differs from a person's by something between these have met the person."""
+REACH_M = (0.35, 0.6)
+"""A ray that ends within this of a person's middle, aside and along the ray, ends at the person;
+places from a picture are that uncertain."""
 LONGEST_NS = 30_000_000_000
 """Nobody is believed to be there who was not seen for so long, whatever the rays meet."""
 
@@ -93,6 +96,22 @@ class Neighbours:
             off_m = float(np.min(near - where.distance_m, initial=math.inf))
             if FEEL_M[0] < off_m < FEEL_M[1]:
                 self._places[track] = _follow(place, where, pose, off_m, ranges.header.stamp)
+
+    def without(self, ranges: Ranges, pose: Pose) -> Ranges:
+        """Return the ranges with NaN for each ray that ends at a person: it tells of no wall.
+
+        Args:
+            ranges: Distances around, NaN where a sensor can't be believed.
+            pose: Of the robot, in the frame of `note`.
+        """
+        distances = ranges.distances_m.copy()
+        for place in self._places.values():
+            where = _seen_from(pose, place)
+            apart = np.remainder(ranges.bearings_rad - where.bearing_rad + np.pi, 2 * np.pi) - np.pi
+            aside = np.abs(apart) < math.atan2(REACH_M[0], where.distance_m)
+            along = np.abs(distances + BODY_M - where.distance_m) < REACH_M[1]
+            distances[aside & along] = np.nan
+        return replace(ranges, distances_m=distances)
 
     def around(self, pose: Pose, now_ns: int) -> list[Neighbour]:
         """Return who is believed to be near, seen from `pose`; forget the others."""
