@@ -7,6 +7,7 @@
     ├── MessageError             3   bytes or values that are no valid message
     │   └── SchemaError          3   of a type, or a version of it, that is not known here
     ├── BusError                 4   topics, services, sessions
+    │   └── ServiceError         4   what a service in this or another host failed with
     ├── DeviceError              5   a camera, microphone, motor, broker
     │   ├── StallError           5   it is there, but gives nothing
     │   └── EndOfStream          5   a recording has come to its end
@@ -58,6 +59,10 @@ class BusError(OlympusError):
     """A topic, a service or a session does not do what was asked."""
 
     exit_code = 4
+
+
+class ServiceError(BusError):
+    """A service failed; the error is also of the class that its handler raised, if one of ours."""
 
 
 class DeviceError(OlympusError):

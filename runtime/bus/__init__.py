@@ -1,8 +1,9 @@
 """The bus: topics and services, by reference within a host, through Zenoh between hosts."""
 
-from olympus.runtime.bus.bus import Bus, Service
+from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.link import Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.service import Service
 from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
 
 __all__ = [

@@ -7,14 +7,13 @@ A node can't tell which.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from olympus.runtime.bus.handling import call_handler
+from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.link import Closable, Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.service import Service, ServiceHandler, checked
 from olympus.runtime.bus.subscription import (
     Handler,
     Subscription,
@@ -23,48 +22,11 @@ from olympus.runtime.bus.subscription import (
 )
 from olympus.runtime.bus.topics import check_topic, matches
 from olympus.runtime.clock import Clock
-from olympus.runtime.errors import BusError, MessageError, OlympusError, did_you_mean
+from olympus.runtime.errors import BusError, OlympusError, did_you_mean
 from olympus.runtime.messages import Message, TopicStats, decode, encode
 
 M = TypeVar("M", bound=Message)
-Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
-ServiceHandler = Callable[[Any], Awaitable[Message] | Message]
-_log = logging.getLogger(__name__)
-
-
-class Service:
-    """A question this host answers."""
-
-    def __init__(self, name: str, request: type[Message], handler: ServiceHandler) -> None:
-        self.name, self.request, self._handler = name, request, handler
-        self.ends: list[Closable] = []
-
-    async def answer(self, question: Message) -> Message:
-        """Return the handler's answer.
-
-        Raises:
-            MessageError: The question is of another type.
-            OlympusError: What the handler raises.
-            BusError: The handler failed with an error that is not ours.
-        """
-        if not isinstance(question, self.request):
-            raise MessageError(
-                f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
-            )
-        try:
-            answer: Message = await call_handler(self._handler, question)
-        except OlympusError:
-            raise
-        except Exception as error:
-            _log.exception("service %s failed", self.name)
-            raise BusError(f"the service failed: {type(error).__name__}: {error}") from error
-        return answer
-
-    def close(self) -> None:
-        """Stop answering; again is harmless."""
-        for end in self.ends:
-            end.close()
 
 
 class Bus:
@@ -109,6 +71,7 @@ class Bus:
         if self._link is not None:
             made.remote = self._link.advertise(
                 topic,
+                type_name(cls),
                 tier=made.options.tier,
                 is_reliable=made.options.is_reliable or made.options.latched,
                 last=(lambda: _last(made)) if made.options.latched else None,
@@ -171,9 +134,22 @@ class Bus:
             publisher.close()
 
     def serve(
-        self, name: str, request: type[Message], handler: ServiceHandler, *, node: str = ""
+        self,
+        name: str,
+        request: type[Message],
+        handler: ServiceHandler,
+        *,
+        response: type[Message] = Message,
+        node: str = "",
     ) -> Service:
-        """Answer the questions that come to the service `name`.
+        """Answer the questions that come to the service `name`, several at a time.
+
+        Args:
+            name: Full name.
+            request: Type of the questions.
+            handler: Function or coroutine function; cancelled when its caller gives up or dies.
+            response: Type of the answers; `Message` for any.
+            node: Full name of the node that answers.
 
         Raises:
             BusError: This host serves it already.
@@ -182,14 +158,10 @@ class Bus:
         check_topic(name)
         if name in self._services:
             raise BusError(f"service {name!r} is served already in this host; remap one of the two")
-        made = Service(name, request, handler)
+        made = Service(name, request, handler, response)
         if self._link is not None:
-
-            async def answer(frame: bytes) -> bytes:
-                return encode(await made.answer(decode(frame)))
-
             made.ends = [
-                self._link.serve(name, answer),
+                self._link.serve(name, made.answer_frame),
                 self._announce("srv", node, name, request),
             ]
         self._services[name] = made
@@ -201,22 +173,44 @@ class Bus:
             del self._services[service.name]
             service.close()
 
-    async def call(self, name: str, request: Message, *, timeout_s: float = 2.0) -> Message:
+    @overload
+    async def call(
+        self, name: str, request: Message, answer: None = None, *, timeout_s: float = 2.0
+    ) -> Message: ...
+    @overload
+    async def call(
+        self, name: str, request: Message, answer: type[A], *, timeout_s: float = 2.0
+    ) -> A: ...
+    async def call(
+        self,
+        name: str,
+        request: Message,
+        answer: type[Message] | None = None,
+        *,
+        timeout_s: float = 2.0,
+    ) -> Message:
         """Ask a service and return its answer.
+
+        Who is cancelled meanwhile, or waits in vain, has the service's handler cancelled too.
 
         Args:
             name: Full name of the service.
             request: The question.
+            answer: Type of the answer; None for whatever the service gives.
             timeout_s: How long to wait, s.
 
         Returns:
-            The answer; its type is the service's business.
+            The answer.
 
         Raises:
-            BusError: Nobody answers in time, or the service failed; says why.
+            BusError: Nobody answers in time.
+            ServiceError: The service failed; the error is also of the class that it raised.
             ConfigError: `name` is no service name.
-            MessageError: The answer from another host is no message.
+            MessageError: The answer is no message, or of another type.
         """
+        return checked(await self._answer(name, request, timeout_s), answer or Message, name)
+
+    async def _answer(self, name: str, request: Message, timeout_s: float) -> Message:
         check_topic(name)
         local = self._services.get(name)
         if local is not None:
@@ -225,7 +219,7 @@ class Bus:
             except TimeoutError:
                 raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
             except OlympusError as error:  # as it would come from another host
-                raise BusError(f"{name}: {error}") from error
+                raise failure_of(failure_bytes(error), name) from error
         if self._link is None:
             raise BusError(f"no service {name!r}; {did_you_mean(name, self._services)}")
         return decode(await self._link.request(name, encode(request), timeout_s))

@@ -68,7 +68,13 @@ class Link(Protocol):
     """Carries frames between hosts."""
 
     def advertise(
-        self, topic: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
+        self,
+        topic: str,
+        type_name: str,
+        *,
+        tier: Tier,
+        is_reliable: bool,
+        last: LastValue | None,
     ) -> LinkPublisher:
         """Open the sending end of a topic; `last` answers late joiners of a latched topic."""
 
@@ -79,13 +85,18 @@ class Link(Protocol):
         """Ask for the last value of a latched topic; it arrives through `deliver`, if at all."""
 
     def serve(self, name: str, handler: ServeHandler) -> Closable:
-        """Answer requests; a raised OlympusError travels to the caller as text."""
+        """Answer requests; a raised OlympusError travels to the caller (see failure.py).
+
+        `handler` runs in a task of its own, which is cancelled when the caller gives up, has waited
+        as long as it said, or dies.
+        """
 
     async def request(self, name: str, frame: bytes, timeout_s: float) -> bytes:
         """Ask the service `name` in another host.
 
         Raises:
-            BusError: Nobody answers within `timeout_s`, or the answer is an error.
+            BusError: Nobody answers within `timeout_s`; at once where the link can tell.
+            ServiceError: The service failed; also of the class that it raised.
         """
 
     def announce(self, entity: Entity) -> Closable:

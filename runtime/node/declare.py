@@ -209,7 +209,10 @@ class Declared:
     subscriptions: list[tuple[str, SubscribeMark, type[Message]]] = field(default_factory=list)
     """Method name, mark, type of message."""
     timers: list[tuple[str, TimerMark]] = field(default_factory=list)
-    services: list[tuple[str, ServiceMark, type[Message]]] = field(default_factory=list)
+    services: list[tuple[str, ServiceMark, type[Message], type[Message]]] = field(
+        default_factory=list
+    )
+    """Method name, mark, types of question and answer."""
 
 
 def declared_by(cls: type[Any]) -> Declared:
@@ -235,7 +238,14 @@ def _collect(found: Declared, cls: type[Any], name: str, mark: Mark) -> None:
         case TimerMark():
             found.timers.append((name, mark))
         case ServiceMark():
-            found.services.append((name, mark, _type_taken(cls, name)))
+            answer = _type_given(cls, name)
+            found.services.append((name, mark, _type_taken(cls, name), answer))
+
+
+def _type_given(cls: type[Any], name: str) -> type[Message]:
+    """Return the type of a service's answers; Message, which is any, if the method doesn't say."""
+    hint = get_type_hints(getattr(cls, name)).get("return")
+    return hint if isinstance(hint, type) and issubclass(hint, Message) else Message
 
 
 def _type_taken(cls: type[Any], name: str) -> type[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import NEVER_NS, Dispatcher
 from olympus.runtime.telemetry.logs import StructuredLog
 
+A = TypeVar("A", bound=Message)
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -128,13 +129,36 @@ class Node:
             lambda: model.run(inputs), tier=tier, deadline_ns=deadline_ns, source=self.name
         )
 
-    async def call(self, service: str, request: Message, *, timeout_s: float = 2.0) -> Message:
-        """Ask a service by its full name and return its answer.
+    @overload
+    async def call(
+        self, service: str, request: Message, answer: None = None, *, timeout_s: float = 2.0
+    ) -> Message: ...
+    @overload
+    async def call(
+        self, service: str, request: Message, answer: type[A], *, timeout_s: float = 2.0
+    ) -> A: ...
+    async def call(
+        self,
+        service: str,
+        request: Message,
+        answer: type[Message] | None = None,
+        *,
+        timeout_s: float = 2.0,
+    ) -> Message:
+        """Ask a service and return its answer: `ack = await self.call(name, question, Ack)`.
+
+        Args:
+            service: Its full name.
+            request: The question.
+            answer: Type of the answer; None for whatever the service gives.
+            timeout_s: How long to wait, s; then, or when this is cancelled, so is the handler.
 
         Raises:
-            BusError: Nobody answers in time, or the service failed.
+            BusError: Nobody answers in time.
+            ServiceError: The service failed; the error is also of the class that it raised.
+            MessageError: The answer is of another type.
         """
-        return await self.bus.call(service, request, timeout_s=timeout_s)
+        return await self.bus.call(service, request, answer or Message, timeout_s=timeout_s)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str = "") -> asyncio.Task[None]:
         """Run `work` beside the handlers; it is cancelled when the node is deactivated.

@@ -109,9 +109,11 @@ class NodeRunner:
             for attribute, mark in node.declared.outputs.items():
                 end = node.outputs[attribute]
                 end.bind(self._bus.publisher(end.topic, mark.cls, mark.options(node.name)))
-            for method, service, request in node.declared.services:
+            for method, service, request, answer in node.declared.services:
                 name, handler = f"{node.name}/{service.name}", getattr(node, method)
-                self._services.append(self._bus.serve(name, request, handler, node=node.name))
+                self._services.append(
+                    self._bus.serve(name, request, handler, response=answer, node=node.name)
+                )
             await self._hook(node.on_configure)
         except BaseException:
             self._withdraw()

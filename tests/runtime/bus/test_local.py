@@ -287,7 +287,7 @@ class Elsewhere:
         self._at_sending = at_sending
 
     def advertise(
-        self, topic: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
+        self, topic: str, type_name: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
     ) -> LinkPublisher:
         return self
 

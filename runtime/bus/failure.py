@@ -1,0 +1,46 @@
+"""How an error travels from a service to who asked: as the name of its class and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from olympus.runtime.errors import OlympusError, ServiceError
+
+MAX_BYTES = 16 * 1024
+
+
+def failure_bytes(error: OlympusError) -> bytes:
+    """Return an error as it travels: `Class: text`, in UTF-8, cut off at 16 KiB."""
+    return f"{type(error).__name__}: {error}".encode(errors="replace")[:MAX_BYTES]
+
+
+def failure_of(raw: bytes, service: str) -> ServiceError:
+    """Return the error that `failure_bytes` turned into bytes.
+
+    Args:
+        raw: What arrived.
+        service: Name of the service that failed.
+
+    Returns:
+        A ServiceError that is also of the class the service raised, if that is one of ours: who
+        calls may catch either.
+    """
+    name, colon, text = raw[:MAX_BYTES].decode(errors="replace").partition(": ")
+    cls = next((one for one in _below(OlympusError) if one.__name__ == name), None)
+    if cls is None or not colon:
+        return ServiceError(f"{service}: {name}{colon}{text}" if raw else f"{service}: failed")
+    made = _as_service_error(cls)
+    return made.__new__(made, f"{service}: {text}")
+
+
+def _below(cls: type[OlympusError]) -> Iterator[type[OlympusError]]:
+    for below in cls.__subclasses__():
+        if below.__module__ != __name__:
+            yield below
+            yield from _below(below)
+
+
+def _as_service_error(cls: type[OlympusError]) -> type[ServiceError]:
+    if issubclass(ServiceError, cls):
+        return ServiceError
+    return type(cls.__name__, (cls, ServiceError), {"__module__": __name__, "__doc__": cls.__doc__})

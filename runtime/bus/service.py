@@ -1,0 +1,78 @@
+"""A service: a question this host answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from olympus.runtime.bus.handling import call_handler
+from olympus.runtime.bus.link import Closable
+from olympus.runtime.errors import BusError, MessageError, OlympusError
+from olympus.runtime.messages import Message, decode, encode
+
+A = TypeVar("A", bound=Message)
+ServiceHandler = Callable[[Any], Awaitable[Message] | Message]
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """A question this host answers."""
+
+    def __init__(
+        self,
+        name: str,
+        request: type[Message],
+        handler: ServiceHandler,
+        response: type[Message] = Message,
+    ) -> None:
+        self.name, self.request, self.response = name, request, response
+        self._handler = handler
+        self.ends: list[Closable] = []
+
+    async def answer(self, question: Message) -> Message:
+        """Return the handler's answer.
+
+        Raises:
+            MessageError: The question or the answer is of another type than the service says.
+            OlympusError: What the handler raises.
+            BusError: The handler failed with an error that is not ours.
+        """
+        if not isinstance(question, self.request):
+            raise MessageError(
+                f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
+            )
+        try:
+            answer = await call_handler(self._handler, question)
+        except OlympusError:
+            raise
+        except Exception as error:
+            _log.exception("service %s failed", self.name)
+            raise BusError(f"the service failed: {type(error).__name__}: {error}") from error
+        return checked(answer, self.response, self.name)
+
+    async def answer_frame(self, question: bytes) -> bytes:
+        """Return the answer to a question that came from another host.
+
+        Raises:
+            OlympusError: As for `answer`; MessageError too when the question is no message.
+        """
+        return encode(await self.answer(decode(question)))
+
+    def close(self) -> None:
+        """Stop answering; again is harmless."""
+        for end in self.ends:
+            end.close()
+
+
+def checked(answer: object, cls: type[A], service: str) -> A:
+    """Return an answer if it is of the type that is needed.
+
+    Raises:
+        MessageError: It is not.
+    """
+    if isinstance(answer, cls):
+        return answer
+    raise MessageError(
+        f"service {service} answered {type(answer).__name__} where {cls.__name__} is needed"
+    )
