@@ -1,0 +1,74 @@
+"""Another process of a ROS 2 graph: `python _other.py ROUTER DISTRO WHAT…`, until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from typing import Any
+
+from olympus.runtime.bus.ros2.backend import Arrival
+from olympus.runtime.bus.ros2.joining import Joining, join_graph
+from olympus.runtime.bus.ros2.participant import Participant, RosNode
+from olympus.runtime.bus.ros2.qos import Durability, RosQos
+
+FIVE = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=5)
+STRING = "std_msgs/msg/String"
+ADD = "example_interfaces/srv/AddTwoInts"
+
+
+async def talk(one: Participant, node: RosNode) -> None:
+    """Count on /chatter, 100 times a second."""
+    publisher = node.publisher("/chatter", STRING)
+    for number in range(1, 1_000_000):
+        publisher.publish(one.new(STRING, data=f"hello {number}"))
+        await asyncio.sleep(0.01)
+
+
+async def latch(one: Participant, node: RosNode) -> None:
+    """Say eight things on /last, of which five are kept."""
+    publisher = node.publisher("/last", STRING, FIVE)
+    for number in range(1, 9):
+        publisher.publish(one.new(STRING, data=str(number)))
+
+
+async def echo(one: Participant, node: RosNode) -> None:
+    """Answer each picture on /image with its hash on /sha, and each text on /ping on /pong."""
+    sha, pong = node.publisher("/sha", STRING), node.publisher("/pong", STRING)
+
+    def on_image(value: Any, _arrival: Arrival) -> None:
+        digest = hashlib.sha256(value.data.tobytes()).hexdigest()
+        sha.publish(one.new(STRING, data=f"{value.width}x{value.height} {digest}"))
+
+    node.subscribe("/image", "sensor_msgs/msg/Image", on_image)
+    node.subscribe("/ping", STRING, lambda value, _arrival: pong.publish(value))
+
+
+async def serve(one: Participant, node: RosNode) -> None:
+    """Add numbers; a negative one is refused."""
+
+    def add(request: Any) -> Any:
+        if request.a < 0:
+            raise ValueError("no negative numbers")
+        return one.new(f"{ADD}_Response", sum=request.a + request.b)
+
+    node.serve("/add", ADD, add)
+
+
+WORK = {"talk": talk, "latch": latch, "echo": echo, "serve": serve}
+
+
+async def main(router: str, distro: str, *what: str) -> None:
+    how = {"backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"], "distro": distro}
+    one = join_graph(Joining.model_validate(how))
+    node = one.node("other/robot")
+    works = [asyncio.create_task(WORK[name](one, node)) for name in what]
+    await asyncio.sleep(0)  # each has begun, and said what it says at once
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.gather(*works)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""A pip-only router with rmw_zenohd's settings, participants, another process, random values."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from olympus.runtime.bus.ros2.catalogue import catalogue_of
+from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.bus.ros2.definitions import FieldType
+from olympus.runtime.bus.ros2.joining import Joining, join_graph
+from olympus.runtime.bus.ros2.participant import Participant
+from olympus.runtime.bus.ros2.record import DTYPES, attribute
+from olympus.runtime.bus.ros2.zenoh_session import open_router
+
+HERE = Path(__file__).parent
+Join = Callable[..., Participant]
+Until = Callable[[Callable[[], Any]], Awaitable[None]]
+RandomValue = Callable[[Codecs, str, int], Any]
+OtherProcess = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+
+
+@pytest.fixture(scope="session")
+def codecs() -> Codecs:
+    return Codecs(catalogue_of("jazzy"))
+
+
+@pytest.fixture(scope="session")
+def vectors() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads((HERE / "vectors.json").read_text())
+    return found
+
+
+@pytest.fixture
+def router() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+    with open_router([endpoint]):
+        yield endpoint
+
+
+@pytest.fixture
+async def join(router: str) -> AsyncIterator[Join]:
+    """Return what makes participants of the router's graph; they leave it with the test."""
+    made: list[Participant] = []
+
+    def one(**how: Any) -> Participant:
+        settings = {"backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"]} | how
+        made.append(join_graph(Joining.model_validate(settings)))
+        return made[-1]
+
+    yield one
+    for participant in made:
+        await participant.close()
+
+
+@pytest.fixture
+def other_process(router: str) -> OtherProcess:
+    """Return what runs another process of the graph for a `with` block."""
+
+    def run(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        return _running(router, *words)
+
+    return run
+
+
+@contextmanager
+def _running(router: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `_other.py`, another process of the graph, until the block ends."""
+    command = [sys.executable, str(HERE / "_other.py"), router, *words]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def until() -> Until:
+    """Return what waits for a condition."""
+
+    async def wait(condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def random_value() -> RandomValue:
+    """Return what makes a random value of any ROS type, by a seed."""
+    return lambda codecs, name, seed: _random_value(codecs, name, np.random.default_rng(seed))
+
+
+TEXTS = ("", "a", "camera_link", "Grüße", "\N{ROCKET}", "x" * 33)
+
+
+def _random_value(codecs: Codecs, name: str, rng: np.random.Generator, depth: int = 0) -> Any:
+    codec = codecs.get(name)
+    fields = {
+        attribute(field.name): _random(codecs, field.type, rng, depth)
+        for field in codec.definition.fields
+    }
+    return codec.cls(**fields)
+
+
+def _random(codecs: Codecs, kind: FieldType, rng: np.random.Generator, depth: int) -> Any:
+    if not kind.is_array:
+        return _one(codecs, kind, rng, depth)
+    most = min(kind.count or 4, 4) if depth < 3 else 1
+    count = kind.count if kind.is_fixed else int(rng.integers(0, most + 1))
+    if kind.base in DTYPES:
+        return np.array([_one(codecs, kind, rng, depth) for _ in range(count)], DTYPES[kind.base])
+    return [_one(codecs, kind, rng, depth) for _ in range(count)]
+
+
+def _one(codecs: Codecs, kind: FieldType, rng: np.random.Generator, depth: int) -> Any:
+    if kind.base == "string":
+        text = TEXTS[int(rng.integers(len(TEXTS)))]
+        return text[:1] if kind.most_chars else text
+    if kind.base not in DTYPES:
+        return _random_value(codecs, kind.base, rng, depth + 1)
+    dtype = np.dtype(DTYPES[kind.base])
+    if dtype.kind == "b":
+        return bool(rng.integers(2))
+    if dtype.kind == "f":
+        return float(dtype.type(rng.choice([0.0, -0.0, 1.5, -2.25e7, 1e-9, np.inf, np.nan])))
+    info = np.iinfo(dtype)
+    return int(rng.integers(info.min, info.max, dtype=dtype, endpoint=True))
