@@ -44,6 +44,11 @@ class Session(BaseModel):
         return self.run_dir / "safety"
 
     @property
+    def door(self) -> Path:
+        """Socket where the hosts of this machine meet; see bus/ipc."""
+        return self.run_dir / "ipc.sock"
+
+    @property
     def log_dir(self) -> Path:
         """Folder of the hosts' log files."""
         return self.run_dir / "logs"

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
 from olympus.runtime.bus.failure import failure_bytes, failure_of
+from olympus.runtime.bus.ipc.member import Member
+from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.link import Closable, Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
 from olympus.runtime.bus.service import Service, ServiceHandler, checked
@@ -32,13 +39,19 @@ A = TypeVar("A", bound=Message)
 class Bus:
     """Publishers, subscriptions and services of one host."""
 
-    def __init__(self, clock: Clock, *, host: str = "", link: Link | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, host: str = "", link: Link | None = None, door: Path | None = None
+    ) -> None:
         """Make an empty bus.
 
         Args:
             clock: Robot time.
             host: Name of this host, for others to see.
-            link: What reaches other hosts; None for a bus that ends at this host.
+            link: What reaches other machines; None for a bus that ends at this one.
+            door: Where the other hosts of this machine are met; None for a bus without them.
+
+        Raises:
+            BusError: Nobody opens the door.
         """
         self.clock, self.host = clock, host
         self._link = link
@@ -50,6 +63,9 @@ class Bus:
         self._routes: dict[str, list[Subscription[Any]]] = {}
         self._routing = threading.Lock()
         """Held while routes are found or forgotten: publishers may be on other threads."""
+        self.near: Member | None = None
+        if door is not None:
+            self.near = Member(door, host, on_listener=self._on_listener)
 
     def publisher(
         self, topic: str, cls: type[M], options: PublisherOptions | None = None
@@ -76,7 +92,16 @@ class Bus:
                 is_reliable=made.options.is_reliable or made.options.latched,
                 last=(lambda: _last(made)) if made.options.latched else None,
             )
-            made.announced = [self._announce("pub", made.options.node, topic, cls)]
+        if self.near is not None:
+            made.near = self.near.advertise(
+                topic,
+                cls,
+                source=made.options.node,
+                incarnation=made.incarnation,
+                is_reliable=made.options.is_reliable or made.options.latched,
+                on_dropped=made.count_dropped,
+            )
+        made.announced = [self._announce("pub", made.options.node, topic, cls)]
         self._publishers.append(made)
         return made
 
@@ -109,12 +134,15 @@ class Bus:
             self._subscriptions.append(made)
             self._routes.clear()
         self._replay_latched(made)
+        ends: list[Closable] = []
+        if self.near is not None:
+            ends.append(self.near.listen(topic, made))
         if self._link is not None:
-            ends = [self._link.listen(topic, made.push)]
+            ends.append(self._link.listen(topic, made.push))
             self._link.fetch_last(topic, made.push)
-            if made.options.node:
-                ends.append(self._announce("sub", made.options.node, topic, cls))
-            self._listeners[id(made)] = ends
+        if made.options.node:
+            ends.append(self._announce("sub", made.options.node, topic, cls))
+        self._listeners[id(made)] = ends
         return made
 
     async def unsubscribe(self, subscription: Subscription[Any]) -> None:
@@ -159,11 +187,11 @@ class Bus:
         if name in self._services:
             raise BusError(f"service {name!r} is served already in this host; remap one of the two")
         made = Service(name, request, handler, response)
+        if self.near is not None:
+            made.ends.append(self.near.serve(made))
         if self._link is not None:
-            made.ends = [
-                self._link.serve(name, made.answer_frame),
-                self._announce("srv", node, name, request),
-            ]
+            made.ends.append(self._link.serve(name, made.answer_frame))
+        made.ends.append(self._announce("srv", node, name, request))
         self._services[name] = made
         return made
 
@@ -220,6 +248,9 @@ class Bus:
                 raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
             except OlympusError as error:  # as it would come from another host
                 raise failure_of(failure_bytes(error), name) from error
+        pair = await self.near.server_of(name) if self.near is not None else None
+        if self.near is not None and pair is not None:
+            return await self.near.calls.ask(pair, name, request, timeout_s)
         if self._link is None:
             raise BusError(f"no service {name!r}; {did_you_mean(name, self._services)}")
         return decode(await self._link.request(name, encode(request), timeout_s))
@@ -232,7 +263,10 @@ class Bus:
 
     def graph(self) -> list[Entity]:
         """Return all nodes, publishers, subscribers and services alive in the session."""
-        return self._link.entities() if self._link is not None else []
+        found = set(self._link.entities()) if self._link is not None else set()
+        if self.near is not None:
+            found |= self.near.entities()
+        return sorted(found, key=lambda e: (e.kind, e.topic, e.node, e.host, e.type))
 
     def stats(self, now_ns: int) -> tuple[TopicStats, ...]:
         """Return the statistics of every end of a topic in this host."""
@@ -249,8 +283,19 @@ class Bus:
             self.withdraw_service(service)
         for sign in self._signs:
             sign.close()
+        if self.near is not None:
+            self.near.close()
         if self._link is not None:
             self._link.close()
+
+    def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array to write into, for the arrays of a question or an answer.
+
+        In a message to another host of this machine it is not copied. Its content is not defined;
+        once sent it can only be read.
+        """
+        array = self.near.pools.loan(shape, dtype) if self.near is not None else None
+        return np.empty(shape, dtype) if array is None else array
 
     def _routes_of(self, topic: str) -> list[Subscription[Any]]:
         routes = self._routes.get(topic)
@@ -267,15 +312,31 @@ class Bus:
                 subscription.push(*last)
 
     def _announce(self, kind: str, node: str, topic: str, of: type[Message] | str) -> Closable:
-        if self._link is None:
-            return _Nothing()
         name = of if isinstance(of, str) else type_name(of)
-        return self._link.announce(Entity(kind, self.host, node, topic, name))
+        entity = Entity(kind, self.host, node, topic, name)
+        signs: list[Closable] = []
+        if self.near is not None:
+            signs.append(self.near.announce(entity))
+        if self._link is not None:
+            signs.append(self._link.announce(entity))
+        return _All(signs)
+
+    def _on_listener(self, pattern: str, pair: Pair) -> None:
+        for publisher in self._publishers:
+            if matches(pattern, publisher.topic):
+                publisher.replay(pair)
 
 
-class _Nothing:
+class _All:
+    """Several things that are taken back together."""
+
+    def __init__(self, ends: list[Closable]) -> None:
+        self._ends = ends
+
     def close(self) -> None:
-        """Nothing was declared."""
+        """Take them back; again is harmless."""
+        for end in self._ends:
+            end.close()
 
 
 def _last(publisher: Publisher[Any]) -> tuple[bytes, Origin] | None:

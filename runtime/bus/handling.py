@@ -30,4 +30,12 @@ async def call_handler(handler: Callable[..., Any], *arguments: object) -> Any:
     except asyncio.CancelledError as error:
         if is_ending():
             raise
-        raise BusError("what it waited for was cancelled; catch CancelledError there") from error
+        failure = as_failure(error)
+        raise failure from error
+
+
+def as_failure(error: asyncio.CancelledError) -> BusError:
+    """Return what a cancellation is that nobody meant for the handler's task."""
+    made = BusError("what it waited for was cancelled; catch CancelledError there")
+    made.__cause__ = error
+    return made

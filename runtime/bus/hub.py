@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.config import Session
+
+_NO_BROKER = "routing/router/peers_failover_brokering"
+"""Off, so that the hub carries nothing from one of our hosts to another: those have the door."""
 
 
 @contextmanager
@@ -39,11 +43,13 @@ def open_hub(
     """
     socket = Path(session.endpoint.removeprefix("unixsock-stream/"))
     _forget(socket)
+    settings = {_NO_BROKER: False, **(extra or {})}
     hub = open_session(
-        "router", listen=[session.endpoint, *listen], connect=list(connect), extra=extra
+        "router", listen=[session.endpoint, *listen], connect=list(connect), extra=settings
     )
     try:
-        yield
+        with open_door(session.door):
+            yield
     finally:
         hub.close()  # type: ignore[no-untyped-call]
         _forget(socket)

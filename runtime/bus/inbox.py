@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from olympus.runtime.bus.spill import Spill
 from olympus.runtime.qos import Overflow, QoS
 
 T = TypeVar("T")
-Notice = Callable[[], None]
 
 
 class Inbox(Generic[T]):
     """Keeps items by the rule of a QoS.
 
-    `put` and `count` may be called from any thread and never block. `put` calls `notice` when there
-    was nothing at hand.
+    `put` and `count` may be called from any thread and never block.
     """
 
-    def __init__(self, qos: QoS, notice: Notice, spill: Spill[T] | None = None) -> None:
+    def __init__(self, qos: QoS, spill: Spill[T] | None = None) -> None:
         self.qos = qos
         self._dropped: Counter[str] = Counter()
         self._items: deque[T] = deque()
         self._spill = spill
-        self._notice = notice
         self._lock = threading.Lock()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing, neither here nor in the spill."""
+        return not self._items and not self._spill
 
     def __len__(self) -> int:
         return len(self._items) + (len(self._spill) if self._spill is not None else 0)
@@ -52,8 +53,11 @@ class Inbox(Generic[T]):
             self._dropped[reason] += number
             return self._dropped[reason]
 
-    def put(self, item: T) -> None:
+    def put(self, item: T) -> bool:
         """Take in one item; drop by the rule of the QoS what does not fit, and count it.
+
+        Returns:
+            Whether nothing was at hand before, so that somebody must be told.
 
         Raises:
             StoreError: The spill can't keep the item; it is not taken in.
@@ -62,8 +66,7 @@ class Inbox(Generic[T]):
         with self._lock:
             was_empty = not self._items
             self._place(item)
-        if was_empty:
-            self._notice()
+        return was_empty
 
     def take(self) -> T | None:
         """Return the oldest item, or None when there is none.

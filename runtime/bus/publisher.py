@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from olympus.runtime.bus.ipc.pair import Pair
+from olympus.runtime.bus.ipc.sender import Sender
 from olympus.runtime.bus.link import Closable, LinkPublisher, Origin
 from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.clock import NS_PER_S, Clock
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import (
     Header,
-    Hop,
     Message,
     TopicStats,
     encode,
     schema_by_class,
 )
 from olympus.runtime.messages.base import MAX_HOPS
+from olympus.runtime.messages.parts import make_header, make_hop, parts_of
 from olympus.runtime.qos import Tier
 from olympus.runtime.telemetry.meters import TopicMeter
 
@@ -57,14 +61,18 @@ class Publisher(Generic[M]):
     ) -> None:
         self.topic, self.cls, self.options = topic, cls, options
         self.remote: LinkPublisher | None = None
+        """Towards other machines."""
+        self.near: Sender | None = None
+        """Towards the other hosts of this machine."""
         self.announced: list[Closable] = []
         self._clock, self._subscribers = clock, subscribers
         self._seq = 0
         self._last: tuple[M, Origin] | None = None
+        self._with_header = parts_of(cls).with_header
         self._lock = threading.Lock()
-        self._incarnation = clock.now_ns()
+        self.incarnation = clock.now_ns()
         self._meter = TopicMeter(
-            topic, schema_by_class(cls).name, options.node, now_ns=self._incarnation
+            topic, schema_by_class(cls).name, options.node, now_ns=self.incarnation
         )
 
     def publish(self, message: M, *, cause: Message | None = None) -> M:
@@ -114,21 +122,61 @@ class Publisher(Generic[M]):
             entity.close()
         if self.remote is not None:
             self.remote.close()
+        if self.near is not None:
+            self.near.close()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody in another host listens."""
+        return self._is_wanted_afar() or (self.near is not None and self.near.is_wanted)
+
+    def count_dropped(self, reason: str, number: int) -> None:
+        """Count messages that did not reach somebody who listens."""
+        self._meter.on_dropped(reason, number)
+
+    def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array to write into; published in a message, it is not copied on the way.
+
+        It lies in memory shared with the other hosts of this machine if one of them listens, else
+        it is an ordinary array: nobody has to care. Its content is not defined. Once published it
+        can only be read, since others look at it.
+
+        Args:
+            shape: Of the array.
+            dtype: Of the array.
+        """
+        return self.near.loan(shape, dtype) if self.near is not None else np.empty(shape, dtype)
+
+    def replay(self, pair: Pair) -> None:
+        """Send the last value of a latched topic to a host that listens from now on."""
+        if self.near is not None and self.options.latched:
+            with self._lock:
+                if self._last is not None:
+                    self.near.send_last(self._last[0], pair)
 
     def _publish(self, message: M, cause: Message | None) -> M:
         now = self._clock.now_ns()
         self._seq += 1
         header = self._header(message.header, cause.header if cause else None, now)
-        finished = dataclasses.replace(message, header=header)
-        origin = Origin(self.topic, self.options.node, self._incarnation, self._seq)
-        if (
-            self.options.latched
-        ):  # before it is sent, so that who joins meanwhile gets it either way
-            self._last = finished, origin
-        for subscription in self._subscribers():
-            subscription.push(finished, origin)
-        self._meter.on_publish(self._send(finished, origin), now)
+        finished: M = self._with_header(message, header)
+        nbytes = 0
+        subscribers = self._subscribers()
+        if subscribers or self.options.latched or self._is_wanted_afar():
+            nbytes = self._hand_out(finished, subscribers)
+        if self.near is not None:
+            nbytes = max(nbytes, self.near.send(finished))
+        self._meter.on_publish(nbytes, now)
         return finished
+
+    def _hand_out(self, message: M, subscribers: Sequence[Subscription[Message]]) -> int:
+        """Give a message to this host and to other machines; returns its size on the way there."""
+        origin = Origin(self.topic, self.options.node, self.incarnation, self._seq)
+        if self.options.latched:
+            # Before it is sent, so that who joins meanwhile gets it either way.
+            self._last = message, origin
+        for subscription in subscribers:
+            subscription.push(message, origin)
+        return self._send(message, origin) if self._is_wanted_afar() else 0
 
     def _header(self, given: Header, cause: Header | None, now: int) -> Header:
         stamp = given.stamp or (cause.stamp if cause else 0) or now
@@ -137,17 +185,15 @@ class Publisher(Generic[M]):
         past = cause.trace if cause else ()
         if len(past) >= MAX_HOPS:  # the sensor and the newest hops tell most
             past = (past[0], *past[2 - MAX_HOPS :])
-        return Header(
-            seq=self._seq,
-            stamp=stamp,
-            expires=expires,
-            tier=self.options.tier if given.tier is Tier.NORMAL else given.tier,
-            source=self.options.node,
-            trace=(*past, Hop(self.topic, self._seq, stamp, now)),
-        )
+        tier = self.options.tier if given.tier is Tier.NORMAL else given.tier
+        trace = (*past, make_hop(self.topic, self._seq, stamp, now))
+        return make_header(self._seq, stamp, expires, tier, self.options.node, trace)
+
+    def _is_wanted_afar(self) -> bool:
+        return self.remote is not None and self.remote.is_wanted
 
     def _send(self, message: M, origin: Origin) -> int:
-        if self.remote is None or not self.remote.is_wanted:
+        if self.remote is None:
             return 0
         frame = encode(message)
         self.remote.put(frame, origin)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from olympus.runtime.bus.handling import call_handler
+from olympus.runtime.bus.handling import as_failure, call_handler, is_ending
 from olympus.runtime.bus.inbox import Inbox
+from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.link import Origin, Payload
 from olympus.runtime.bus.spill import FrameSpill, Spill
 from olympus.runtime.clock import Clock
@@ -22,6 +24,7 @@ from olympus.runtime.telemetry.meters import SubscriptionMeter
 M = TypeVar("M", bound=Message)
 Handler = Callable[[M], Awaitable[None] | None]
 OnError = Callable[[Exception, Message], None]
+_AT_A_TIME = 64
 _log = logging.getLogger(__name__)
 
 
@@ -69,20 +72,60 @@ class Subscription(Generic[M]):
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self._arrival = threading.Lock()
         self._is_closed = False
+        self._thread = threading.get_ident()
+        self._is_prompt = not inspect.iscoroutinefunction(handler)
+        """Whether the handler can be called straight from where a message arrives."""
+        self._unfinished: tuple[Awaitable[object], M] | None = None
         spill = FrameSpill(options.spill) if options.spill is not None else None
-        self.inbox: Inbox[M | Payload] = Inbox(options.qos, self._notice, spill)
+        self.inbox: Inbox[M | Payload] = Inbox(options.qos, spill)
         self._task = self._loop.create_task(self._run(), name=f"sub:{topic}")
 
     def push(self, item: M | Payload, origin: Origin) -> None:
         """Take in a message or a frame; from any thread, in microseconds."""
         try:
             with self._arrival:  # else two threads could put what they bring in the wrong order
-                if self._is_news(origin):
-                    self.inbox.put(item)
+                key = (origin.topic, origin.source)
+                if self._is_news(key, origin.incarnation, origin.seq) and self.inbox.put(item):
+                    self._notice()
         except StoreError as error:
             self._refuse("overflow", error)
         except MessageError as error:
             self._refuse("malformed", error)
+
+    def arrive(self, frame: Frame, later: bool) -> bool:
+        """Take in a frame that came through shared memory; in the event loop.
+
+        Args:
+            frame: The frame.
+            later: More are waiting, so that this one may be superseded at once.
+
+        Returns:
+            Whether `run_on` has to be called once no more are waiting.
+        """
+        channel = frame.channel
+        try:
+            with self._arrival:
+                if not self._is_news(channel.key, channel.incarnation, frame.head[4]):
+                    return False
+                if later or not self._is_prompt or self._is_occupied:
+                    if self.inbox.put(frame) and not self._is_prompt:
+                        self._wake.set()
+                    return self._is_prompt
+        except (StoreError, MessageError) as error:
+            self._refuse("overflow" if isinstance(error, StoreError) else "malformed", error)
+            return False
+        self._handle(frame)
+        return False
+
+    def run_on(self) -> None:
+        """Handle what is waiting, up to a point; in the event loop."""
+        for _ in range(_AT_A_TIME):
+            if self._unfinished is not None or self._is_closed or self.inbox.is_empty:
+                return
+            item = self._take()
+            if item is not None:
+                self._handle(item)
+        self._wake.set()
 
     @property
     def must_wait(self) -> bool:
@@ -115,40 +158,84 @@ class Subscription(Generic[M]):
         if asyncio.current_task() is not self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            if self._unfinished is not None and inspect.iscoroutine(self._unfinished[0]):
+                self._unfinished[0].close()
         self.inbox.clear()
         self.inbox.forget_spill()
         self._room.set()
 
-    def _notice(self) -> None:
-        if self._loop.is_closed():
-            return
-        self._loop.call_soon_threadsafe(self._wake.set)
+    @property
+    def _is_occupied(self) -> bool:
+        return self._unfinished is not None or self._is_closed or not self.inbox.is_empty
 
-    def _is_news(self, origin: Origin) -> bool:
-        if not origin.seq:  # an outside client that does not count
+    def _notice(self) -> None:
+        if threading.get_ident() == self._thread:
+            self._wake.set()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _is_news(self, key: tuple[str, str], incarnation: int, seq: int) -> bool:
+        if not seq:  # an outside client that does not count
             return True
-        key = (origin.topic, origin.source)
-        incarnation, last = self._seen.get(key, (0, 0))
-        if incarnation == origin.incarnation:
-            if origin.seq <= last:  # the newest once more is a latched value that came both ways
-                self.inbox.count("duplicate", int(origin.seq < last))
+        known = self._seen.get(key)
+        if known is not None and known[0] == incarnation:
+            last = known[1]
+            if seq <= last:  # the newest once more is a latched value that came both ways
+                self.inbox.count("duplicate", int(seq < last))
                 return False
-            self.inbox.count("lost", origin.seq - last - 1)
-        self._seen[key] = (origin.incarnation, origin.seq)
+            if seq > last + 1:
+                self.inbox.count("lost", seq - last - 1)
+        self._seen[key] = (incarnation, seq)
         return True
 
     async def _run(self) -> None:
         while not self._is_closed:
+            if self._unfinished is not None:
+                await self._finish()
+                continue
             item = self._take()
             if item is None:
                 self._wake.clear()
-                if not len(self.inbox):
+                if self.inbox.is_empty and self._unfinished is None:
                     await self._wake.wait()
                 continue
+            self._handle(item)
+
+    def _handle(self, item: M | Payload) -> None:
+        """Have the handler called with a message; if it has to wait, `_finish` sees to the end.
+
+        Raises:
+            CancelledError: The task of the subscription is asked to end.
+        """
+        if self.options.qos.overflow is Overflow.BLOCK:
             self._room.set()
-            message = self._open(item)
-            if message is not None:
-                await self._deliver(message)
+        message = self._open(item)
+        if message is None:
+            return
+        self._meter.on_delivered(max(0, self._clock.now_ns() - message.header.stamp))
+        try:
+            result = self._handler(message)
+        except asyncio.CancelledError as error:
+            if is_ending():
+                raise
+            self._tell(as_failure(error), message)
+        except Exception as error:  # noqa: BLE001  the node boundary: reported, counted, goes on
+            self._tell(error, message)
+        else:
+            if result is not None and inspect.isawaitable(result):
+                self._unfinished = result, message
+                self._wake.set()
+
+    async def _finish(self) -> None:
+        if self._unfinished is None:
+            return
+        awaitable, message = self._unfinished
+        try:
+            await call_handler(lambda: awaitable)
+        except Exception as error:  # noqa: BLE001  the node boundary
+            self._tell(error, message)
+        finally:
+            self._unfinished = None
 
     def _take(self) -> M | Payload | None:
         try:
@@ -159,7 +246,14 @@ class Subscription(Generic[M]):
 
     def _open(self, item: M | Payload) -> M | None:
         try:
-            message = item if isinstance(item, Message) else decode(item.to_bytes())
+            if isinstance(item, Frame):
+                if self._is_late(item.expires):
+                    return None
+                message: object = item.message()
+            elif isinstance(item, Message):
+                message = item
+            else:
+                message = decode(item.to_bytes())
             if not isinstance(message, self.cls):
                 raise MessageError(
                     f"{type(message).__name__} where {self.cls.__name__} is needed; "
@@ -168,21 +262,16 @@ class Subscription(Generic[M]):
         except MessageError as error:
             self._refuse("schema" if isinstance(error, SchemaError) else "malformed", error)
             return None
-        if not self.options.keep_expired and message.header.has_expired(self._clock.now_ns()):
-            self.inbox.count("expired")
-            return None
-        return message
+        return None if self._is_late(message.header.expires) else message
 
-    async def _deliver(self, message: M) -> None:
-        now = self._clock.now_ns()
-        self._meter.on_delivered(max(0, now - message.header.stamp))
-        try:
-            await call_handler(self._handler, message)
-        except Exception as error:  # noqa: BLE001  the node boundary: reported, counted, goes on
-            self.inbox.count("failed")
-            self._tell(error, message)
+    def _is_late(self, expires: int) -> bool:
+        if not expires or self.options.keep_expired or expires >= self._clock.now_ns():
+            return False
+        self.inbox.count("expired")
+        return True
 
     def _tell(self, error: Exception, message: M) -> None:
+        self.inbox.count("failed")
         try:
             self.options.on_error(error, message)
         except Exception:  # noqa: BLE001  the node boundary too

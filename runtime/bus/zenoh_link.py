@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import zenoh
 from zenoh.handlers import Callback
@@ -34,16 +35,18 @@ _PRIORITY = {
 class ZenohLink:
     """Carries a host's frames through the session's hub."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, mode: Literal["client", "peer"] = "client") -> None:
         """Connect.
 
         Args:
             endpoint: Where the hub listens.
+            mode: The hub carries nothing between two peers: right for hosts that meet at the
+                session's door besides. A client is told everything.
 
         Raises:
             BusError: Nobody listens there.
         """
-        self._session = open_session("client", connect=[endpoint])
+        self._session = open_session(mode, connect=[endpoint])
         self._calls = ZenohCalls(self._session, asyncio.get_running_loop())
         self._graph = Graph(self._session)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from olympus.runtime.bus import Bus, Entity
-from olympus.runtime.bus.zenoh_link import ZenohLink
+from olympus.runtime.bus.joining import join
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session, find_session
 
@@ -58,7 +58,7 @@ async def bus_of(session: Session) -> AsyncIterator[Bus]:
         BusError: It can't be reached.
     """
     clock = SystemClock(session.clock_offset_ns)
-    bus = Bus(clock, host=f"cli-{os.getpid()}", link=ZenohLink(session.endpoint))
+    bus = join(session, clock, host=f"cli-{os.getpid()}")
     try:
         yield bus
     finally:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from olympus.runtime.bus import Bus, PublisherOptions
+from olympus.runtime.bus.joining import join
 from olympus.runtime.bus.subscription import type_name
-from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError, ParamError
@@ -58,7 +58,7 @@ class Radio:
         options = PublisherOptions(node="launcher", tier=Tier.HIGH, is_reliable=True)
         publisher = self._bus().publisher(await self._command_topic(), Command, options)
         try:
-            await _until(lambda: publisher.remote is not None and publisher.remote.is_wanted)
+            await _until(lambda: publisher.is_wanted)
             publisher.publish(command)
         finally:
             self._bus().withdraw(publisher)
@@ -90,8 +90,7 @@ class Radio:
     def _bus(self) -> Bus:
         if self._open is None:
             clock = SystemClock(self._session.clock_offset_ns)
-            link = ZenohLink(self._session.endpoint)
-            self._open = Bus(clock, host="launcher", link=link)
+            self._open = join(self._session, clock, host="launcher")
         return self._open
 
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from olympus.runtime.bus import Bus
-from olympus.runtime.bus.zenoh_link import ZenohLink
+from olympus.runtime.bus.joining import join
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import LaunchError
@@ -155,7 +154,7 @@ class Launched:
         """
         session = self.session
         clock = SystemClock(session.clock_offset_ns)
-        bus = Bus(clock, host=f"test-{os.getpid()}", link=ZenohLink(session.endpoint))
+        bus = join(session, clock, host=f"test-{os.getpid()}")
         try:
             yield Seat(bus, self.check)
         finally:

@@ -79,11 +79,26 @@ def decode(frame: bytes | bytearray | memoryview) -> Message:
     """
     view = memoryview(frame)
     head = _read_head(view)
-    schema = schema_by_name(head.name)
-    if head.digest != schema.hash or head.version != schema.version:
-        raise SchemaError(_difference(head, schema))
+    schema = schema_for(head.name, head.version, head.digest)
     arrays = _read_arrays(view, head.arrays, _PREFIX.size + _PREFIX.unpack_from(view)[1])
     return _build(schema, [head.header, *head.body], arrays)
+
+
+def schema_for(name: str, version: int, digest: bytes) -> Schema:
+    """Return the schema that somebody else means.
+
+    Args:
+        name: As the type travels.
+        version: Of the type at the sender.
+        digest: Hash of its layout there.
+
+    Raises:
+        SchemaError: The type is unknown here, or another version of it is known.
+    """
+    schema = schema_by_name(name)
+    if digest != schema.hash or version != schema.version:
+        raise SchemaError(_difference(version, digest, schema))
+    return schema
 
 
 def read_header(frame: bytes | bytearray | memoryview) -> tuple[str, Header]:
@@ -121,13 +136,13 @@ def _aligned(position: int) -> int:
     return -(-position // ALIGN) * ALIGN
 
 
-def _difference(head: _Head, schema: Schema) -> str:
+def _difference(theirs: int, digest: bytes, schema: Schema) -> str:
     """Say which side is the newer one."""
-    name, theirs, ours = schema.name, head.version, schema.version
+    name, ours = schema.name, schema.version
     if theirs == ours:
         return (
             f"{name} has another layout at the sender under the same version {ours} "
-            f"({head.digest.hex()[:16]}, here {schema.hash.hex()}); run the same release on both "
+            f"({digest.hex()[:16]}, here {schema.hash.hex()}); run the same release on both "
             "sides, and raise a type's version whenever its fields change"
         )
     newer, older = ("the sender", "this side") if theirs > ours else ("this side", "the sender")
@@ -168,7 +183,7 @@ def _checked_head(head: object) -> _Head:
 def _read_arrays(view: memoryview, shapes: list[Any], position: int) -> list[AnyArray]:
     arrays: list[AnyArray] = []
     for index, entry in enumerate(shapes):
-        dtype, shape = _checked_array(entry, index)
+        dtype, shape = checked_array(entry, index)
         start = _aligned(position)
         position = start + math.prod(shape) * dtype.itemsize
         if position > len(view):
@@ -181,7 +196,12 @@ def _read_arrays(view: memoryview, shapes: list[Any], position: int) -> list[Any
     return arrays
 
 
-def _checked_array(entry: object, index: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def checked_array(entry: object, index: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return dtype and shape of an array's `[dtype, shape]`.
+
+    Raises:
+        MessageError: It is no such pair, or means more than a frame may hold.
+    """
     match entry:
         case [str(dtype), list(shape)] if dtype in _DTYPES and len(shape) <= 8:
             # Axes of length 0 don't excuse the others: numpy refuses such shapes too.

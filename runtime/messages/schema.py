@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
+from olympus.runtime.messages.compiled import packer, unpacker
 
 Items = TypeVar("Items", bound=Sized)
 AnyArray = NDArray[Any]
@@ -192,35 +193,30 @@ def record_kind(cls: type[Any]) -> Kind:
     Raises:
         TypeError: A field is of a type that can't travel.
     """
-    hints = get_type_hints(cls, include_extras=True)
-    names = [field.name for field in dataclasses.fields(cls)]
-    kinds = [_kind_of(hints[name]) for name in names]
+    names, kinds = field_kinds(cls)
+    pack_fields, unpack = packer(names, kinds), unpacker(cls, kinds)
 
     def pack(value: Any, arrays: list[AnyArray]) -> list[Any]:
         if type(value) is not cls:
             raise MessageError(f"{type(value).__name__} where {cls.__name__} is needed")
         try:
-            return [
-                kind.pack(getattr(value, name), arrays)
-                for name, kind in zip(names, kinds, strict=True)
-            ]
+            return pack_fields(value, arrays)
         except MessageError:
             raise _named(value, names, kinds) from None
 
-    def unpack(value: Any, arrays: list[AnyArray], where: str) -> Any:
-        if type(value) is not list or len(value) != len(names):
-            raise MessageError(f"{where}: {len(names)} fields of {cls.__name__} are needed")
-        given = {
-            name: kind.unpack(item, arrays, f"{where}.{name}")
-            for name, kind, item in zip(names, kinds, value, strict=True)
-        }
-        try:
-            return cls(**given)
-        except ValueError as error:
-            raise MessageError(f"{where}: {error}") from error
-
     fields = ",".join(f"{n}:{k.text}" for n, k in zip(names, kinds, strict=True))
     return Kind(f"{cls.__name__}({fields})", pack, unpack)
+
+
+def field_kinds(cls: type[Any]) -> tuple[list[str], list[Kind]]:
+    """Return the names of a dataclass's fields and how each travels.
+
+    Raises:
+        TypeError: A field is of a type that can't travel.
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    names = [field.name for field in dataclasses.fields(cls)]
+    return names, [_kind_of(hints[name]) for name in names]
 
 
 def _named(value: Any, names: list[str], kinds: list[Kind]) -> MessageError:

@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Coroutine
 
-from olympus.runtime.bus import Bus, Publisher, PublisherOptions
+from olympus.runtime.bus import Publisher, PublisherOptions
+from olympus.runtime.bus.joining import join
 from olympus.runtime.bus.spill import Spill
-from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import HostStats, Log
@@ -50,7 +50,7 @@ class Host:
         self.clock = SystemClock(spec.session.clock_offset_ns)
         self.runners: list[NodeRunner] = []
         self.crashed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._bus = Bus(self.clock, host=spec.name, link=ZenohLink(spec.session.endpoint))
+        self._bus = join(spec.session, self.clock, host=spec.name)
         self._dispatcher = Dispatcher(self.clock)
         self._meter = ProcessMeter()
         self._stats = self._bus.publisher(

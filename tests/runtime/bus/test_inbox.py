@@ -23,7 +23,7 @@ class MemorySpill(deque[int]):
 
 
 def play(qos: QoS, actions: list[str]) -> tuple[list[int], Inbox[int], int]:
-    inbox: Inbox[int] = Inbox(qos, lambda: None, MemorySpill())
+    inbox: Inbox[int] = Inbox(qos, MemorySpill())
     taken, count = [], 0
     for action in actions:
         if action == "put":
@@ -76,12 +76,9 @@ def test_drop_newest_keeps_what_was_there_first() -> None:
     assert inbox.dropped == {"overflow": 2}
 
 
-def test_notice_comes_when_the_first_item_does() -> None:
-    notices = []
-    inbox: Inbox[int] = Inbox(QoS.queue(5), lambda: notices.append(1))
-    inbox.put(1)
-    inbox.put(2)
-    assert len(notices) == 1
+def test_only_the_first_item_says_that_somebody_must_be_told() -> None:
+    inbox: Inbox[int] = Inbox(QoS.queue(5))
+    assert [inbox.put(1), inbox.put(2)] == [True, False]
 
 
 def test_clearing_counts_what_is_thrown_away_and_leaves_the_disk_alone() -> None:
@@ -92,7 +89,7 @@ def test_clearing_counts_what_is_thrown_away_and_leaves_the_disk_alone() -> None
 
 @given(st.lists(st.integers(), min_size=1, max_size=5), st.lists(st.integers(), max_size=9))
 def test_what_an_earlier_process_spilled_comes_first(before: list[int], after: list[int]) -> None:
-    inbox: Inbox[int] = Inbox(QoS.lossless(2), lambda: None, MemorySpill(before))
+    inbox: Inbox[int] = Inbox(QoS.lossless(2), MemorySpill(before))
     for number in after:
         inbox.put(number)
     taken = []

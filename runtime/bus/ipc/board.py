@@ -1,0 +1,92 @@
+"""What one end of a pair tells the other without a system call: how far it is.
+
+Each end writes a board of its own and reads the other's. Cells are u64:
+
+    0   packets sent            so that the reader knows whether more are waiting
+    8   releases written        counts up; the newest `RING` of them are in the ring
+    64… the ring of releases    pool << 32 | slot
+
+There is one writer per board, and a release cell is written before its count. On a processor that
+reorders (ARM), the lock that the writer takes and lets go in between keeps the two in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
+
+RING = 1024
+"""More than the slots one end may ever hold at once (see sender.py), so it can't run over."""
+_SENT, _RELEASED, _FIRST = 0, 8, 64
+NBYTES = 16384
+
+
+class Board:
+    """Our own side: written by any thread, also in the middle of a garbage collection."""
+
+    def __init__(self) -> None:
+        self.memory: Memory = make_memory(NBYTES)
+        self.cells = memoryview(self.memory.map).cast("Q")
+        self.dead: deque[int] = deque()
+        """Slots that nobody here looks at any more; appended by whoever notices."""
+        self._released = 0
+        self._writing = threading.Lock()
+        self._barrier = threading.Lock()
+
+    def count_sent(self, total: int) -> None:
+        """Say how many packets were sent so far."""
+        self.cells[_SENT] = total
+
+    def release(self, slot: int) -> None:
+        """Give a slot back; never waits, so a collector may call it at any point of any thread."""
+        self.dead.append(slot)
+        # Who holds the lock looks again after letting go of it, so nothing is left lying.
+        while self.dead and self._writing.acquire(blocking=False):
+            try:
+                self._write()
+            finally:
+                self._writing.release()
+
+    def _write(self) -> None:
+        written = self._released
+        while self.dead:
+            self.cells[_FIRST + written % RING] = self.dead.popleft()
+            written += 1
+        with self._barrier:
+            pass  # what is above is in memory before what is below
+        self._released = written
+        self.cells[_RELEASED] = written
+
+
+class OtherBoard:
+    """The other side's board, which we only read."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Map it.
+
+        Raises:
+            BusError: It is no sealed memory of the right size.
+        """
+        self.cells = memoryview(map_memory(descriptor, NBYTES)).cast("Q")
+        self._seen = 0
+
+    @property
+    def sent(self) -> int:
+        """How many packets the other side has sent."""
+        return self.cells[_SENT]
+
+    def releases(self) -> Iterator[int]:
+        """Yield the slots that were given back since the last call; may be called by one at a time.
+
+        What a broken peer wrote there is for the caller to check.
+        """
+        count = self.cells[_RELEASED]
+        if count - self._seen > RING or count < self._seen:
+            self._seen = max(0, count - RING)
+        while self._seen < count:
+            slot = self.cells[_FIRST + self._seen % RING]
+            self._seen += 1
+            yield slot

@@ -1,0 +1,203 @@
+"""What arrives: channels, and frames that are read only when their turn comes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from mmap import mmap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olympus.runtime.bus.ipc.board import Board
+from olympus.runtime.bus.ipc.pool import share
+from olympus.runtime.bus.ipc.records import (
+    ALIGN,
+    ARRAYS,
+    CALL,
+    HEAD,
+    LONG,
+    TRACE,
+    read_arrays,
+    unpack_body,
+)
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import Header, Hop, Message, encode
+from olympus.runtime.messages.base import MAX_HOPS
+from olympus.runtime.messages.codec import schema_for
+from olympus.runtime.messages.parts import Parts, make_header, make_hop, parts_of
+from olympus.runtime.messages.schema import record_kind
+from olympus.runtime.qos import Tier
+
+if TYPE_CHECKING:
+    from olympus.runtime.bus.subscription import Subscription
+
+_TIERS = tuple(Tier)
+_HOP = record_kind(Hop)
+
+
+class Channel:
+    """One row of messages from one publisher of another host."""
+
+    __slots__ = ("error", "incarnation", "key", "parts", "source", "targets", "topic", "type")
+
+    def __init__(
+        self, topic: str, kind: tuple[str, int, bytes], source: str, incarnation: int
+    ) -> None:
+        """Know it.
+
+        Args:
+            topic: Full name.
+            kind: Name, version and hash of the message type.
+            source: Full name of the node that publishes.
+            incarnation: Another number after each start of the publisher.
+        """
+        self.topic, self.type, self.source, self.incarnation = topic, kind[0], source, incarnation
+        self.key = (topic, source)
+        self.targets: list[Subscription[Any]] = []
+        self.error: MessageError | None = None
+        self.parts: Parts | None = None
+        try:
+            self.parts = parts_of(schema_for(*kind).cls)
+        except MessageError as error:
+            self.error = error
+
+
+class Lent:
+    """A pool of another host, mapped to read."""
+
+    __slots__ = ("board", "copied", "count", "map", "nbytes", "number", "views")
+
+    def __init__(self, number: int, nbytes: int, count: int, mapped: mmap, board: Board) -> None:
+        self.number, self.nbytes, self.count = number, nbytes, count
+        self.map, self.board = mapped, board
+        self.views: dict[int, _View] = {}
+        self.copied = 0
+        """How many slots were copied because too many are looked at."""
+
+    def view(self, slot: int, readers: int) -> NDArray[np.uint8]:
+        """Return the bytes of a slot; it is given back when nobody looks at them any more.
+
+        Who looks at more than half of its share is given copies, so that it starves nobody.
+
+        Raises:
+            MessageError: There is no such slot.
+        """
+        index = slot & 0xFFFFFFFF
+        if index >= self.count:
+            raise MessageError(f"slot {index} of {self.count}")
+        base = np.frombuffer(self.map, np.uint8, self.nbytes, index * self.nbytes)
+        if len(self.views) >= max(1, share(self.count, readers) // 2):
+            self.copied += 1
+            base = base.copy()
+            base.flags.writeable = False
+            self.board.release(slot)
+            return base
+        view = _View(base, _let_go)
+        view.lent, view.slot = self, slot
+        self.views[id(view)] = view
+        return base
+
+
+class _View(weakref.ref["NDArray[np.uint8]"]):
+    """Notices that nobody looks at a slot any more."""
+
+    __slots__ = ("lent", "slot")
+    lent: Lent
+    slot: int
+
+
+def _let_go(view: weakref.ref[NDArray[np.uint8]]) -> None:
+    # May run anywhere, in the middle of anything.
+    if isinstance(view, _View):
+        view.lent.views.pop(id(view), None)
+        view.lent.board.release(view.slot)
+
+
+class Frame:
+    """A message of another host that nobody has read yet; however many read it, once."""
+
+    __slots__ = ("_bases", "_message", "_record", "channel", "head")
+
+    def __init__(
+        self,
+        channel: Channel,
+        head: tuple[int, ...],
+        record: bytes | memoryview,
+        bases: Sequence[NDArray[np.uint8]],
+    ) -> None:
+        self.channel, self.head = channel, head
+        self._record, self._bases = record, bases
+        self._message: Message | None = None
+
+    @property
+    def expires(self) -> int:
+        """When it is worth nothing any more, robot time, ns; 0 = never."""
+        return self.head[6]
+
+    def to_bytes(self) -> bytes:
+        """Return it as every link knows it.
+
+        Raises:
+            MessageError: It is no valid message.
+        """
+        return encode(self.message())
+
+    def message(self) -> Message:
+        """Return the message.
+
+        Raises:
+            MessageError: It is no valid message of its type, or the type is unknown here.
+        """
+        if self._message is None:
+            self._message = self.read()[0]
+        return self._message
+
+    def read(self) -> tuple[Message, Any]:
+        """Return the message, and for a call what belongs to it.
+
+        Raises:
+            MessageError: As for `message`.
+        """
+        channel = self.channel
+        if channel.parts is None:
+            raise channel.error or MessageError(f"{channel.type} is unknown")
+        _, tier, flags, _, seq, stamp, expires, sent, slots, length = self.head
+        start = HEAD.size + 8 * slots
+        if flags & LONG and self._bases:
+            body, end = unpack_body(self._bases[-1], 0, length), start
+        else:
+            body, end = unpack_body(self._record, start, length), start + length
+        wanted = bool(flags & ARRAYS) + bool(flags & CALL) + bool(flags & TRACE)
+        if len(body) < wanted or tier >= len(_TIERS):
+            raise MessageError(f"{channel.type}: a record without what it announces")
+        arrays = []
+        if flags & ARRAYS:
+            tail = -(-end // ALIGN) * ALIGN
+            arrays = read_arrays(body.pop(), self._record, tail, self._bases)
+        call = body.pop() if flags & CALL else None
+        past = _past(body.pop(), channel.type) if flags & TRACE else ()
+        trace = (*past, make_hop(channel.topic, seq, stamp, sent))
+        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
+        message: Message = channel.parts.unpack(body, arrays, channel.type, header)
+        return message, call
+
+
+def _past(hops: object, where: str) -> tuple[Hop, ...]:
+    if type(hops) is not list or len(hops) >= MAX_HOPS:
+        raise MessageError(f"{where}: a trace is a list of less than {MAX_HOPS} hops")
+    return tuple(_HOP.unpack(hop, [], f"{where}.trace") for hop in hops)
+
+
+def asked_header(call: object, header: Header, where: str) -> Header:
+    """Return the header of a question or an answer: what a record has no place for is in `call`.
+
+    Raises:
+        MessageError: It is not `[seq, source, trace]`.
+    """
+    match call:
+        case [int(seq), str(source), list(hops)] if 0 <= seq < 2**63 and len(hops) <= MAX_HOPS:
+            trace = tuple(_HOP.unpack(hop, [], f"{where}.trace") for hop in hops)
+            return make_header(seq, header.stamp, header.expires, header.tier, source, trace)
+    raise MessageError(f"{where}: {call!r:.60} is not [seq, source, trace]")

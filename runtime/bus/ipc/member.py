@@ -1,0 +1,357 @@
+"""This host among the hosts of its session on this machine: who is there, who listens to what."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olympus.runtime.bus.ipc.board import OtherBoard
+from olympus.runtime.bus.ipc.calls import Calls
+from olympus.runtime.bus.ipc.door import Peer, enter, next_peer
+from olympus.runtime.bus.ipc.frames import Channel, Frame, Lent
+from olympus.runtime.bus.ipc.memory import map_memory
+from olympus.runtime.bus.ipc.outbox import Rule, strictest
+from olympus.runtime.bus.ipc.pair import Pair
+from olympus.runtime.bus.ipc.pool import Pools
+from olympus.runtime.bus.ipc.records import HEAD, Kind
+from olympus.runtime.bus.ipc.sender import Sender
+from olympus.runtime.bus.link import Closable, Entity
+from olympus.runtime.bus.topics import matches
+from olympus.runtime.errors import BusError, MessageError
+from olympus.runtime.messages import Message
+from olympus.runtime.qos import Overflow
+
+if TYPE_CHECKING:
+    from olympus.runtime.bus.service import Service
+    from olympus.runtime.bus.subscription import Subscription
+
+SETTLE_S = 1.0
+_log = logging.getLogger(__name__)
+OnListener = Callable[[str, Pair], None]
+"""Told the pattern that another host listens to from now on."""
+
+
+class Member:
+    """One host's place among the others; belongs to the event loop it was made in."""
+
+    def __init__(self, path: Path, host: str, *, on_listener: OnListener) -> None:
+        """Come in and greet who is there.
+
+        Args:
+            path: Of the session's door.
+            host: Our name.
+            on_listener: Gives late joiners the last value of latched topics.
+
+        Raises:
+            BusError: Nobody opens the door.
+        """
+        self.pools = Pools()
+        self.pools.reclaim = self._reclaim
+        self.calls = Calls(self)
+        self.version = 0
+        """Another number whenever who listens to what has changed."""
+        self.stray = 0
+        """Records that made no sense and were dropped."""
+        self._on_listener = on_listener
+        self._pairs: dict[int, Pair] = {}
+        self._listening: dict[int, tuple[str, Rule, Subscription[Any]]] = {}
+        self._entities: dict[int, Entity] = {}
+        self._numbers = itertools.count(1)
+        self._changing = threading.Lock()
+        """Held while pairs and patterns change: publishers on other threads look them up."""
+        self._touched: dict[int, Subscription[Any]] = {}
+        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._door, peers = enter(path, host)
+        for peer in peers:
+            self._meet(peer)
+        self._loop.add_reader(self._door, self._on_door)
+
+    @property
+    def readers(self) -> int:
+        """How many hosts may hold slots of ours."""
+        return len(self._pairs)
+
+    def next_number(self) -> int:
+        """Return a number that this host has not used for anything."""
+        return next(self._numbers)
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs with all other hosts."""
+        with self._changing:
+            return list(self._pairs.values())
+
+    def routes(self, topic: str) -> tuple[int, list[tuple[Pair, Rule]]]:
+        """Return who listens to a topic and how, and the version that this is true for."""
+        with self._changing:
+            found = []
+            for pair in self._pairs.values():
+                rules = [r for pattern, r in pair.patterns.values() if matches(pattern, topic)]
+                if rules:
+                    found.append((pair, strictest(rules)))
+            return self.version, found
+
+    def advertise(
+        self, topic: str, cls: type[Message], *, source: str, incarnation: int, is_reliable: bool,
+        on_dropped: Callable[[str, int], None],
+    ) -> Sender:  # fmt: skip
+        """Open the sending end of a topic."""
+        return Sender(
+            self, topic, cls, source=source, incarnation=incarnation, is_reliable=is_reliable,
+            on_dropped=on_dropped,
+        )  # fmt: skip
+
+    def listen(self, pattern: str, subscription: Subscription[Any]) -> Closable:
+        """Have a subscription take in what other hosts publish on topics of a pattern."""
+        number, qos = self.next_number(), subscription.options.qos
+        rule = Rule(qos.overflow, qos.depth)
+        self._listening[number] = pattern, rule, subscription
+        self._aim_anew()
+        self._tell_all("sub", number, pattern, rule.overflow.value, rule.depth)
+        return _Ended(lambda: self._stop_listening(number))
+
+    def serve(self, service: Service) -> Closable:
+        """Answer the questions of other hosts to a service."""
+        self.calls.services[service.name] = service
+        self._tell_all("serve", service.name)
+        return _Ended(lambda: self._stop_serving(service.name))
+
+    async def server_of(self, name: str) -> Pair | None:
+        """Return the host that serves `name`; None if nobody does."""
+        found = self._server_of(name)
+        if found is None:
+            for pair in self.pairs():  # it may be said already, and only not heard yet
+                pair.read_talk()
+            await self.settle()
+        return found or self._server_of(name)
+
+    def announce(self, entity: Entity) -> Closable:
+        """Make an entity visible until it is taken back or this process ends."""
+        number = self.next_number()
+        self._entities[number] = entity
+        self._tell_all(*_here(number, entity))
+        return _Ended(lambda: self._take_back(number))
+
+    def entities(self) -> set[Entity]:
+        """Return what all hosts of this machine announced."""
+        found = set(self._entities.values())
+        return found.union(*(pair.entities.values() for pair in self._pairs.values()))
+
+    async def settle(self) -> None:
+        """Wait until everybody who is there has said what there is to know, at most a second."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while not all(pair.is_met for pair in self._pairs.values()):
+                    self._news.clear()
+                    await self._news.wait()
+
+    def lend(self, pair: Pair, slots: Sequence[int]) -> None:
+        """See that the other side has the pools of some slots."""
+        for slot in slots:
+            pool = self.pools.place_of(slot)[0]
+            if pool.number not in pair.lent:
+                pair.lent.add(pool.number)
+                words = ("pool", pool.number, pool.slot_nbytes, pool.count)
+                pair.tell(*words, descriptors=(pool.memory.descriptor,))
+
+    def close(self) -> None:
+        """Leave; again is harmless."""
+        if self._door.fileno() >= 0:
+            self._loop.remove_reader(self._door)
+            self._door.close()
+            self.calls.close()
+            for pair in self.pairs():
+                pair.close()
+            self.pools.close()
+
+    # ── what pairs bring ──
+
+    def on_talk(self, pair: Pair, words: list[Any], descriptors: list[int]) -> None:
+        """Take in what another host said; what makes no sense is dropped and counted."""
+        try:
+            match words:
+                case ["board"]:
+                    pair.other = OtherBoard(descriptors.pop())
+                case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
+                    mapped = map_memory(descriptors.pop(), nbytes * count)
+                    pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)
+                case ["open", int(number), str(t), str(n), int(v), bytes(h), str(s), int(i)]:
+                    pair.channels[number] = Channel(t, (n, v, h), s, i)
+                    self._aim(pair.channels[number])
+                case _:
+                    self._on_word(pair, words)
+        except (BusError, ValueError, IndexError) as error:
+            self._stray(f"{pair.host} said {words!r:.80}: {error}")
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def on_record(self, pair: Pair, record: bytes | memoryview, later: bool) -> None:
+        """Take in a record."""
+        try:
+            head = HEAD.unpack_from(record)
+        except struct.error:
+            return self._stray(f"a record of {len(record)} bytes from {pair.host}")
+        bases = self._bases(pair, record, head[8]) if head[8] else ()
+        channel = pair.channels.get(head[3]) or self._hear_of(pair, head[3])
+        if channel is None:
+            self._stray(f"a record of channel {head[3]}, which {pair.host} never opened")
+            return
+        frame = Frame(channel, head, record, bases)
+        if head[0]:
+            return self._take_other(pair, frame, record)
+        for subscription in channel.targets:
+            if subscription.arrive(frame, later):
+                self._touched[id(subscription)] = subscription
+
+    def on_batch(self) -> None:
+        """Have the handlers called that waited for the newest message."""
+        if self._touched:
+            touched, self._touched = self._touched, {}
+            for subscription in touched.values():
+                subscription.run_on()
+
+    def on_gone(self, pair: Pair) -> None:
+        """Forget another host."""
+        with self._changing:
+            self._pairs.pop(pair.number, None)
+            self.version += 1
+        self.calls.forget(pair)
+        self._news.set()
+
+    def _bases(
+        self, pair: Pair, record: bytes | memoryview, count: int
+    ) -> Sequence[NDArray[np.uint8]]:
+        """Claim the slots of a record, so that they are given back whatever becomes of it."""
+        try:
+            slots = struct.unpack_from(f"<{count}Q", record, HEAD.size)
+            if any(slot >> 32 not in pair.pools for slot in slots):
+                pair.read_talk()
+            return [pair.pools[slot >> 32].view(slot, self.readers) for slot in slots]
+        except (struct.error, KeyError, MessageError) as error:
+            self._stray(f"slots of {pair.host}: {error!r:.80}")
+            return ()
+
+    def _take_other(self, pair: Pair, frame: Frame, record: bytes | memoryview) -> None:
+        if frame.head[0] == Kind.SHUT:
+            pair.channels.pop(frame.head[3], None)
+        else:
+            self.calls.take(pair, frame, record)
+
+    def _hear_of(self, pair: Pair, channel: int) -> Channel | None:
+        if not channel:
+            return _NO_CHANNEL
+        pair.read_talk()
+        return pair.channels.get(channel)
+
+    def _on_word(self, pair: Pair, words: list[Any]) -> None:
+        match words:
+            case ["sub", int(number), str(pattern), str(overflow), int(depth)]:
+                rule = Rule(Overflow(overflow), max(1, depth))
+                with self._changing:
+                    pair.patterns[number] = pattern, rule
+                    self.version += 1
+                self._on_listener(pattern, pair)
+            case ["unsub", int(number)]:
+                with self._changing:
+                    pair.patterns.pop(number, None)
+                    self.version += 1
+            case ["here", int(number), str(kind), str(host), str(node), str(topic), str(name)]:
+                pair.entities[number] = Entity(kind, host, node, topic, name)
+            case ["gone", int(number)]:
+                pair.entities.pop(number, None)
+            case ["serve", str(name)]:
+                pair.services.add(name)
+            case ["unserve", str(name)]:
+                pair.services.discard(name)
+            case ["met"]:
+                pair.is_met = True
+                self._news.set()
+            case _:
+                self._stray(f"{pair.host} said {words!r:.80}")
+
+    # ── who is there ──
+
+    def _on_door(self) -> None:
+        try:
+            while (peer := next_peer(self._door)) is not None:
+                self._meet(peer)
+        except BlockingIOError:
+            return
+        except OSError:  # the launcher is gone, and with it who could come; the others stay
+            self._loop.remove_reader(self._door)
+
+    def _meet(self, peer: Peer) -> None:
+        pair = Pair(peer, self.pools, self)
+        pair.tell("board", descriptors=(pair.board.memory.descriptor,))
+        for number, (pattern, rule, _) in self._listening.items():
+            pair.tell("sub", number, pattern, rule.overflow.value, rule.depth)
+        for number, entity in self._entities.items():
+            pair.tell(*_here(number, entity))
+        for name in self.calls.services:
+            pair.tell("serve", name)
+        pair.tell("met")
+        with self._changing:
+            self._pairs[peer.number] = pair
+
+    def _tell_all(self, *words: Any) -> None:
+        for pair in self.pairs():
+            pair.tell(*words)
+
+    def _stop_listening(self, number: int) -> None:
+        if self._listening.pop(number, None) is not None:
+            self._aim_anew()
+            self._tell_all("unsub", number)
+
+    def _stop_serving(self, name: str) -> None:
+        if self.calls.services.pop(name, None) is not None:
+            self._tell_all("unserve", name)
+
+    def _take_back(self, number: int) -> None:
+        if self._entities.pop(number, None) is not None:
+            self._tell_all("gone", number)
+
+    def _server_of(self, name: str) -> Pair | None:
+        return next((pair for pair in self._pairs.values() if name in pair.services), None)
+
+    def _aim_anew(self) -> None:
+        for pair in self._pairs.values():
+            for channel in pair.channels.values():
+                self._aim(channel)
+
+    def _aim(self, channel: Channel) -> None:
+        every = self._listening.values()
+        channel.targets = [s for pattern, _, s in every if matches(pattern, channel.topic)]
+
+    def _reclaim(self) -> None:
+        for pair in list(self._pairs.values()):
+            pair.reclaim()
+
+    def _stray(self, what: str) -> None:
+        self.stray += 1
+        if self.stray & (self.stray - 1) == 0:
+            _log.warning("dropped as no. %d that makes no sense: %s", self.stray, what)
+
+
+class _Ended:
+    """Something declared that is taken back once."""
+
+    def __init__(self, take_back: Callable[[], None]) -> None:
+        self.close = take_back
+
+
+def _here(number: int, entity: Entity) -> tuple[Any, ...]:
+    return ("here", number, entity.kind, entity.host, entity.node, entity.topic, entity.type)
+
+
+_NO_CHANNEL = Channel("", ("", 0, b""), "", 0)

@@ -1,0 +1,257 @@
+"""The two sockets between this host and another one, and everything that hangs on them.
+
+`data` carries records and nothing else, so it is read with plain `recv`; `talk` carries what is
+said about them, and descriptors. What a record relies on was said on `talk` before it was sent.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgpack
+
+from olympus.runtime.bus.ipc.board import Board, OtherBoard
+from olympus.runtime.bus.ipc.door import Peer
+from olympus.runtime.bus.ipc.frames import Channel, Lent
+from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
+from olympus.runtime.bus.ipc.pool import Holds, Pools
+from olympus.runtime.bus.ipc.records import LENGTH, MANY, MOST_PACKET, Packed
+from olympus.runtime.bus.link import Entity
+
+MOST_TALK = 65_536
+_BUDGET = 64
+"""Packets read before other things of the event loop get their turn."""
+
+
+class Listener(Protocol):
+    """Who takes in what a pair brings; all in the event loop."""
+
+    def on_talk(self, pair: Pair, words: list[Any], descriptors: list[int]) -> None:
+        """Take in what was said; the descriptors are ours now."""
+
+    def on_record(self, pair: Pair, record: bytes | memoryview, later: bool) -> None:
+        """Take in a record; with `later`, more are waiting and `on_batch` follows."""
+
+    def on_batch(self) -> None:
+        """Know that nothing more is waiting, or that it is time for something else."""
+
+    def on_gone(self, pair: Pair) -> None:
+        """Forget the pair."""
+
+
+class Pair:
+    """Our ends of the sockets to another host."""
+
+    def __init__(self, peer: Peer, pools: Pools, listener: Listener) -> None:
+        self.number, self.host = peer.number, peer.host
+        self.board = Board()
+        self.other: OtherBoard | None = None
+        self.holds = Holds(pools)
+        self.opened: set[int] = set()
+        """Channels of ours that the other side knows."""
+        self.lent: set[int] = set()
+        """Pools of ours that it has."""
+        self.patterns: dict[int, tuple[str, Rule]] = {}
+        self.services: set[str] = set()
+        self.entities: dict[int, Entity] = {}
+        self.channels: dict[int, Channel] = {}
+        self.pools: dict[int, Lent] = {}
+        self.is_met = self.is_gone = False
+        self._data, self._talk = peer.data, peer.talk
+        self._listener = listener
+        self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
+        self._sending = threading.Lock()
+        self._sent = self._received = 0
+        self._loop = asyncio.get_running_loop()
+        self._is_waiting = False
+        self._loop.add_reader(self._data, self._read_data)
+        self._loop.add_reader(self._talk, self.read_talk)
+
+    def send(self, packed: Packed, channel: int, rule: Rule) -> int:
+        """Send a record whose slots are held for the reader; from any thread, never waits.
+
+        Returns:
+            How many records of this channel were dropped for want of room.
+        """
+        with self._sending:
+            if self.is_gone:
+                return 0
+            if not self._outbox and not self._words:
+                self._sent += 1
+                self.board.cells[0] = self._sent
+                try:
+                    self._data.send(packed.data)
+                    return 0
+                except BlockingIOError:
+                    self._sent -= 1
+                    self.board.cells[0] = self._sent
+                except OSError:
+                    self._note_end()
+                    return 0
+            dropped = self._outbox.put(Parcel(packed.data, packed.slots), channel, rule)
+            for parcel in dropped:
+                for slot in parcel.slots:
+                    self.holds.give_back(slot)
+            self._ask_for_room()
+            return len(dropped)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what must not be dropped finds room."""
+        return not self._outbox.is_full
+
+    def push_on(self) -> None:
+        """Try again to send what waits; from any thread."""
+        with self._sending:
+            if not self.is_gone:
+                self._flush()
+
+    def tell(self, *words: Any, descriptors: tuple[int, ...] = ()) -> None:
+        """Say something; from any thread, in order, never waits."""
+        said = msgpack.packb(words)
+        with self._sending:
+            if self.is_gone:
+                return
+            self._words.append((said, list(descriptors)))
+            self._flush()
+
+    def read_talk(self) -> None:
+        """Take in everything that was said."""
+        while not self.is_gone:
+            try:
+                said, descriptors, _, _ = socket.recv_fds(
+                    self._talk, MOST_TALK, 4, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                said, descriptors = b"", []
+            if not said:
+                self._read_rest()
+                return self.close()
+            self._listener.on_talk(self, _words_of(said), descriptors)
+
+    def close(self) -> None:
+        """End it: the other side is gone, or we are; again is harmless."""
+        with self._sending:
+            if self.is_gone:
+                return
+            self.is_gone = True
+        for end in (self._data, self._talk):
+            self._loop.remove_reader(end)
+            self._loop.remove_writer(end)
+            end.close()
+        self._outbox.clear()
+        self._words.clear()
+        self.holds.clear()
+        self.pools.clear()
+        self.board.memory.close()
+        self._listener.on_gone(self)
+
+    def reclaim(self) -> None:
+        """Take back the slots that the other side let go; under the lock of the pools."""
+        if self.other is not None:
+            for slot in self.other.releases():
+                self.holds.give_back(slot)
+
+    def _read_data(self) -> None:
+        for _ in range(_BUDGET):
+            try:
+                packet = self._data.recv(MOST_PACKET)
+            except BlockingIOError:
+                break
+            except OSError:
+                packet = b""
+            if not packet:
+                self.close()
+                break
+            self._received += 1
+            other = self.other
+            more = other is None or other.cells[0] > self._received
+            if packet[0] == MANY:
+                self._read_many(packet)
+            else:
+                self._listener.on_record(self, packet, more)
+            if not more:
+                break
+        self._listener.on_batch()
+
+    def _read_rest(self) -> None:
+        """Take in what the other side sent before it ended."""
+        before = -1
+        while before != self._received and not self.is_gone:
+            before = self._received
+            self._read_data()
+
+    def _read_many(self, packet: bytes) -> None:
+        view, position = memoryview(packet), 1
+        while position + LENGTH.size <= len(view):
+            (length,) = LENGTH.unpack_from(view, position)
+            position += LENGTH.size
+            self._listener.on_record(self, view[position : position + length], True)
+            position += length
+
+    def _flush(self) -> None:
+        """Send what waits, as far as it goes."""
+        try:
+            while self._words:
+                said, descriptors = self._words[0]
+                _send_words(self._talk, said, descriptors)
+                self._words.popleft()
+            for packet, parcels in self._outbox.packets():
+                if packet:
+                    self._sent += 1
+                    self.board.cells[0] = self._sent
+                    self._data.send(packet)
+                self._outbox.done(parcels)
+        except BlockingIOError:
+            if not self._words:
+                self._sent -= 1
+                self.board.cells[0] = self._sent
+            self._ask_for_room()
+        except OSError:
+            self._note_end()
+
+    def _ask_for_room(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._in_loop(self._wait_for_room)
+
+    def _wait_for_room(self) -> None:
+        if not self.is_gone:
+            self._loop.add_writer(self._talk if self._words else self._data, self._on_room)
+
+    def _on_room(self) -> None:
+        for end in (self._data, self._talk):
+            self._loop.remove_writer(end)
+        with self._sending:
+            self._is_waiting = False
+            if not self.is_gone:
+                self._flush()
+
+    def _note_end(self) -> None:
+        self._in_loop(self.close)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and so is everything
+            self._loop.call_soon_threadsafe(act)
+
+
+def _words_of(said: bytes) -> list[Any]:
+    try:
+        words = msgpack.unpackb(said)
+    except (ValueError, msgpack.UnpackException, RecursionError):
+        return []
+    return words if type(words) is list else []
+
+
+def _send_words(talk: socket.socket, said: bytes, descriptors: list[int]) -> None:
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+    talk.sendmsg([said], ancillary if descriptors else [])

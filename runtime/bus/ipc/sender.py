@@ -1,0 +1,158 @@
+"""The sending end of a topic towards the hosts of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from olympus.runtime.bus.ipc.outbox import PATIENT, Rule
+from olympus.runtime.bus.ipc.pair import Pair
+from olympus.runtime.bus.ipc.records import Kind, NoRoomError, Packed, Packing, bare
+from olympus.runtime.errors import BusError
+from olympus.runtime.messages import Header, Message, schema_by_class
+
+if TYPE_CHECKING:
+    from olympus.runtime.bus.ipc.member import Member
+
+PATIENCE_S = 1.0
+"""How long a publisher whose messages must not be dropped waits for a reader that does not read."""
+_LOOK_S = 0.0005
+OnDropped = Callable[[str, int], None]
+"""Told the reason and how many."""
+Last = Callable[[], Message | None]
+
+
+class Sender:
+    """Packs each message once and sends it to every host that listens."""
+
+    def __init__(
+        self,
+        member: Member,
+        topic: str,
+        cls: type[Message],
+        *,
+        source: str,
+        incarnation: int,
+        is_reliable: bool,
+        on_dropped: OnDropped,
+    ) -> None:
+        self.topic = topic
+        schema = schema_by_class(cls)
+        self._member = member
+        self._number = member.next_number()
+        self._card = (topic, schema.name, schema.version, schema.hash, source, incarnation)
+        self._packing = Packing(cls, self._number, member.pools)
+        self._is_reliable, self._on_dropped = is_reliable, on_dropped
+        self._routes: list[tuple[Pair, Rule]] = []
+        self._version = -1
+        self._is_closed = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody in another host of this machine listens."""
+        return not self._is_closed and bool(self._current_routes())
+
+    def send(self, message: Message) -> int:
+        """Send a message that has its final header to all who listen; one at a time.
+
+        Returns:
+            Its size in bytes; 0 if nobody listens or it was dropped.
+
+        Raises:
+            MessageError: A field holds what its type does not allow.
+            BusError: The publisher is closed.
+        """
+        routes = self._routes if self._version == self._member.version else self._current_routes()
+        if not routes:
+            return 0
+        packed = self._pack(message)
+        if packed is None:
+            return 0
+        for pair, rule in routes:
+            self._send_to(pair, packed, rule)
+        for slot in packed.taken:
+            self._member.pools.drop(slot)
+        return packed.nbytes or len(packed.data)
+
+    def send_last(self, message: Message, pair: Pair) -> None:
+        """Send the last value of a latched topic to a host that listens from now on.
+
+        Raises:
+            MessageError: A field holds what its type does not allow.
+        """
+        packed = self._pack(message)
+        if packed is not None:
+            self._send_to(pair, packed, PATIENT)
+            for slot in packed.taken:
+                self._member.pools.drop(slot)
+
+    def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array to write into; published, it travels without a copy."""
+        array = self._member.pools.loan(shape, dtype) if self.is_wanted else None
+        return np.empty(shape, dtype) if array is None else array
+
+    def close(self) -> None:
+        """Stop being a publisher; again is harmless."""
+        self._is_closed, self._version = True, -1
+        for pair in self._member.pairs():
+            if self._number in pair.opened:
+                pair.opened.discard(self._number)
+                pair.send(bare(Kind.SHUT, self._number), self._number, PATIENT)
+
+    def _current_routes(self) -> list[tuple[Pair, Rule]]:
+        if self._is_closed:
+            raise BusError(f"{self.topic} can't be sent: its publisher is closed")
+        self._version, found = self._member.routes(self.topic)
+        self._routes = [(pair, PATIENT if self._is_reliable else rule) for pair, rule in found]
+        return self._routes
+
+    def _pack(self, message: Message) -> Packed | None:
+        header = message.header
+        stamps = (header.tier, header.seq, header.stamp, header.expires, header.trace[-1].sent)
+        more = {"trace": past_hops(header)} if len(header.trace) > 1 else {}
+        deadline = 0.0
+        while True:
+            try:
+                return self._packing.pack(Kind.DATA, message, stamps, **more)
+            except NoRoomError:
+                deadline = deadline or time.monotonic() + PATIENCE_S
+                if not self._is_patient or time.monotonic() > deadline:
+                    self._on_dropped("pool", 1)
+                    return None
+                time.sleep(_LOOK_S)
+
+    @property
+    def _is_patient(self) -> bool:
+        return self._is_reliable or any(rule.is_patient for _, rule in self._routes)
+
+    def _send_to(self, pair: Pair, packed: Packed, rule: Rule) -> None:
+        if self._number not in pair.opened:
+            pair.opened.add(self._number)
+            pair.tell("open", self._number, *self._card)
+        if (packed.slots or not pair.has_room) and not self._find_room(pair, packed, rule):
+            return
+        if dropped := pair.send(packed, self._number, rule):
+            self._on_dropped("slow_reader", dropped)
+
+    def _find_room(self, pair: Pair, packed: Packed, rule: Rule) -> bool:
+        """Have the slots held for the reader; a patient rule waits for room, others drop."""
+        member = self._member
+        member.lend(pair, packed.slots)
+        deadline = 0.0
+        while not (pair.has_room and pair.holds.add(packed.slots, member.readers)):
+            deadline = deadline or time.monotonic() + PATIENCE_S
+            if not rule.is_patient or pair.is_gone or time.monotonic() > deadline:
+                self._on_dropped("slow_reader", 0 if pair.is_gone else 1)
+                return False
+            time.sleep(_LOOK_S)
+            pair.push_on()
+        return True
+
+
+def past_hops(header: Header) -> list[list[Any]]:
+    """Return the trace but its last hop, as msgpack values."""
+    return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in header.trace[:-1]]
