@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
-import shutil
 import subprocess
-import sys
 import time
 import tty
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import rig
 from olympus.drivers.registry import make_base
 from olympus.drivers.serial_base import SerialRoverBase
 from olympus.drivers.serial_protocol import Flag
@@ -22,11 +21,10 @@ from olympus.runtime.errors import DeviceError
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "hardware" / "firmware"
 RIG = Path(__file__).resolve().parent / "rig"
-HERE = Path(sys.executable).parent
-MICROPYTHON = shutil.which("micropython", path=f"{HERE}{os.pathsep}{os.environ.get('PATH', '')}")
+MICROPYTHON = rig.micropython()
 
 pytestmark = pytest.mark.skipif(
-    MICROPYTHON is None, reason="MicroPython's unix port is not on the path"
+    MICROPYTHON is None, reason="no MicroPython here; `./run rig micropython` fetches it"
 )
 
 
@@ -37,7 +35,7 @@ def base() -> Iterator[SerialRoverBase]:
     tty.setraw(leader)
     # The board's side is the leader, so the driver opens an ordinary terminal device.
     process = subprocess.Popen(
-        [MICROPYTHON, str(FIRMWARE / "main.py")],
+        [str(MICROPYTHON), str(FIRMWARE / "main.py")],
         stdin=leader,
         stdout=leader,
         env={**os.environ, "MICROPYPATH": f"{RIG}:{FIRMWARE}:.frozen"},

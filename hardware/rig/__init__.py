@@ -1,0 +1,1 @@
+"""Hardware without hardware: the relay under MicroPython, Linux in a virtual machine."""

@@ -1,0 +1,1 @@
+"""What stands in for MicroPython's `machine` on a computer."""

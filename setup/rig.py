@@ -1,0 +1,194 @@
+"""What the hardware tests need and pip can't bring: MicroPython, and a small virtual machine.
+
+    ./run rig              fetches and builds both, once, into the user's cache
+    ./run rig micropython  only that
+
+Debian's packages are unpacked in the cache; nothing on the system is changed, save that QEMU
+itself is installed where that is allowed. A test that misses something is skipped and says what.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+MICROPYTHON_SUITE = "trixie"
+MICROPYTHON_PACKAGES = (
+    "micropython",
+    "libc6",
+    "libffi8",
+    "libgcc-s1",
+    "libmbedcrypto16",
+    "libmbedtls21",
+    "libmbedx509-7",
+)
+LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+
+
+class RigError(Exception):
+    """Something can't be had here; says what and why."""
+
+
+def cache() -> Path:
+    """Return the folder that everything is kept in."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "olympus" / "rig"
+
+
+def micropython() -> Path | None:
+    """Return MicroPython's unix port, from the path or the cache; None where there is none."""
+    found = shutil.which("micropython")
+    kept = cache() / "micropython" / "micropython"
+    return Path(found) if found else kept if kept.exists() else None
+
+
+def get_micropython() -> Path:
+    """Fetch MicroPython's unix port, with libraries of its own so that any system can run it.
+
+    Raises:
+        RigError: It can't be had here.
+    """
+    found = micropython()
+    if found is not None:
+        return found
+    loader = LOADERS.get(platform.machine())
+    if loader is None:
+        raise RigError("there is no MicroPython package for a {}".format(platform.machine()))
+    home = cache() / "micropython"
+    root = home / "root"
+    unpack(Debian(MICROPYTHON_SUITE).download(MICROPYTHON_PACKAGES), root)
+    lib = "{}/usr/lib/{}-linux-gnu".format(root, platform.machine())
+    start = 'exec "{}/{}" --library-path "{}" "{}/usr/bin/micropython" "$@"'
+    script = home / "micropython"
+    script.write_text("#!/bin/sh\n" + start.format(lib, loader, lib, root) + "\n")
+    script.chmod(0o755)
+    return script
+
+
+class Debian:
+    """Packages of one Debian release, whatever runs here; the system's apt is left alone."""
+
+    def __init__(self, suite: str) -> None:
+        """Name the release, such as trixie; its index is fetched when first needed.
+
+        Raises:
+            RigError: This is no Debian, or has no apt.
+        """
+        if not KEYRING.exists() or shutil.which("apt-get") is None:
+            raise RigError("packages are taken from Debian with apt-get, and there is none here")
+        self.suite = suite
+        self.home = cache() / "apt" / suite
+        self.is_fresh = False
+
+    def download(self, packages: tuple[str, ...]) -> list[Path]:
+        """Fetch packages, checked by apt against Debian's signatures.
+
+        Args:
+            packages: Their names; what they depend on is not fetched.
+
+        Raises:
+            RigError: apt can't reach Debian, or there is no such package.
+        """
+        self._index()
+        folder = self.home / "debs"
+        folder.mkdir(exist_ok=True)
+        wanted = self._apt("apt-get", "download", "--print-uris", *packages, cwd=folder)
+        names = [line.split()[1] for line in wanted.splitlines() if line.startswith("'")]
+        missing = [name for name in names if not (folder / name).exists()]
+        if missing:
+            self._apt("apt-get", "download", *packages, cwd=folder)
+        return [folder / name for name in names]
+
+    def depends(self, package: str) -> str:
+        """Return the package that a package of no content stands for: the newest kernel, say.
+
+        Raises:
+            RigError: There is none.
+        """
+        self._index()
+        for line in self._apt("apt-cache", "depends", package, cwd=self.home).splitlines():
+            kind, _, name = line.strip().partition(": ")
+            if kind == "Depends":
+                return name
+        raise RigError("Debian {} has no {}".format(self.suite, package))
+
+    def _index(self) -> None:
+        if self.is_fresh:
+            return
+        for folder in ("state/lists/partial", "cache/archives/partial"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        (self.home / "state" / "status").touch()
+        lines = "deb [signed-by={}] {} {} main\n".format(KEYRING, _mirror(), self.suite)
+        (self.home / "sources.list").write_text(lines)
+        (self.home / "apt.conf").write_text(
+            'Dir::Etc::sourcelist "{0}/sources.list"; Dir::Etc::sourceparts "-";\n'
+            'Dir::State "{0}/state"; Dir::State::status "{0}/state/status";\n'
+            'Dir::Cache "{0}/cache";\n'
+            'Acquire::Languages "none"; APT::Sandbox::User "root";\n'.format(self.home)
+        )
+        self._apt("apt-get", "update", "-qq", cwd=self.home)
+        self.is_fresh = True
+
+    def _apt(self, *command: str, cwd: Path) -> str:
+        env = dict(os.environ, APT_CONFIG=str(self.home / "apt.conf"), LC_ALL="C.UTF-8")
+        run = subprocess.run(
+            command, cwd=str(cwd), env=env, capture_output=True, text=True, check=False
+        )
+        if run.returncode:
+            raise RigError("{} failed: {}".format(" ".join(command[:2]), run.stderr.strip()[-300:]))
+        return run.stdout
+
+
+def unpack(packages: list[Path], root: Path) -> None:
+    """Unpack Debian packages below `root`.
+
+    Raises:
+        RigError: One is damaged, or there is no dpkg.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for package in packages:
+        run = subprocess.run(
+            ["dpkg", "-x", str(package), str(root)], capture_output=True, text=True, check=False
+        )
+        if run.returncode:
+            raise RigError("{} can't be unpacked: {}".format(package.name, run.stderr.strip()))
+
+
+def _mirror() -> str:
+    """Return where this system takes its Debian packages from.
+
+    Raises:
+        RigError: It is not told.
+    """
+    folder = Path("/etc/apt")
+    for file in (*folder.glob("sources.list.d/*.sources"), *folder.glob("sources.list*")):
+        words = file.read_text().split() if file.is_file() else []
+        for word in words:
+            if word.startswith("http") and word.rstrip("/").endswith("/debian"):
+                return word
+    raise RigError("/etc/apt names no mirror of Debian")
+
+
+def main(args: list[str]) -> int:
+    """Fetch what is asked for, all of it without arguments; say what can't be had.
+
+    Returns:
+        0 if all of it is there now.
+    """
+    makers = {"micropython": get_micropython}
+    unknown = [name for name in args if name not in makers]
+    if unknown:
+        print("rig: no {}; known: {}".format(unknown[0], ", ".join(makers)))
+        return 2
+    failed = 0
+    for name in args or makers:
+        try:
+            print("rig: {} is {}".format(name, makers[name]()), flush=True)
+        except RigError as error:
+            print("rig: no {}, its tests will be skipped: {}".format(name, error), flush=True)
+            failed = 1
+    return failed
