@@ -27,6 +27,7 @@ COMMANDS = {
     "param": "olympus.runtime.cli.param:app",
     "top": "olympus.runtime.cli.top:top",
     "say": "olympus.runtime.cli.say:say",
+    "ros2": "olympus.runtime.cli.ros2:app",
 }
 SAFETY = {
     "stop": "Stop every actuator now and read back that it did.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
@@ -18,12 +18,15 @@ from olympus.runtime.launch.schema import (
     Host,
     LaunchFile,
     Node,
+    Ros2,
     Safety,
     Section,
 )
 from olympus.runtime.launch.substitute import beside
 
 S = TypeVar("S", bound=Section)
+BRIDGE = "olympus.nodes.ros2"
+"""The node that a section `ros2` makes."""
 
 
 @dataclass(slots=True)
@@ -123,6 +126,8 @@ def add_own(loaded: Loaded, document: Document, scope: str) -> None:
         if node.uses is not None and "/" in name:
             raise LaunchError(f"{where}: {name!r}: a new node's name has no '/'")
         _add_node(loaded, joined(scope, name), node, where)
+    if top.ros2 is not None:
+        _add_bridge(loaded, top.ros2, document, scope)
     for name, host in top.hosts.items():
         full = host_name(scope, name)
         host = host.model_copy(update={"nodes": [joined(scope, node) for node in host.nodes]})
@@ -137,6 +142,25 @@ def add_own(loaded: Loaded, document: Document, scope: str) -> None:
         loaded.params_files.append(ParamsFile(path=path, scope=scope))
     if top.broker is not None:
         loaded.brokers.insert(0, top.broker)
+
+
+def _add_bridge(loaded: Loaded, section: Ros2, document: Document, scope: str) -> None:
+    """Make the node that the section `ros2` asks for, or refine an included one."""
+    params = section.model_dump(mode="json", exclude_unset=True, exclude={"enabled", "host"})
+    params |= (
+        {"interfaces": [beside(document.file, str(folder)) for folder in section.interfaces]}
+        if section.interfaces
+        else {}
+    )
+    fields: dict[str, Any] = {"params": params}
+    node_id = joined(scope, "ros2")
+    if node_id not in {*loaded.entries, *loaded.disabled}:
+        fields["uses"] = BRIDGE
+    if "enabled" in section.model_fields_set:
+        fields["enabled"] = section.enabled
+    if section.host is not None:
+        fields["host"] = section.host
+    _add_node(loaded, node_id, Node(**fields), document.where(("ros2",)))
 
 
 def _add_node(loaded: Loaded, node_id: str, node: Node, where: str) -> None:

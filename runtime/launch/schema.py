@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.errors import did_you_mean
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
@@ -278,6 +279,15 @@ class Telemetry(Section):
     """`host:port` of the Prometheus text endpoint; none when left out."""
 
 
+class Ros2(BridgeSettings, Section):
+    """How this session appears in a ROS 2 graph; makes the node `ros2`."""
+
+    enabled: bool = True
+    """Whether it joins."""
+    host: Name | None = None
+    """Process the bridge runs in; one of its own, `ros2`, when left out."""
+
+
 class LaunchFile(Section):
     """A whole launch file."""
 
@@ -303,6 +313,8 @@ class LaunchFile(Section):
     """Endpoints for other machines."""
     safety: Safety = Safety()
     """What the guardian watches."""
+    ros2: Ros2 | None = None
+    """What a ROS 2 graph sees of this session, and what is taken from there."""
     telemetry: Telemetry = Telemetry()
     """Logs and metrics."""
     hosts: dict[Name, Host] = {}

@@ -72,6 +72,8 @@ class Backend(Protocol):
     """One participant of a ROS 2 graph."""
 
     distro: str
+    takes_several_types: bool
+    """Whether one topic may be subscribed with different types."""
 
     def open_node(self, namespace: str, name: str) -> NodeId:
         """Make a node visible."""

@@ -108,7 +108,7 @@ class Codecs:
             known = self._made[name] = self._made[self.catalogue.get(name).name]
         return known
 
-    def new(self, name: str, **fields: Any) -> Any:
+    def new(self, name: str, /, **fields: Any) -> Any:
         """Return a new value of a type: `new("std_msgs/msg/String", data="hello")`."""
         return self.get(name).cls(**fields)
 

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from olympus.runtime.bus.ros2.backend import Backend
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.tallies import Tallies
-from olympus.runtime.bus.ros2.zenoh_session import LISTEN, ROUTER, open_ros_session
+from olympus.runtime.bus.ros2.zenoh_session import open_ros_session
 from olympus.runtime.errors import BusError
-
-Distro = Literal["humble", "jazzy", "kilted", "lyrical", "rolling"]
-
-
-class Joining(BaseModel):
-    """How to join a ROS 2 graph."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    domain: int = Field(0, ge=0, le=232)
-    """ROS_DOMAIN_ID of the graph."""
-    distro: Distro = "jazzy"
-    """Distribution of the other nodes; their keys and tokens differ."""
-    backend: Literal["auto", "zenoh", "rclpy"] = "auto"
-    """`zenoh` speaks rmw_zenoh's wire without ROS, `rclpy` uses the ROS that is installed and its
-    middleware; `auto` takes rclpy where it can be imported."""
-    mode: Literal["peer", "client"] = "peer"
-    """`peer` on the robot itself, `client` from another machine."""
-    router: list[str] = [ROUTER]
-    """Zenoh endpoints of the ROS routers (`rmw_zenohd`, or `olympus ros2 router`)."""
-    listen: list[str] = [LISTEN]
-    """Where other peers reach this one."""
-    interfaces: list[Path] = []
-    """Folders of ROS interface packages with your own `.msg`, `.srv` and `.action` files."""
 
 
 def has_rclpy() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -251,18 +252,19 @@ class Participant:
         """Take a backend into use; within a running event loop."""
         self.backend, self.codecs, self.tallies = backend, codecs, tallies
         self.loop = asyncio.get_running_loop()
-        self._nodes: list[RosNode] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def node(self, name: str) -> RosNode:
         """Make a node visible, by its full name; `rover/camera` is `/rover/camera`."""
-        made = RosNode(self, self.backend.open_node(*split_node(name)))
-        self._nodes.append(made)
-        return made
+        return RosNode(self, self.backend.open_node(*split_node(name)))
 
-    def new(self, type_: str, **fields: Any) -> Any:
+    def new(self, type_: str, /, **fields: Any) -> Any:
         """Return a new value of a ROS type."""
         return self.codecs.new(type_, **fields)
+
+    def now_ns(self) -> int:
+        """Return the wall clock, Unix time, which ROS stamps by."""
+        return time.time_ns()
 
     def spawn(self, work: Any) -> asyncio.Task[None]:
         """Run a coroutine until it ends or the participant is closed."""
@@ -276,6 +278,4 @@ class Participant:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for node in self._nodes:
-            node.close()
-        self.backend.close()
+        self.backend.close()  # every end goes with it, faster than one by one

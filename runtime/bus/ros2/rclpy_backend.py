@@ -30,6 +30,8 @@ _ACTION_PARTS = {
 class RclpyBackend:
     """One participant of a ROS 2 graph, through the ROS that is installed."""
 
+    takes_several_types = False
+
     def __init__(self, *, domain: int = 0, distro: str = "jazzy") -> None:
         """Start rclpy in a context of its own.
 

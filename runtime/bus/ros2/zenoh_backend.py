@@ -32,6 +32,9 @@ from olympus.runtime.errors import MessageError
 class ZenohBackend:
     """One participant of a ROS 2 graph over Zenoh."""
 
+    takes_several_types = True
+    """A type is part of the key: a topic of another type is another key."""
+
     def __init__(
         self,
         session: zenoh.Session,

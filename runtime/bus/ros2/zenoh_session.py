@@ -11,13 +11,10 @@ from typing import Any
 
 import zenoh
 
+from olympus.runtime.bus.ros2.how import LISTEN, ROUTER
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.errors import ConfigError
 
-ROUTER = "tcp/localhost:7447"
-"""Where a session looks for its router."""
-LISTEN = "tcp/localhost:0"
-"""Where a peer listens: two peers without a listener never find each other."""
 PATIENCE_US = 500_000
 """How long a fragment of a large message waits for room before the whole message is dropped. The
 50 ms that Zenoh waits lose every second picture on a busy machine."""

@@ -84,7 +84,7 @@ class Context:
     sent_ns: int = 0
     """When the ROS message was sent, robot time; the stamp of types that have none."""
 
-    def new(self, type_: str, **fields: Any) -> Any:
+    def new(self, type_: str, /, **fields: Any) -> Any:
         """Return a new ROS value."""
         return self.codecs.new(type_, **fields)
 

@@ -8,7 +8,8 @@ import sys
 from typing import Any
 
 from olympus.runtime.bus.ros2.backend import Arrival
-from olympus.runtime.bus.ros2.joining import Joining, join_graph
+from olympus.runtime.bus.ros2.how import Joining
+from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import Durability, RosQos
 

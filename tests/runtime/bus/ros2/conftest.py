@@ -18,7 +18,8 @@ import pytest
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.definitions import FieldType
-from olympus.runtime.bus.ros2.joining import Joining, join_graph
+from olympus.runtime.bus.ros2.how import Joining
+from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.record import DTYPES, attribute
 from olympus.runtime.bus.ros2.zenoh_session import open_router

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus.ros2.backend import Arrival
-from olympus.runtime.bus.ros2.joining import Joining, join_graph
+from olympus.runtime.bus.ros2.how import Joining
+from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.qos import SENSOR_DATA, Durability, RosQos
 from olympus.runtime.bus.ros2.wire import Attachment
 from olympus.runtime.bus.ros2.zenoh_session import open_ros_session

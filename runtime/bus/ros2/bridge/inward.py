@@ -1,0 +1,101 @@
+"""One of ROS's topics on its way to our nodes; its age is checked before anybody acts on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from olympus.runtime.bus.bus import Bus
+from olympus.runtime.bus.publisher import PublisherOptions
+from olympus.runtime.bus.ros2.backend import Arrival
+from olympus.runtime.bus.ros2.bridge.settings import Subscribe
+from olympus.runtime.bus.ros2.mapping import Context, Mapper
+from olympus.runtime.bus.ros2.participant import RosNode
+from olympus.runtime.bus.ros2.qos import profile
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import Twist
+from olympus.runtime.qos import Tier
+
+_TWIST_S = 0.3
+"""How long a velocity is worth something unless the launch file says otherwise."""
+
+
+class Inward:
+    """One topic of ROS, taken."""
+
+    def __init__(
+        self,
+        entry: Subscribe,
+        *,
+        bus: Bus,
+        node: RosNode,
+        name: str,
+        mapper: Mapper,
+        ctx: Context,
+        max_ahead_s: float,
+    ) -> None:
+        """Take it.
+
+        Args:
+            entry: What the launch file says about it.
+            bus: Where it goes.
+            node: The ROS node that subscribes.
+            name: Full name of our node that publishes.
+            mapper: Finds the translation.
+            ctx: Time; width, height and rate are the entry's.
+            max_ahead_s: How far a stamp may lie in the future, s.
+
+        Raises:
+            MessageError: There is no such translation.
+        """
+        self.count = 0
+        self.topic = entry.topic or entry.ros.strip("/")
+        cls = mapper.our_class(entry.type)
+        self._pair = mapper.pair(cls, entry.type)
+        self._ctx = dataclasses.replace(
+            ctx, width=entry.width, height=entry.height, rate_hz=entry.rate_hz
+        )
+        self._ahead_ns = round(max_ahead_s * NS_PER_S)
+        is_motion = cls is Twist
+        options = PublisherOptions(
+            node=name,
+            tier=Tier.HIGH if is_motion else Tier.NORMAL,
+            latched=entry.qos == "latched",
+            lifetime_s=entry.lifetime_s or (_TWIST_S if is_motion else None),
+        )
+        self._bus = bus
+        self._publisher: Any = bus.publisher(self.topic, cls, options)
+        self._end = node.subscribe(
+            entry.ros, self._pair.ros, self._take, profile(entry.qos), ignore_own=True
+        )
+
+    def close(self) -> None:
+        """Take it no more; again is harmless."""
+        self._end.close()
+        self._bus.withdraw(self._publisher)
+
+    def _take(self, value: Any, arrival: Arrival) -> None:
+        """Translate and publish, in the thread that received it.
+
+        Raises:
+            MessageError: The value makes no sense, or claims to come from the future.
+        """
+        times = self._ctx.times
+        now_ns = times.now_robot()
+        sent_ns = times.sent_to_robot(arrival.stamp_ns) if arrival.stamp_ns else now_ns
+        self._refuse_the_future(sent_ns, now_ns)
+        ctx = dataclasses.replace(self._ctx, sent_ns=min(sent_ns, now_ns))
+        if self._pair.from_ros is None:
+            raise MessageError(f"{self._pair.cls.__name__} is only written to {self._pair.ros}")
+        message = self._pair.from_ros(value, ctx)
+        self._refuse_the_future(message.header.stamp, now_ns)
+        self._publisher.publish(message)
+        self.count += 1
+
+    def _refuse_the_future(self, stamp_ns: int, now_ns: int) -> None:
+        if stamp_ns > now_ns + self._ahead_ns:
+            raise MessageError(
+                f"its stamp lies {(stamp_ns - now_ns) / 1e9:.3f} s in the future; set both clocks "
+                "by NTP, or with a simulated clock say 'clock: follow'"
+            )
