@@ -257,6 +257,10 @@ class ActionClient:
             node.subscribe(f"{base}/feedback", f"{self._type}_FeedbackMessage", self._on_feedback)
         ]
 
+    def new_goal(self, **fields: Any) -> Any:
+        """Return a new goal of this action's type."""
+        return self._one.new(f"{self._type}_Goal", **fields)
+
     async def send(
         self,
         goal: Any,

@@ -13,7 +13,7 @@ import zenoh
 
 from olympus.runtime.bus.ros2.how import LISTEN, ROUTER
 from olympus.runtime.bus.zenoh_config import open_session
-from olympus.runtime.errors import ConfigError
+from olympus.runtime.errors import BusError, ConfigError
 
 PATIENCE_US = 500_000
 """How long a fragment of a large message waits for room before the whole message is dropped. The
@@ -49,9 +49,15 @@ def open_ros_session(
         "scouting/gossip/enabled": is_peer,
         "open/return_conditions": {"connect_scouted": False, "declares": False},
     }
-    return open_session(
-        mode, connect=list(connect), listen=list(listen) if is_peer else [], extra=extra
-    )
+    try:
+        return open_session(
+            mode, connect=list(connect), listen=list(listen) if is_peer else [], extra=extra
+        )
+    except BusError as error:
+        raise BusError(
+            f"no ROS 2 router answers at {', '.join(connect)}; start `ros2 run rmw_zenoh_cpp "
+            "rmw_zenohd` there, or `olympus ros2 router`"
+        ) from error
 
 
 @contextmanager

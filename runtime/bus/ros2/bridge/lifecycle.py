@@ -9,7 +9,6 @@ from typing import Any
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
-from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Ack, Transition
 
 STATES = {"unknown": 0, "unconfigured": 1, "inactive": 2, "active": 3, "finalized": 4}
@@ -62,10 +61,8 @@ class LifecycleServices:
         number, label = request.transition.id, request.transition.label
         wanted = next((t[1] for t in TRANSITIONS if t[0] == number), "") or label
         answer = await self._bus.call(
-            f"{self._name}/lifecycle", Transition(transition=wanted), timeout_s=10.0
+            f"{self._name}/lifecycle", Transition(transition=wanted), Ack, timeout_s=10.0
         )
-        if not isinstance(answer, Ack):
-            raise BusError(f"{self._name}/lifecycle answered {type(answer).__name__}")
         if answer.ok:
             self.note(answer.text)
         return self._one.new(f"{_SRV}ChangeState_Response", success=answer.ok)

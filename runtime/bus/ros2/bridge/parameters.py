@@ -120,9 +120,7 @@ class ParameterServices:
             self._tell({name: value for name, value in now.items() if before.get(name) != value})
 
     async def _ask(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        answer = await self._bus.call(f"{self._name}/param/list", Empty())
-        if not isinstance(answer, ParamList):
-            raise BusError(f"{self._name}/param/list answered {type(answer).__name__}")
+        answer = await self._bus.call(f"{self._name}/param/list", Empty(), ParamList)
         values = {name: json.loads(text) for name, text in answer.values.items()}
         schema = json.loads(answer.schema).get("properties", {}) if answer.schema else {}
         return values | {SIM_TIME: self._uses_sim_time()}, schema
@@ -175,9 +173,7 @@ class ParameterServices:
             name: _as_json(value, known.get(name), schema.get(name, {}))
             for name, value in values.items()
         }
-        answer = await self._bus.call(f"{self._name}/param/set", ParamChange(values=texts))
-        if not isinstance(answer, Ack):
-            raise BusError(f"{self._name}/param/set answered {type(answer).__name__}")
+        answer = await self._bus.call(f"{self._name}/param/set", ParamChange(values=texts), Ack)
         await self.look_for_changes()
         return self._result(answer.ok, "" if answer.ok else answer.text)
 

@@ -84,7 +84,7 @@ def quaternion(seed: int) -> dict[str, float]:
 
 def poses(seed: int) -> Pose:
     x, y, z = map(float, np.random.default_rng(seed).normal(size=3))
-    return Pose(header=Header(stamp=NOW), x_m=x, y_m=y, z_m=z, **quaternion(seed))
+    return Pose(header=Header(stamp=NOW), x_m=x, y_m=y, z_m=z, **quaternion(seed))  # type: ignore[arg-type]
 
 
 def transforms(seed: int) -> Transform:

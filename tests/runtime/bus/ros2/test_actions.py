@@ -1,0 +1,117 @@
+"""Actions: goal, feedback, result, calling off, over the same graph."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, Status
+from olympus.runtime.errors import BusError, DeviceError
+
+if TYPE_CHECKING:
+    from tests.runtime.bus.ros2.conftest import Join, Until
+
+pytestmark = pytest.mark.e2e
+FIBONACCI = "example_interfaces/action/Fibonacci"
+NAVIGATE = "nav2_msgs/action/NavigateToPose"
+
+
+@pytest.fixture
+async def client(join: Join) -> ActionClient:
+    """Return a client of an action that another participant serves."""
+    server, asker = join(), join()
+    server_node, asker_node = server.node("robot"), asker.node("planner")
+
+    async def execute(goal: Goal) -> Any:
+        if goal.value.order == 99:
+            raise DeviceError("the abacus is broken")
+        row = [0, 1]
+        while len(row) < goal.value.order:
+            row.append(row[-1] + row[-2])
+            goal.tell(server.new(f"{FIBONACCI}_Feedback", sequence=row))
+            await asyncio.sleep(60 if goal.value.order == 1000 else 0.01)
+        return server.new(f"{FIBONACCI}_Result", sequence=row)
+
+    ActionServer(
+        server, server_node, "/fibonacci", FIBONACCI, execute, accept=lambda g: g.order > 0
+    )
+    return ActionClient(asker, asker_node, "/fibonacci", FIBONACCI)
+
+
+def goal(client: ActionClient, order: int) -> Any:
+    return client.new_goal(order=order)
+
+
+async def test_a_goal_gives_feedback_and_a_result(client: ActionClient) -> None:
+    told: list[Any] = []
+    handle = await client.send(goal(client, 8), on_feedback=told.append, timeout_s=20)
+    status, result = await handle.result(timeout_s=20)
+    assert status is Status.SUCCEEDED
+    assert result.sequence.tolist() == [0, 1, 1, 2, 3, 5, 8, 13]
+    assert told
+    assert told[0].sequence.tolist() == [0, 1, 1]
+    again = await handle.result(timeout_s=20)
+    assert again[0] is Status.SUCCEEDED, "a result is kept for who asks late"
+
+
+async def test_a_goal_that_is_called_off_ends_as_cancelled(client: ActionClient) -> None:
+    handle = await client.send(goal(client, 1000), timeout_s=20)
+    waiting = asyncio.create_task(handle.result(timeout_s=30))
+    await asyncio.sleep(0.05)
+    assert await handle.cancel(timeout_s=20)
+    status, _ = await waiting
+    assert status is Status.CANCELED
+    assert not await handle.cancel(timeout_s=20), "it has ended already"
+
+
+async def test_a_goal_that_fails_is_aborted(client: ActionClient) -> None:
+    handle = await client.send(goal(client, 99), timeout_s=20)
+    assert (await handle.result(timeout_s=20))[0] is Status.ABORTED
+
+
+async def test_a_goal_that_is_not_accepted_is_said_so(client: ActionClient) -> None:
+    with pytest.raises(BusError, match="does not accept"):
+        await client.send(goal(client, 0), timeout_s=20)
+
+
+async def test_several_goals_run_side_by_side(client: ActionClient) -> None:
+    handles = [await client.send(goal(client, n), timeout_s=20) for n in (3, 5, 7)]
+    results = [await handle.result(timeout_s=20) for handle in handles]
+    assert [len(result.sequence) for _, result in results] == [3, 5, 7]
+
+
+async def test_an_unknown_goal_has_no_result(client: ActionClient) -> None:
+    status, _ = await client.result_of(bytes(16), 20)
+    assert status is Status.UNKNOWN
+    assert not await client.cancel(b"x" * 16, 20)
+
+
+async def test_a_server_that_is_not_there_is_said_so(join: Join) -> None:
+    one = join()
+    client = ActionClient(one, one.node("a"), "/navigate_to_pose", NAVIGATE)
+    with pytest.raises(BusError, match="nobody serves /navigate_to_pose/_action/send_goal"):
+        await client.send(client.new_goal(), timeout_s=0.5)
+
+
+async def test_nav2_can_be_asked_to_drive_to_a_pose(join: Join, until: Until) -> None:
+    nav2, planner = join(), join()
+
+    async def drive(asked: Goal) -> Any:
+        feedback = nav2.new(f"{NAVIGATE}_Feedback", distance_remaining=1.5)
+        feedback.current_pose.header.frame_id = asked.value.pose.header.frame_id
+        asked.tell(feedback)
+        return None
+
+    ActionServer(nav2, nav2.node("bt_navigator"), "/navigate_to_pose", NAVIGATE, drive)
+    client = ActionClient(planner, planner.node("planner"), "/navigate_to_pose", NAVIGATE)
+    wish = client.new_goal()
+    wish.pose.header.frame_id = "map"
+    wish.pose.pose.position.x = 2.0
+    told: list[Any] = []
+    handle = await client.send(wish, on_feedback=told.append, timeout_s=20)
+    status, result = await handle.result(timeout_s=20)
+    assert (status, result.error_code) == (Status.SUCCEEDED, 0)
+    await until(lambda: told)
+    assert told[0].current_pose.header.frame_id == "map"

@@ -1,0 +1,113 @@
+"""`olympus ros2`: what a person types to look into a ROS graph, against a real other process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.runtime.bus.ros2.conftest import OtherProcess
+
+pytestmark = pytest.mark.e2e
+OLYMPUS = Path(sys.executable).parent / "olympus"
+Ros2 = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def ros2(router: str) -> Ros2:
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(OLYMPUS), "ros2", "--router", router, *words],
+            env={**os.environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    return call
+
+
+def test_a_graph_is_listed_and_heard(ros2: Ros2, other_process: OtherProcess) -> None:
+    with other_process("jazzy", "talk", "serve"):
+        assert json.loads(ros2("node", "list", "--json").stdout) == ["/other/robot"]
+        rows = json.loads(ros2("topic", "list", "--json").stdout)
+        assert rows == [
+            {
+                "topic": "/chatter",
+                "type": "std_msgs/msg/String",
+                "publishers": "1",
+                "subscribers": "0",
+            }
+        ]
+        heard = ros2("topic", "echo", "/chatter", "-n", "2", "--json")
+        numbers = [int(json.loads(line)["data"].split()[1]) for line in heard.stdout.splitlines()]
+        assert numbers[1] == numbers[0] + 1
+        assert ros2("topic", "echo", "/chatter", "-n", "1").stdout.startswith("data: hello ")
+        (end,) = json.loads(ros2("topic", "info", "/chatter", "--json").stdout)
+        assert (end["node"], end["qos"]) == ("/other/robot", "::,10:,:,:,,")
+        assert "/chatter" in ros2("node", "info", "other/robot").stdout
+        assert "Hz; gaps" in ros2("topic", "hz", "/chatter", "-n", "1").stdout
+
+
+def test_a_service_is_called(ros2: Ros2, other_process: OtherProcess) -> None:
+    with other_process("jazzy", "serve"):
+        (row,) = json.loads(ros2("service", "list", "--json").stdout)
+        assert row["service"] == "/add"
+        answer = ros2("service", "call", "/add", "{a: 40, b: 2}", "--json", "--timeout", "20")
+        assert json.loads(answer.stdout) == {"sum": 42}
+        wrong = ros2("service", "call", "/add", "{c: 1}", "--timeout", "20")
+        assert wrong.returncode == 3
+        assert "has no field 'c'" in wrong.stderr
+
+
+def test_a_message_is_published(ros2: Ros2, other_process: OtherProcess) -> None:
+    with other_process("jazzy", "echo"):
+        sent = ros2(
+            "topic", "pub", "/ping", "std_msgs/msg/String", "{data: hi}", "-n", "2", "-r", "50",
+            "--timeout", "20",
+        )  # fmt: skip
+    assert sent.stdout == "published 2 on /ping\n"
+
+
+def test_an_empty_graph_and_a_missing_router_are_said_so(ros2: Ros2) -> None:
+    nobody = ros2("node", "list", "--timeout", "0.5")
+    assert nobody.returncode == 4
+    assert "nobody is in the graph" in nobody.stderr
+    nothing = ros2("topic", "echo", "/nothing", "--timeout", "0.5")
+    assert "nobody in the graph has /nothing" in nothing.stderr
+    lost = ros2("--router", "tcp/127.0.0.1:9", "node", "list")
+    assert lost.returncode == 4
+    assert "rmw_zenohd" in lost.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint", "code"),
+    [
+        (("--distro", "foxy", "node", "list"), "--distro 'foxy'", 2),
+        (("topic", "echo", "a b"), "is no ROS name", 2),
+        (("topic", "pub", "/a", "Strin"), "is no ROS type", 3),
+        (("topic", "pub", "/a", "std_msgs/msg/String", "{data: [1}"), "is no YAML", 3),
+        (("interface", "show", "std_msgs/msg/Strin"), "did you mean", 3),
+    ],
+)
+def test_what_is_typed_wrong_is_named(
+    ros2: Ros2, words: tuple[str, ...], complaint: str, code: int
+) -> None:
+    result = ros2(*words)
+    assert complaint in result.stderr
+    assert result.returncode == code
+
+
+def test_an_interface_is_shown_with_its_hash(ros2: Ros2) -> None:
+    shown = ros2("interface", "show", "std_msgs/String").stdout.splitlines()
+    assert shown[0] == "string data"
+    assert shown[-1].startswith("# RIHS01_df668c74")
+    assert "nav2_msgs/action/NavigateToPose" in ros2("interface", "list").stdout
