@@ -16,6 +16,7 @@ from olympus.runtime.config import Session
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch import recipes
 from olympus.runtime.launch.crew import Crew, all_or_first_error
+from olympus.runtime.launch.gateway import zenoh_settings
 from olympus.runtime.launch.hosts import HostRecipes
 from olympus.runtime.launch.inspection import checked_params, placeholders
 from olympus.runtime.launch.keys import key_presses
@@ -101,7 +102,11 @@ class Launch:
         with stop_signals(self._leave, self._crew.kill):
             try:
                 with open_hub(
-                    self._session, listen=bus.listen, connect=bus.connect, extra=bus.zenoh
+                    self._session,
+                    listen=bus.listen,
+                    connect=bus.connect,
+                    extra=zenoh_settings(bus, self._plan.file.parent),
+                    on_event=self._on_gateway,
                 ):
                     try:
                         await self._unless_stopped(self._start())
@@ -113,6 +118,10 @@ class Launch:
                 raise
         self._ledger.state("stopped")
         return 1 if self._crew.given_up() else 0
+
+    def _on_gateway(self, level: str, text: str) -> None:
+        """Tell what happens between this machine and others; called from a thread."""
+        self._report.say(f"gateway: {text}", level)
 
     async def _start(self) -> None:
         plan, session = self._plan, self._session

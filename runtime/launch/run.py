@@ -11,6 +11,7 @@ from pathlib import Path
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.findings import Finding, wiring
+from olympus.runtime.launch.gateway import gateway_problems
 from olympus.runtime.launch.inspection import inspected, placeholders
 from olympus.runtime.launch.launcher import Launch, Options
 from olympus.runtime.launch.params import effective_params
@@ -95,7 +96,8 @@ def check_launch(file: Path, words: Sequence[str] = (), *, imports: bool = True)
     params = effective_params(plan, placeholders())
     unfit = [text for text in (backstop_problem(plan, placeholders()),) if text]
     findings = asyncio.run(inspected(plan, params)) if imports else []
-    problems = (*unfit, *(finding.problem for finding in findings if finding.problem))
+    outward = gateway_problems(plan.bus, plan.file.parent)
+    problems = (*unfit, *outward, *(finding.problem for finding in findings if finding.problem))
     notes = [*plan.notes, *(note for finding in findings for note in finding.notes)]
     loose = [] if problems else wiring(findings)  # a node with a problem tells no topics
     return Checked(plan, tuple(findings), problems, (*notes, *loose))

@@ -138,11 +138,19 @@ class Bus(Section):
     """How other machines reach this session's topics."""
 
     listen: list[str] = []
-    """Zenoh endpoints to listen on besides the session's own, such as `tcp/0.0.0.0:7447`."""
+    """Zenoh endpoints to listen on for other machines, such as `tcp/0.0.0.0:7447`."""
     connect: list[str] = []
-    """Zenoh endpoints of other routers to connect to."""
+    """Zenoh endpoints of other machines to connect to; they may come later, and come again."""
     zenoh: dict[str, JsonValue] = {}
-    """Further Zenoh configuration, laid over ours."""
+    """Zenoh's own configuration of the gateway to them, laid over ours: TLS, access control."""
+
+    @model_validator(mode="after")
+    def _has_a_gateway(self) -> Bus:
+        if self.zenoh and not (self.listen or self.connect):
+            raise PydanticCustomError(
+                "bus", "zenoh configures the gateway to other machines; add listen or connect"
+            )
+        return self
 
 
 class Backstop(BaseModel):
