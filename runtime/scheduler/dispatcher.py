@@ -1,143 +1,254 @@
-"""Runs jobs one at a time on a worker thread, in the order the queue decides."""
+"""The scheduler of one process: takes jobs for its resources and hands back what came of them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from olympus.runtime.clock import Clock, VirtualClock
-from olympus.runtime.errors import OlympusError
+from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.qos import Tier
-from olympus.runtime.scheduler.queue import NEVER_NS, Job, choose
+from olympus.runtime.scheduler.counts import LaneCounts
+from olympus.runtime.scheduler.job import NEVER_NS, End, Job, JobDroppedError
+from olympus.runtime.scheduler.profile import Pace, Profile
+from olympus.runtime.scheduler.queue import Queue
+from olympus.runtime.scheduler.rules import ResourceRules
+from olympus.runtime.scheduler.ticket import OnNews, Outcome, Ticket
+from olympus.runtime.scheduler.trace import Trace
+from olympus.runtime.scheduler.virtual import VirtualWorkers
+from olympus.runtime.scheduler.work import Work
+from olympus.runtime.scheduler.workers import Workers
 
 T = TypeVar("T")
-LANE_LENGTH = 16
 
 
-class JobDroppedError(OlympusError):
-    """A job was not run: too late, or its lane was full."""
+class _Resource(Protocol):
+    """Whatever runs the jobs of one resource."""
+
+    def submit(self, ticket: Ticket) -> None: ...
+
+    def run_here(self, ticket: Ticket) -> None: ...
+
+    def cancel(self, ticket: Ticket) -> None: ...
+
+    def lanes(self) -> tuple[LaneCounts, ...]: ...
+
+    def running(self) -> tuple[tuple[Job, int], ...]: ...
+
+    def digest(self) -> str: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Dispatcher:
-    """One resource that runs one job at a time.
+    """The resources of one process, and the jobs that wait for them.
 
-    It belongs to one event loop. Under a virtual clock jobs run at once, on the loop's own thread,
-    so that two runs are the same.
+    In real time each resource has worker threads. Under a virtual clock jobs run on the loop's own
+    thread and last what their profiles say, so that two runs are the same.
     """
 
-    def __init__(self, clock: Clock, *, lane_length: int = LANE_LENGTH) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        resources: Sequence[ResourceRules] = (),
+        trace_dir: Path | None = None,
+        pace: Pace = Pace.MEDIAN,
+        seed: int = 0,
+    ) -> None:
         """Make an idle dispatcher.
 
         Args:
             clock: Robot time, which deadlines are measured with.
-            lane_length: How many jobs of one tier may wait; one more is refused.
+            resources: What jobs run on; the first is the default. None = one worker, default lanes.
+            trace_dir: Folder of the trace files, one a resource; None = only their hashes are kept.
+            pace: Which time of its profile a job takes in virtual time.
+            seed: Another seed gives other times where `pace` is `seeded`.
         """
-        self.counts: Counter[str] = Counter()
-        self._clock, self._lane_length = clock, lane_length
-        self._waiting: dict[Job, tuple[Callable[[], Any], asyncio.Future[Any]]] = {}
-        self._number = 0
-        self._running: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._queues: dict[str, Queue] = {}
+        self._resources: dict[str, _Resource] = {}
         self._is_closed = False
-        self._worker: ThreadPoolExecutor | None = None
+        for rules in resources or (ResourceRules(),):
+            file = trace_dir / f"{rules.name}.trace" if trace_dir else None
+            queue = self._queues[rules.name] = Queue(rules, Trace(rules, clock.now_ns(), file))
+            self._resources[rules.name] = (
+                VirtualWorkers(queue, clock, pace=pace, seed=seed)
+                if isinstance(clock, VirtualClock)
+                else Workers(queue, clock)
+            )
+        self._first = next(iter(self._resources))
 
     async def run(
         self,
-        work: Callable[[], T],
+        work: Work[T],
         *,
         tier: Tier = Tier.NORMAL,
         deadline_ns: int = NEVER_NS,
         source: str = "",
+        what: str = "",
+        resource: str | None = None,
+        profile: Profile | None = None,
+        on_news: OnNews | None = None,
     ) -> T:
-        """Run `work` when its turn comes and return what it returns.
+        """Run `work` when its turn comes and return what it returns, without holding up the loop.
 
         Args:
-            work: A function that needs no event loop; it runs on the worker thread.
+            work: A function that needs no event loop, or stepped work; it runs on a worker thread.
             tier: Its urgency.
             deadline_ns: Robot time after which nobody wants the result.
-            source: Who asks, for the counters.
+            source: Who asks.
+            what: Name of the model.
+            resource: What it runs on; None = the first resource.
+            profile: How long a piece of it takes; only asked under a virtual clock.
+            on_news: Is told, on the loop, what stepped work has to tell meanwhile.
 
         Raises:
-            JobDroppedError: Its deadline passed before its turn, its lane was full, or the
-                dispatcher is closed.
+            JobDroppedError: It was not run, or not to its end; `end` says why.
+            CancelledError: Who asked was cancelled, and so is the job.
         """
-        if self._is_closed:
-            raise JobDroppedError(f"{source}: not run, the host is ending")
-        self._number += 1
-        job = Job(self._number, tier, deadline_ns, source)
-        self._next()
-        if sum(other.tier is tier for other in self._waiting) >= self._lane_length:
-            self.counts["rejected"] += 1
-            raise JobDroppedError(
-                f"{source}: the {tier.name} lane is full ({self._lane_length} jobs wait); "
-                "ask less often, or give a deadline so that old jobs leave"
-            )
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting[job] = (work, future)
-        self._start_next()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        me = threading.get_ident()
+
+        def deliver(outcome: Outcome) -> None:
+            if threading.get_ident() == me:
+                _settle(future, outcome)
+            else:
+                with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+                    loop.call_soon_threadsafe(_settle, future, outcome)
+
+        def tell(news: object) -> None:
+            if on_news is not None:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(on_news, news)
+
+        asked = Job(0, tier, deadline_ns, source, what)
+        ticket = Ticket(asked, work, deliver, on_news=tell if on_news else None, profile=profile)
+        self.submit(ticket, resource)
         try:
             return await future
-        finally:
-            self._waiting.pop(job, None)
+        except asyncio.CancelledError:
+            self.cancel(ticket, resource)
+            raise
+
+    def call(
+        self,
+        work: Work[T],
+        *,
+        tier: Tier = Tier.NORMAL,
+        deadline_ns: int = NEVER_NS,
+        source: str = "",
+        what: str = "",
+        resource: str | None = None,
+    ) -> T:
+        """Run `work` when its turn comes and return what it returns; the calling thread waits.
+
+        When the resource is free the work runs on the calling thread itself. Not for event loops:
+        they would stand still.
+
+        Raises:
+            JobDroppedError: It was not run, or not to its end; `end` says why.
+            Exception: What the work raised.
+        """
+        done = _Latch()
+        ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, done.put)
+        self._open(resource, source).run_here(ticket)
+        found: T = done.take().unwrap()
+        return found
+
+    def submit(self, ticket: Ticket, resource: str | None = None) -> None:
+        """Take in a job; its ticket's `deliver` is called when it has ended.
+
+        Raises:
+            JobDroppedError: The host is ending.
+            ConfigError: There is no such resource.
+        """
+        self._open(resource, ticket.job.source).submit(ticket)
+
+    def cancel(self, ticket: Ticket, resource: str | None = None) -> None:
+        """Forget a job: at once if it waits, after its present piece if it runs."""
+        self._resources[resource or self._first].cancel(ticket)
+
+    @property
+    def counts(self) -> Counter[End]:
+        """Jobs that have ended, by how, of all resources."""
+        return sum((queue.counts.total() for queue in self._queues.values()), Counter())
+
+    def lanes(self) -> dict[str, tuple[LaneCounts, ...]]:
+        """Return the counters of the lanes of each resource."""
+        return {name: resource.lanes() for name, resource in self._resources.items()}
+
+    def running(self) -> tuple[tuple[Job, int], ...]:
+        """Return the jobs that run, and since when each has been at its present piece, ns."""
+        return tuple(item for one in self._resources.values() for item in one.running())
+
+    def digests(self) -> dict[str, str]:
+        """Return the hash of each resource's dispatch trace so far."""
+        return {name: resource.digest() for name, resource in self._resources.items()}
+
+    def flush(self) -> None:
+        """Write what the traces have buffered."""
+        for resource in self._resources.values():
+            resource.flush()
 
     def close(self) -> None:
-        """End the worker thread after the job it is at; what waits is cancelled."""
+        """End after the pieces that run; what waits is cancelled."""
         self._is_closed = True
-        for _, future in self._waiting.values():
-            future.cancel()
-        self._waiting.clear()
-        if self._worker is not None:
-            self._worker.shutdown(wait=False, cancel_futures=True)
+        for resource in self._resources.values():
+            resource.close()
 
-    def _start_next(self) -> None:
-        if self._running is None and (job := self._next()) is not None:
-            work, future = self._waiting.pop(job)
-            self._running = asyncio.get_running_loop().create_task(self._execute(work, future))
-
-    def _next(self) -> Job | None:
-        """Drop what is too late, and return the job whose turn it is."""
-        wanted = [job for job, (_, future) in self._waiting.items() if not future.done()]
-        choice = choose(wanted, self._clock.now_ns())
-        for job in choice.expired:
-            self._drop(job)
-        return choice.run
-
-    def _drop(self, job: Job) -> None:
-        _, future = self._waiting.pop(job)
-        self.counts["expired"] += 1
-        if not future.done():
-            late_ms = (self._clock.now_ns() - job.deadline_ns) / 1e6
-            future.set_exception(
-                JobDroppedError(f"{job.source}: not run, {late_ms:.0f} ms past its deadline")
-            )
-
-    async def _execute(self, work: Callable[[], T], future: asyncio.Future[T]) -> None:
-        try:
-            result = await self._on_worker(work)
-        except Exception as error:  # noqa: BLE001  handed to the caller, who asked for it
-            self.counts["failed"] += 1
-            if not future.done():
-                future.set_exception(error)
-        else:
-            self.counts["done"] += 1
-            if not future.done():
-                future.set_result(result)
-        finally:
-            self._running = None
-            self._start_next()
-
-    async def _on_worker(self, work: Callable[[], T]) -> T:
-        if isinstance(self._clock, VirtualClock):
-            return _done(work)
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
-        return await asyncio.get_running_loop().run_in_executor(self._worker, _done, work)
+    def _open(self, resource: str | None, source: str) -> _Resource:
+        if self._is_closed:
+            raise JobDroppedError(f"{source}: not run, the host is ending", End.CANCELLED)
+        name = resource or self._first
+        if name not in self._resources:
+            raise ConfigError(f"no resource {name!r}; {did_you_mean(name, self._resources)}")
+        return self._resources[name]
 
 
-def _done(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except StopIteration as error:  # no future can carry it: its caller would wait for ever
-        raise RuntimeError("the job took from an iterator that had nothing left") from error
+class _Latch:
+    """Hands one outcome from one thread to another, or to itself."""
+
+    def __init__(self) -> None:
+        self._outcome: Outcome | None = None
+        self._lock: threading.Lock | None = None
+        self._guard = threading.Lock()
+
+    def put(self, outcome: Outcome) -> None:
+        """Give the outcome."""
+        with self._guard:
+            self._outcome = outcome
+            if self._lock is not None:
+                self._lock.release()
+
+    def take(self) -> Outcome:
+        """Wait for the outcome."""
+        with self._guard:
+            if self._outcome is not None:
+                return self._outcome
+            self._lock = threading.Lock()
+            self._lock.acquire()
+        self._lock.acquire()
+        return self._outcome or _LOST
+
+
+_LOST = Outcome(End.CANCELLED)
+
+
+def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if outcome.end is End.CANCELLED:
+        future.cancel()
+    elif outcome.error is not None:
+        future.set_exception(outcome.error)
+    else:
+        future.set_result(outcome.value)

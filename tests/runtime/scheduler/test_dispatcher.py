@@ -6,7 +6,20 @@ import pytest
 
 from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
 from olympus.runtime.qos import Tier
-from olympus.runtime.scheduler import Dispatcher, JobDroppedError
+from olympus.runtime.scheduler import Dispatcher, End, JobDroppedError, LaneRules, ResourceRules
+
+
+def narrow(clock: SystemClock) -> Dispatcher:
+    """A dispatcher in which one job of a tier may wait."""
+    rules = ResourceRules(lanes={Tier.NORMAL: LaneRules(length=1)})
+    return Dispatcher(clock, resources=[rules])
+
+
+async def begun(dispatcher: Dispatcher) -> None:
+    """Wait until a job runs."""
+    async with asyncio.timeout(20):
+        while not dispatcher.running():
+            await asyncio.sleep(0.001)
 
 
 async def test_urgent_jobs_overtake_those_that_wait() -> None:
@@ -16,7 +29,7 @@ async def test_urgent_jobs_overtake_those_that_wait() -> None:
         order.append(name)
 
     first = asyncio.create_task(dispatcher.run(gate.wait))
-    await asyncio.sleep(0)
+    await begun(dispatcher)
     rest = [
         asyncio.create_task(dispatcher.run(lambda: job("low"), tier=Tier.LOW)),
         asyncio.create_task(dispatcher.run(lambda: job("normal"))),
@@ -34,21 +47,21 @@ async def test_a_job_past_its_deadline_is_not_run_and_its_caller_is_told() -> No
     dispatcher, ran = Dispatcher(clock), []
     with pytest.raises(JobDroppedError, match="past its deadline"):
         await dispatcher.run(lambda: ran.append(1), deadline_ns=clock.now_ns() - 1)
-    assert (ran, dispatcher.counts["expired"]) == ([], 1)
+    assert (ran, dispatcher.counts[End.EXPIRED]) == ([], 1)
     dispatcher.close()
 
 
 async def test_a_full_lane_refuses_and_says_what_to_do() -> None:
-    dispatcher, gate = Dispatcher(SystemClock(), lane_length=1), threading.Event()
+    dispatcher, gate = narrow(SystemClock()), threading.Event()
     running = asyncio.create_task(dispatcher.run(gate.wait))
-    await asyncio.sleep(0)
+    await begun(dispatcher)
     waiting = asyncio.create_task(dispatcher.run(lambda: None))
     await asyncio.sleep(0)
     with pytest.raises(JobDroppedError, match="NORMAL lane is full"):
         await dispatcher.run(lambda: None)
     gate.set()
     await asyncio.gather(running, waiting)
-    assert dispatcher.counts == {"done": 2, "rejected": 1}
+    assert dispatcher.counts == {End.DONE: 2, End.REJECTED: 1}
     dispatcher.close()
 
 
@@ -70,10 +83,10 @@ async def test_a_job_that_runs_out_of_items_fails_and_the_next_one_runs() -> Non
 
 async def test_jobs_past_their_deadline_make_room_in_their_lane_while_another_runs() -> None:
     clock = SystemClock()
-    dispatcher, gate = Dispatcher(clock, lane_length=1), threading.Event()
+    dispatcher, gate = narrow(clock), threading.Event()
     running = asyncio.create_task(dispatcher.run(gate.wait))
-    await asyncio.sleep(0)
-    deadline_ns = clock.now_ns() + 1_000_000
+    await begun(dispatcher)
+    deadline_ns = clock.now_ns() + 50_000_000
     late = asyncio.create_task(dispatcher.run(lambda: None, deadline_ns=deadline_ns))
     while clock.now_ns() <= deadline_ns:
         await asyncio.sleep(0)
@@ -89,21 +102,21 @@ async def test_jobs_past_their_deadline_make_room_in_their_lane_while_another_ru
 async def test_a_job_whose_caller_has_gone_is_not_run() -> None:
     dispatcher, gate, ran = Dispatcher(SystemClock()), threading.Event(), []
     running = asyncio.create_task(dispatcher.run(gate.wait))
-    await asyncio.sleep(0)
+    await begun(dispatcher)
     gone = asyncio.create_task(dispatcher.run(lambda: ran.append(1)))
     await asyncio.sleep(0)
     gone.cancel()
     gate.set()
     await asyncio.wait({running, gone})
     assert await dispatcher.run(lambda: 42) == 42
-    assert (ran, dispatcher.counts) == ([], {"done": 2})
+    assert (ran, dispatcher.counts) == ([], {End.DONE: 2, End.CANCELLED: 1})
     dispatcher.close()
 
 
 async def test_a_closed_dispatcher_takes_no_job() -> None:
     dispatcher, gate = Dispatcher(SystemClock()), threading.Event()
     running = asyncio.create_task(dispatcher.run(gate.wait))
-    await asyncio.sleep(0)
+    await begun(dispatcher)
     waiting = asyncio.create_task(dispatcher.run(lambda: None))
     await asyncio.sleep(0)
     dispatcher.close()

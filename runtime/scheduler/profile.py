@@ -1,0 +1,144 @@
+"""How long one piece of a job takes on a board: measured profiles, and what a simulation draws.
+
+A piece is what can't be interrupted: a whole run of an ONNX model, one step of a language model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from olympus.runtime.errors import ConfigError
+
+_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Measured times of one piece of work on one board."""
+
+    board: str
+    n: int
+    """How many runs were timed."""
+    p50_ns: int
+    p99_ns: int
+    worst_ns: int
+
+    def scaled(self, factor: float) -> Profile:
+        """Return what it would be on a board that is `factor` times slower: an assumption.
+
+        Args:
+            factor: Above 0.
+        """
+        return Profile(
+            board=f"{self.board} x {factor:g}",
+            n=self.n,
+            p50_ns=round(self.p50_ns * factor),
+            p99_ns=round(self.p99_ns * factor),
+            worst_ns=round(self.worst_ns * factor),
+        )
+
+
+class Pace(StrEnum):
+    """Which time of a profile a simulated job takes."""
+
+    MEDIAN = "median"
+    WORST = "worst"
+    SEEDED = "seeded"
+    """Drawn from the profile, the same for the same seed, job and piece."""
+
+    def piece_ns(self, profile: Profile, *, seed: int, job: int, piece: int) -> int:
+        """Return how long a piece takes.
+
+        Args:
+            profile: What was measured.
+            seed: Another seed gives other times.
+            job: Number of the job.
+            piece: Number of its piece, from 0.
+        """
+        if self is Pace.MEDIAN:
+            return profile.p50_ns
+        if self is Pace.WORST:
+            return profile.worst_ns
+        return _drawn_ns(profile, _mixed(seed * 1_000_003 + job * 8191 + piece) % 10_000)
+
+
+def _drawn_ns(profile: Profile, part: int) -> int:
+    """Return the time at `part` ten-thousandths of the distribution, straight between points."""
+    if part <= 5000:
+        return profile.p50_ns
+    if part <= 9900:
+        return profile.p50_ns + (profile.p99_ns - profile.p50_ns) * (part - 5000) // 4900
+    return profile.p99_ns + (profile.worst_ns - profile.p99_ns) * (part - 9900) // 99
+
+
+def _mixed(value: int) -> int:
+    """Scatter a number over 64 bits, the same on every machine.
+
+    Source: splitmix64, Steele, Lea and Flood, OOPSLA 2014.
+    """
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str = ""
+    n: Annotated[int, Field(ge=1)]
+    p50_ms: Annotated[float, Field(gt=0)]
+    p99_ms: Annotated[float, Field(gt=0)]
+    worst_ms: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> _Entry:
+        if not self.p50_ms <= self.p99_ms <= self.worst_ms:
+            raise ValueError("p50_ms, p99_ms and worst_ms are not in rising order")
+        return self
+
+
+class _ProfileFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    board: Annotated[str, Field(min_length=1)]
+    models: dict[str, _Entry]
+
+
+def read_profiles(file: Path) -> dict[tuple[str, str], Profile]:
+    """Read a profile file, as `olympus models bench` writes it.
+
+    Args:
+        file: YAML: `board: x86-2core`, `models: {NAME: {n, p50_ms, p99_ms, worst_ms}}`.
+
+    Returns:
+        Profiles by model and board.
+
+    Raises:
+        ConfigError: It can't be read, or is no profile file.
+    """
+    try:
+        found = _ProfileFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{file}: is no profile file: {error}") from error
+    return {
+        (name, found.board): profile_of_ms(found.board, e.n, e.p50_ms, e.p99_ms, e.worst_ms)
+        for name, e in found.models.items()
+    }
+
+
+def profile_of_ms(board: str, n: int, p50_ms: float, p99_ms: float, worst_ms: float) -> Profile:
+    """Make a profile from milliseconds, as people write them."""
+    return Profile(
+        board=board,
+        n=n,
+        p50_ns=round(p50_ms * 1e6),
+        p99_ns=round(p99_ms * 1e6),
+        worst_ns=round(worst_ms * 1e6),
+    )

@@ -1,0 +1,225 @@
+"""The dispatch trace: everything that arrived, was decided and ended, in the order it happened.
+
+A trace is a row of msgpack arrays, appended and never changed. The first one names the format and
+the resource; texts are written once and then called by number; times are counted from the record
+before. A file that was cut off by a crash is readable up to its last whole record.
+
+    ["olympus-dispatch-1", resource, workers, start_ns]
+    [TEXT, text]                                    the next number stands for this text
+    [ARRIVED, dt, job, tier, deadline-time or nil, source, what]
+    [event, dt, job] or [event, dt, job, worker]    the other events
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+
+from olympus.runtime.errors import ConfigError
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler.job import NEVER_NS, End, Job
+from olympus.runtime.scheduler.rules import ResourceRules
+
+FORMAT = "olympus-dispatch-1"
+MAX_BYTES = 8_000_000
+"""A trace file that has grown so long is put aside as `.old`, and a new one begun."""
+_BUFFER_BYTES = 4096
+_NUMBERS = 60_000
+"""Texts a trace calls by number; later ones all go by the number of ''."""
+
+
+class Event(IntEnum):
+    """What a record tells."""
+
+    TEXT = 0
+    ARRIVED = 1
+    STARTED = 2
+    RESUMED = 3
+    PREEMPTED = 4
+    DONE = 5
+    LATE = 6
+    FAILED = 7
+    EXPIRED = 8
+    SUPERSEDED = 9
+    EVICTED = 10
+    REJECTED = 11
+    ABORTED = 12
+    CANCELLED = 13
+
+
+EVENT_OF = {end: Event[end.name] for end in End}
+WITH_WORKER = (Event.STARTED, Event.RESUMED)
+
+
+class Trace:
+    """Writes the trace of one resource. Not thread-safe: its queue's lock guards it."""
+
+    def __init__(self, rules: ResourceRules, start_ns: int, file: Path | None = None) -> None:
+        """Begin a trace.
+
+        Args:
+            rules: Whose trace it is.
+            start_ns: Robot time.
+            file: Where it goes; None = only its hash is kept.
+
+        Raises:
+            ConfigError: The file can't be written.
+        """
+        self.count = 0
+        """Records so far."""
+        self._rules, self._file = rules, file
+        self._hash = hashlib.sha256()
+        self._buffer = bytearray()
+        self._pack = msgpack.Packer(autoreset=True).pack
+        self._stream: BinaryIO | None = None
+        self._begin(start_ns)
+
+    def arrived(self, job: Job) -> None:
+        """Tell that a job came."""
+        source, what = self._number(job.source), self._number(job.what)
+        never = job.deadline_ns == NEVER_NS
+        deadline = None if never else job.deadline_ns - job.arrived_ns
+        step = self._step(job.arrived_ns)
+        self._add((1, step, job.number, job.tier, deadline, source, what))
+
+    def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
+        """Tell what became of a job."""
+        step = self._step(now_ns)
+        self._add(
+            (event, step, job.number) if worker is None else (event, step, job.number, worker)
+        )
+
+    def digest(self) -> str:
+        """Return the sha256 of all records so far, 64 hexadecimal digits."""
+        self.flush()
+        return self._hash.hexdigest()
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        if self._buffer:
+            self._hash.update(self._buffer)
+            if self._stream is not None:
+                self._stream.write(self._buffer)
+            self._buffer.clear()
+
+    def close(self) -> None:
+        """Write the rest and close the file; again is harmless."""
+        self.flush()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _begin(self, start_ns: int) -> None:
+        self._last_ns = start_ns
+        self._numbers: dict[str, int] = {}
+        if self._file is not None:
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self._file.open("wb", buffering=0)
+            except OSError as error:
+                raise ConfigError(f"the trace {self._file} can't be written: {error}") from error
+        self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
+
+    def _add(self, record: tuple[object, ...]) -> None:
+        self._buffer += self._pack(record)
+        self.count += 1
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self.flush()
+            if self._stream is not None and self._stream.tell() > MAX_BYTES:
+                self._turn_over()
+
+    def _turn_over(self) -> None:
+        if self._file is not None and self._stream is not None:
+            self._stream.close()
+            self._file.replace(self._file.with_suffix(self._file.suffix + ".old"))
+            self._begin(self._last_ns)
+
+    def _step(self, now_ns: int) -> int:
+        step, self._last_ns = now_ns - self._last_ns, now_ns
+        return step
+
+    def _number(self, text: str) -> int:
+        number = self._numbers.get(text)
+        if number is None:
+            if len(self._numbers) >= _NUMBERS:
+                return self._numbers.setdefault("", 0)
+            number = self._numbers[text] = len(self._numbers)
+            self._add((0, text))
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event of a trace that was read."""
+
+    event: Event
+    time_ns: int
+    job: int
+    worker: int | None = None
+    arrival: Job | None = None
+    """The job, where it arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A trace that was read from a file."""
+
+    resource: str
+    workers: int
+    start_ns: int
+    records: tuple[Record, ...]
+
+
+def read_trace(file: Path) -> Recording:
+    """Read a trace file, up to its last whole record.
+
+    Raises:
+        ConfigError: It can't be read, or is no trace.
+    """
+    try:
+        with file.open("rb") as stream:
+            unpacker = msgpack.Unpacker(stream, use_list=False, max_buffer_size=MAX_BYTES * 2)
+            rows = list(_whole(unpacker))
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error}") from error
+    if not rows or rows[0][:1] != (FORMAT,) or len(rows[0]) != 4:
+        raise ConfigError(f"{file} is no dispatch trace; they end in .trace")
+    _, resource, workers, start_ns = rows[0]
+    try:
+        return Recording(resource, workers, start_ns, tuple(_records(rows[1:], start_ns)))
+    except (ValueError, IndexError, TypeError) as error:
+        raise ConfigError(f"{file}: a record of it is damaged: {error}") from error
+
+
+def _whole(unpacker: msgpack.Unpacker) -> Iterator[tuple[Any, ...]]:
+    try:
+        for row in unpacker:
+            if not isinstance(row, tuple):
+                return
+            yield row
+    except (msgpack.exceptions.UnpackException, ValueError):
+        return
+
+
+def _records(rows: list[tuple[Any, ...]], start_ns: int) -> Iterator[Record]:
+    texts: list[str] = []
+    now_ns = start_ns
+    for row in rows:
+        event = Event(row[0])
+        if event is Event.TEXT:
+            texts.append(str(row[1]))
+            continue
+        now_ns += row[1]
+        if event is not Event.ARRIVED:
+            yield Record(event, now_ns, row[2], row[3] if len(row) > 3 else None)
+            continue
+        _, _, number, tier, left_ns, source, what = row
+        deadline_ns = NEVER_NS if left_ns is None else now_ns + left_ns
+        job = Job(number, Tier(tier), deadline_ns, texts[source], texts[what], now_ns)
+        yield Record(event, now_ns, number, arrival=job)

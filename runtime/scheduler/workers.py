@@ -1,0 +1,254 @@
+"""The threads of one resource: they run, in real time, what the queue decides."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from functools import partial
+
+from olympus.runtime.clock import NS_PER_S, Clock
+from olympus.runtime.scheduler.counts import LaneCounts
+from olympus.runtime.scheduler.job import NEVER_NS, End, Job
+from olympus.runtime.scheduler.queue import Queue, Shed
+from olympus.runtime.scheduler.reaper import Reaper
+from olympus.runtime.scheduler.ticket import (
+    Outcome,
+    Ticket,
+    run_plain,
+    shed_error,
+)
+from olympus.runtime.scheduler.work import Abortable
+
+_log = logging.getLogger(__name__)
+
+
+class Workers:
+    """One resource in real time.
+
+    A job runs on one of the resource's threads, or, when the resource is free and whoever asks may
+    be held up, on the thread that asks: that saves two changes of thread.
+    """
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self._queue, self._clock = queue, clock
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._free = list(range(queue.rules.workers))
+        self._tickets: dict[int, Ticket] = {}
+        self._pieces: dict[int, tuple[Job, int]] = {}
+        self._threads: list[threading.Thread] = []
+        self._resting = 0
+        self._number = 0
+        self._is_closed = False
+        self._reaper = Reaper(clock)
+
+    def submit(self, ticket: Ticket) -> None:
+        """Take in a job; its `deliver` is called when it has ended."""
+        with self._lock:
+            shed = self._arrive(ticket)
+            self._call_a_thread()
+        self._tell(shed)
+
+    def run_here(self, ticket: Ticket) -> None:
+        """Run a job on the calling thread if the resource is free, else take it in."""
+        slot = -1
+        with self._lock:
+            is_free = bool(self._free) and not self._queue.has_waiting
+            shed = self._arrive(ticket)
+            if is_free and not shed and not self._queue.rules.cores:
+                slot = self._free.pop()
+                if self._queue.next(slot, self._clock.now_ns()).job is None:  # its budget is used
+                    self._free.append(slot)
+                    slot = -1
+            if slot < 0:
+                self._call_a_thread()
+        self._tell(shed)
+        if slot >= 0:
+            self._run(slot, ticket)
+            with self._lock:
+                self._call_a_thread()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Forget a job: at once if it waits, after its present piece if it runs."""
+        ticket.is_cancelled = True
+        with self._lock:
+            is_out = self._queue.cancel(ticket.job, self._clock.now_ns())
+            is_known = self._tickets.get(ticket.job.number) is ticket
+        if is_out:
+            self._tell([(ticket.job, End.CANCELLED)])
+        elif is_known and isinstance(ticket.work, Abortable):
+            ticket.work.abort()
+
+    def lanes(self) -> tuple[LaneCounts, ...]:
+        """Return the counters of its lanes."""
+        with self._lock:
+            return self._queue.counts.lanes(self._queue.waiting(), self._clock.now_ns())
+
+    def running(self) -> tuple[tuple[Job, int], ...]:
+        """Return the jobs that run, and since when each has been at its present piece, ns."""
+        return tuple(self._pieces.copy().values())
+
+    def digest(self) -> str:
+        """Return the hash of the trace so far."""
+        with self._lock:
+            return self._queue.trace.digest()
+
+    def flush(self) -> None:
+        """Write what the trace has buffered."""
+        with self._lock:
+            self._queue.trace.flush()
+
+    def close(self) -> None:
+        """End the threads after the pieces they are at; what waits is cancelled."""
+        with self._lock:
+            self._is_closed = True
+            waiting = [(job, End.CANCELLED) for job in self._queue.waiting()]
+            for job, _ in waiting:
+                self._queue.cancel(job, self._clock.now_ns())
+            for ticket in self._tickets.values():
+                ticket.is_cancelled |= ticket.is_stepped  # plain work ends by itself
+            self._wake.notify_all()
+            if not self._pieces:
+                self._queue.trace.close()
+        self._tell(waiting)
+        self._reaper.close()
+
+    def _arrive(self, ticket: Ticket) -> tuple[Shed, ...]:
+        self._number += 1
+        ticket.enter(self._number, self._clock.now_ns())
+        self._tickets[self._number] = ticket
+        return self._queue.arrive(ticket.job)
+
+    def _call_a_thread(self) -> None:
+        if not self._free or not self._queue.has_waiting:
+            return
+        if self._resting:
+            self._wake.notify()
+        elif len(self._threads) < self._queue.rules.workers:
+            name = f"{self._queue.rules.name}-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        """Run jobs until the end: the body of a thread."""
+        self._settle_down()
+        while (taken := self._take()) is not None:
+            self._run(*taken)
+
+    def _settle_down(self) -> None:
+        if cores := self._queue.rules.cores:
+            try:
+                os.sched_setaffinity(0, cores)
+            except OSError as error:
+                _log.warning("resource %s can't use cores %s: %s", self._name, cores, error)
+
+    @property
+    def _name(self) -> str:
+        return self._queue.rules.name
+
+    def _take(self) -> tuple[int, Ticket] | None:
+        """Wait for a job; None at the end."""
+        while True:
+            with self._lock:
+                if self._is_closed:
+                    return None
+                taken, shed, wake_ns = self._look()
+                if taken is None and not shed:
+                    left_s = None if wake_ns == NEVER_NS else self._until(wake_ns)
+                    self._resting += 1
+                    self._wake.wait(left_s)
+                    self._resting -= 1
+            self._tell(shed)
+            if taken is not None:
+                return taken
+
+    def _look(self) -> tuple[tuple[int, Ticket] | None, tuple[Shed, ...], int]:
+        if not self._free:
+            return None, (), NEVER_NS
+        slot = self._free.pop()
+        turn = self._queue.next(slot, self._clock.now_ns())
+        if turn.job is None:
+            self._free.append(slot)
+            return None, turn.shed, turn.wake_ns
+        return (slot, self._tickets[turn.job.number]), turn.shed, NEVER_NS
+
+    def _until(self, time_ns: int) -> float:
+        return max(0.0, (time_ns - self._clock.now_ns()) / NS_PER_S)
+
+    def _run(self, slot: int, ticket: Ticket) -> None:
+        job = ticket.job
+        if job.deadline_ns != NEVER_NS and self._queue.rules.lanes[job.tier].aborts_late:
+            self._reaper.watch(job.deadline_ns, partial(self._abort, ticket))
+        if ticket.is_stepped:
+            self._run_steps(slot, ticket)
+            return
+        begun_ns = self._clock.now_ns()
+        self._pieces[slot] = job, begun_ns
+        outcome = run_plain(ticket.call)
+        with self._lock:
+            outcome = self._finish(slot, ticket, outcome, begun_ns)
+        ticket.deliver(outcome)
+
+    def _run_steps(self, slot: int, ticket: Ticket) -> None:
+        """Run pieces until the work is done or has to make way."""
+        outcome: Outcome | None = None
+        while outcome is None:
+            begun_ns = self._clock.now_ns()
+            self._pieces[slot] = ticket.job, begun_ns
+            outcome = ticket.advance()
+            with self._lock:
+                if outcome is not None or ticket.is_unwanted:
+                    outcome = self._finish(slot, ticket, outcome or _UNWANTED, begun_ns)
+                    continue
+                now_ns = self._clock.now_ns()
+                self._queue.charge(ticket.job.tier, now_ns - begun_ns, now_ns)
+                if self._queue.must_yield(slot, now_ns):
+                    self._queue.preempt(slot, now_ns)
+                    self._leave(slot)
+                    return
+        if outcome.end in (End.ABORTED, End.CANCELLED, End.FAILED):
+            ticket.give_up()
+        ticket.deliver(outcome)
+
+    def _finish(self, slot: int, ticket: Ticket, outcome: Outcome, begun_ns: int) -> Outcome:
+        """Put down that the job has ended; the lock is held."""
+        job, now_ns = ticket.job, self._clock.now_ns()
+        self._queue.charge(job.tier, now_ns - begun_ns, now_ns)
+        del self._tickets[job.number]
+        if ticket.is_cancelled:
+            outcome = Outcome(End.CANCELLED, error=shed_error(job, End.CANCELLED, now_ns))
+        elif ticket.is_aborted and outcome.end is not End.DONE:
+            outcome = Outcome(End.ABORTED, error=shed_error(job, End.ABORTED, now_ns))
+        end = self._queue.end(slot, outcome.end, now_ns)
+        self._leave(slot)
+        return outcome if end is outcome.end else Outcome(end, outcome.value)
+
+    def _leave(self, slot: int) -> None:
+        del self._pieces[slot]
+        self._free.append(slot)
+        if self._is_closed and not self._pieces:
+            self._queue.trace.close()
+
+    def _abort(self, ticket: Ticket) -> None:
+        """Stop a job that is past its deadline, unless it has ended."""
+        with self._lock:
+            is_running = any(job is ticket.job for job, _ in self._pieces.values())
+            ticket.is_aborted = True
+        if is_running and isinstance(ticket.work, Abortable):
+            ticket.work.abort()
+
+    def _tell(self, shed: Iterable[Shed]) -> None:
+        """Tell those whose jobs were shed; without the lock."""
+        for job, end in shed:
+            with self._lock:
+                ticket = self._tickets.pop(job.number, None)
+            if ticket is not None:
+                ticket.give_up()
+                ticket.deliver(Outcome(end, error=shed_error(job, end, self._clock.now_ns())))
+
+
+_UNWANTED = Outcome(End.FAILED)
+"""Stands for the outcome of work that was stopped; what it really is, the ticket tells."""
