@@ -1,0 +1,447 @@
+"""Makes commands and their plans: what the planner learns from. Seeded; nothing is kept on disk."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from olympus.models.planner.plan import Condition, Plan, Step, to_json
+from olympus.models.planner.words import SOUNDS, THINGS, Mask, Masked, Vocabulary, split
+from olympus.models.training.commands import names, phrases
+from olympus.models.training.commands.nonsense import BEYOND, WORDS
+
+STEPS: Final = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3)
+KINDS: Final = ("go",) * 5 + ("patrol",) * 5 + ("turn",) * 2 + ("wait",) * 3 + ("stop", "continue")
+UNKNOWN: Final = 0.15
+"""Share of names that the site does not know."""
+BAD: Final = 0.16
+"""Share of sentences after which it should ask back."""
+_KEY = re.compile(r"[A-Z][A-Z_]+\b|\b[XY]\b")
+_INNER = re.compile(r"\(([^()]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A part of a sentence."""
+
+    text: str
+    steps: Plan
+    is_verb: bool
+    """Whether it begins with a verb in its base form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A sentence, masked, and what the model should answer."""
+
+    sentence: str
+    masked: Masked
+    plan: Plan
+
+    @property
+    def target(self) -> str:
+        """The plan as the model writes it: JSON with slots in place of names and numbers."""
+        return slotted(self.plan, self.masked)
+
+
+class Names:
+    """A made-up site: which names it knows, and which it does not."""
+
+    def __init__(self, rng: random.Random, *, unseen: bool, unknown: float) -> None:
+        """Draw a site.
+
+        Args:
+            rng: Where chance comes from.
+            unseen: Use only names that training never meets.
+            unknown: Share of names that the site does not know.
+        """
+        self._rng, self._unseen, self._unknown = rng, unseen, unknown
+        places = {self._place() for _ in range(rng.randint(3, 10))}
+        if rng.random() < 0.5 and not unseen:
+            places |= set(rng.sample(("start", "end", "home", "middle", "corridor"), 3))
+        things = dict(THINGS) if rng.random() < 0.8 else {}
+        things |= {self._thing(): () for _ in range(rng.randint(1, 5))}
+        sounds = dict(SOUNDS) if rng.random() < 0.8 else {}
+        sounds |= {self._sound(): () for _ in range(rng.randint(1, 3))}
+        self.vocabulary = Vocabulary({name: () for name in sorted(places)}, things, sounds)
+        self.mask = Mask(self.vocabulary)
+
+    def place(self) -> str:
+        return self._known(self.vocabulary.places, self._place)
+
+    def thing(self) -> str:
+        return self._known(self.vocabulary.things, self._thing)
+
+    def sound(self) -> str:
+        return self._known(self.vocabulary.sounds, self._sound)
+
+    def said(self, name: str) -> str:
+        """Choose one of the words for a name."""
+        others = self.vocabulary.things.get(name) or self.vocabulary.sounds.get(name) or ()
+        return self._rng.choice((name, *others))
+
+    def _known(self, known: Mapping[str, object], other: Callable[[], str]) -> str:
+        if self._rng.random() < self._unknown:
+            return other()
+        return self._rng.choice(sorted(known))
+
+    def _place(self) -> str:
+        return self._rng.choice(names.HELD_PLACES) if self._unseen else names.place(self._rng)
+
+    def _thing(self) -> str:
+        return self._rng.choice(names.HELD_THINGS) if self._unseen else names.thing(self._rng)
+
+    def _sound(self) -> str:
+        return self._rng.choice(names.HELD_SOUNDS) if self._unseen else names.sound(self._rng)
+
+
+class Teller:
+    """Tells commands of one made-up site."""
+
+    def __init__(
+        self, rng: random.Random, *, unseen: bool = False, unknown: float = UNKNOWN, bad: float = BAD
+    ) -> None:
+        """Draw a site; see `Names`.
+
+        Args:
+            rng: Where chance comes from.
+            unseen: Use only names that training never meets.
+            unknown: Share of names that the site does not know.
+            bad: Share of sentences after which it should ask back.
+        """
+        self._rng, self._bad = rng, bad
+        self._names = Names(rng, unseen=unseen, unknown=unknown)
+
+    @property
+    def names(self) -> Names:
+        """The site."""
+        return self._names
+
+    def example(self) -> Example:
+        """Tell a command, or something that is none."""
+        said = self._nonsense() if self._rng.random() < self._bad else self._command()
+        sentence = tidy(said.text)
+        return Example(sentence, self._names.mask.of(sentence), said.steps)
+
+    def _command(self) -> Said:
+        said = self._several(self._rng.choice(STEPS))
+        return Said(self._framed(said), said.steps, is_verb=False)
+
+    def _framed(self, said: Said) -> str:
+        """Put politeness and chatter around it."""
+        form = self._rng.choice(phrases.VERB_ASK if said.is_verb else phrases.VERBLESS_ASK)
+        text = self._fill(form, VERB=said.text, BODY=said.text, GERUND=gerund(said.text))
+        if self._rng.random() < 0.05:
+            text = self._fill(self._rng.choice(phrases.CONTEXT), BODY=text)
+        return text
+
+    def _several(self, count: int) -> Said:
+        if count == 1:
+            return self._one()
+        if self._rng.random() < 0.3:
+            return self._elided(count)
+        if self._rng.random() < 0.15 and count == 2:
+            return self._triggered()
+        first, rest = self._one(), self._several(count - 1)
+        if not rest.is_verb and self._rng.random() < 0.8:
+            rest = self._until_verb(count - 1)
+        form = self._rng.choice(phrases.JOIN)
+        while "ING" in form and not (first.is_verb and rest.is_verb):
+            form = self._rng.choice(phrases.JOIN)
+        text = self._fill(
+            form,
+            ONE=first.text,
+            TWO=rest.text,
+            ONEING=gerund(first.text),
+            TWOING=gerund(rest.text),
+        )
+        return Said(text, first.steps + rest.steps, first.is_verb and form.startswith("ONE"))
+
+    def _until_verb(self, count: int) -> Said:
+        while not (said := self._several(count)).is_verb:
+            pass
+        return said
+
+    def _one(self) -> Said:
+        kind = self._rng.choice(KINDS)
+        maker: Callable[[], Said] = getattr(self, f"_{kind}")
+        return maker()
+
+    def _go(self) -> Said:
+        if self._rng.random() < 0.2:
+            x, y = self._coordinate(), self._coordinate()
+            form = self._rng.choice(phrases.GO_POINT)
+            text = self._fill(form.replace("XY", phrases.XY), X=x, Y=y)
+            return Said(text, (Step(do="go", x=float(x), y=float(y)),), is_verb=True)
+        place = self._names.place()
+        step = Step(do="go", place=place)
+        return self._said(phrases.GO, phrases.GO_SAID, step, PLACE=place)
+
+    def _patrol(self) -> Said:
+        place, rounds = self._names.place(), str(self._rng.choice((2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 20)))
+        match self._rng.randrange(10):
+            case 0 | 1:
+                step = Step(do="patrol", place=place)
+                return self._said(phrases.PATROL, phrases.PATROL_SAID, step, PLACE=place)
+            case 2 | 3:
+                step = Step(do="patrol", place=place, rounds=int(rounds))
+                values = {"PLACE": place, "ROUNDS": self._number(rounds)}
+                return self._said(phrases.PATROL_ROUNDS, phrases.ROUNDS_SAID, step, **values)
+            case 4:
+                return Said(self._fill("ROAM"), (Step(do="patrol"),), is_verb=True)
+            case 5:
+                form = self._rng.choice(phrases.ROAM_ROUNDS)
+                text = self._fill(form, ROUNDS=self._number(rounds))
+                return Said(text, (Step(do="patrol", rounds=int(rounds)),), is_verb=True)
+            case 6 | 7:
+                return self._seek(place)
+            case _:
+                return self._patrol_until(place)
+
+    def _seek(self, place: str) -> Said:
+        thing = self._names.thing()
+        is_verb = self._rng.random() < 0.85
+        form = self._rng.choice(phrases.SEEK if is_verb else phrases.SEEK_SAID)
+        text = self._fill(form, PLACE=place, THING=self._names.said(thing))
+        step = Step(
+            do="patrol",
+            place=place if place in text else None,
+            until=Condition(sees=thing),
+        )
+        return Said(text, (step,), is_verb)
+
+    def _patrol_until(self, place: str) -> Said:
+        condition, words = self._condition()
+        is_here = self._rng.random() < 0.25
+        start = "ROAM" if is_here else self._rng.choice(phrases.PATROL)
+        if self._rng.random() < 0.1:
+            verb, name = ("see", condition.sees) if condition.sees else ("hear", condition.hears)
+            ending = self._fill(phrases.AS_LONG_AS, VERB_A=f"{verb} (a|any|the)", NAME=str(name))
+        else:
+            ending = f"{self._fill(self._rng.choice(phrases.HALT_WHEN))} {words}"
+        text = f"{self._fill(start, PLACE=place)} {ending}"
+        is_first = self._rng.random() < 0.1
+        if is_first:
+            body = gerund(self._fill(start, PLACE=place))
+            text = self._fill("(WHEN|if) CONDITION while BODY( ,|) HALT", CONDITION=words, BODY=body)
+        step = Step(do="patrol", place=None if is_here else place, until=condition)
+        return Said(text, (step,), is_verb=not is_first)
+
+    def _wait(self) -> Said:
+        match self._rng.randrange(5):
+            case 0 | 1:
+                value = str(self._rng.choice((1, 2, 3, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60, 90)))
+                step = Step(do="wait", seconds=float(value))
+                forms = (phrases.WAIT_SECONDS, phrases.WAIT_SECONDS_SAID)
+                return self._said(*forms, step, SECONDS=self._number(value))
+            case 2:
+                value = str(self._rng.choice((1, 2, 3, 4, 5, 10, 15, 20, 30)))
+                step = Step(do="wait", minutes=float(value))
+                forms = (phrases.WAIT_MINUTES, phrases.WAIT_MINUTES_SAID)
+                return self._said(*forms, step, MINUTES=self._number(value))
+            case _:
+                condition, words = self._condition()
+                form = self._rng.choice(phrases.WAIT_SEES if condition.sees else phrases.WAIT_HEARS)
+                name = self._names.said(str(condition.sees or condition.hears))
+                text = self._fill(form, SEES=words, HEARS=words, THING=name, SOUND=name)
+                return Said(text, (Step(do="wait", until=condition),), is_verb=True)
+
+    def _turn(self) -> Said:
+        match self._rng.randrange(5):
+            case 0 | 1:
+                side = self._rng.choice(("left", "right"))
+                step = Step.model_validate({"do": "turn", "direction": side})
+                return self._said(phrases.TURN, phrases.TURN_SAID, step, DIRECTION=side)
+            case 2:
+                side = self._rng.choice(("left", "right"))
+                degrees = str(self._rng.choice((5, 10, 15, 20, 30, 45, 60, 70, 90, 120, 135, 180)))
+                step = Step.model_validate({"do": "turn", "direction": side, "degrees": degrees})
+                form = self._rng.choice(phrases.TURN_DEGREES)
+                text = self._fill(form, DIRECTION=side, DEGREES=self._number(degrees))
+                return Said(text, (step,), is_verb=True)
+            case _:
+                return Said(self._fill("ROUND"), (Step(do="turn", direction="around"),), is_verb=True)
+
+    def _stop(self) -> Said:
+        return Said(self._fill("CEASE"), (Step(do="stop"),), is_verb=True)
+
+    def _continue(self) -> Said:
+        return Said(self._fill("RESUME"), (Step(do="continue"),), is_verb=True)
+
+    def _said(
+        self, verbs: tuple[str, ...], others: tuple[str, ...], step: Step, **values: str
+    ) -> Said:
+        is_verb = self._rng.random() < 0.85
+        text = self._fill(self._rng.choice(verbs if is_verb else others), **values)
+        return Said(text, (step,), is_verb)
+
+    def _condition(self) -> tuple[Condition, str]:
+        """Choose what ends a step, and how it is said."""
+        if self._rng.random() < 0.55:
+            thing = self._names.thing()
+            return Condition(sees=thing), self._fill("SEES", THING=self._names.said(thing))
+        sound = self._names.sound()
+        return Condition(hears=sound), self._fill("HEARS", SOUND=self._names.said(sound))
+
+    def _triggered(self) -> Said:
+        condition, words = self._condition()
+        after = self._until_verb(1)
+        form = self._rng.choice(phrases.TRIGGER)
+        text = self._fill(form, CONDITION=words, TWO=after.text)
+        steps = (Step(do="wait", until=condition), *after.steps)
+        return Said(text, steps, is_verb=form.startswith("(listen"))
+
+    def _elided(self, count: int) -> Said:
+        kinds = [kinds for kinds in phrases.ELIDED if len(kinds.split()) == count]
+        chosen = self._rng.choice(kinds)
+        form = self._rng.choice(phrases.ELIDED[chosen])
+        values: dict[str, str] = {}
+        steps = [
+            self._elided_step(kind, word, values, form)
+            for kind, word in zip(chosen.split(), ("ONE", "TWO", "THREE"), strict=False)
+        ]
+        text = self._fill(form, **values)
+        return Said(text, tuple(steps), is_verb=form.startswith(("(MOVE", "MOVE", "(VISIT", "VISIT", "GUARD")))
+
+    def _elided_step(self, kind: str, word: str, values: dict[str, str], form: str) -> Step:
+        step: dict[str, object] = {"do": kind}
+        if kind in ("go", "patrol"):
+            step["place"] = name = self._names.place()
+            values[f"P_{word}"] = self._rng.choice(("the ", "the ", "")) + name
+        if f"R_{word}" in form:
+            step["rounds"] = rounds = self._rng.choice((2, 3, 4, 5, 6, 7, 8, 9, 10))
+            values[f"R_{word}"] = self._number(str(rounds))
+        if kind == "patrol" and f"C_{word}" in form:
+            step["until"], values[f"C_{word}"] = self._condition()
+        if kind == "turn":
+            step["direction"] = values[f"D_{word}"] = self._rng.choice(("left", "right"))
+        if kind == "wait":
+            self._elided_wait(step, values, form)
+        return Step.model_validate(step)
+
+    def _elided_wait(self, step: dict[str, object], values: dict[str, str], form: str) -> None:
+        if "WAITING" in form and self._rng.random() < 0.4:
+            step["until"], words = self._condition()
+            values["WAITING"] = self._fill("TILL ") + words
+            return
+        value = self._rng.choice((2, 3, 5, 8, 10, 15, 20, 30, 40, 50))
+        unit, word = self._rng.choice((("seconds", "PERIOD"), ("minutes", "MINUTE")))
+        step[unit] = value
+        length = f"{self._number(str(value))} {self._fill(word)}"
+        values |= {"W_TIME": length, "WAITING": f"{self._fill('FOR')} {length}"}
+
+    def _nonsense(self) -> Said:
+        form = self._rng.choice(BEYOND)
+        good = self._several(self._rng.choice((1, 1, 1, 2)))
+        text = form
+        for key, give in (
+            ("GOOD", lambda: good.text),
+            ("THINGY", lambda: self._rng.choice((self._names.thing(), self._rng.choice(WORDS)))),
+            ("WORD", lambda: self._rng.choice(WORDS)),
+            ("PLACE", self._names.place),
+            ("SOUND", self._names.sound),
+            ("NUM", lambda: self._number(str(self._rng.randint(1, 99)))),
+        ):
+            text = re.sub(rf"\b{key}\b", lambda _, give=give: give(), self._fill(text))
+        text = self._fill(text)
+        if self._rng.random() < 0.2:
+            text = self._fill(self._rng.choice(phrases.VERBLESS_ASK), BODY=text)
+        return Said(text, (), is_verb=False)
+
+    def _coordinate(self) -> str:
+        value = self._rng.choice((self._rng.randint(-9, 20), round(self._rng.uniform(-9, 20), 1)))
+        return f"{value:g}"
+
+    def _number(self, figures: str) -> str:
+        """Say a number in figures or in words."""
+        if "." in figures or self._rng.random() < 0.6:
+            return figures
+        return in_words(int(figures))
+
+    def _fill(self, form: str, **values: str) -> str:
+        """Make all choices in a template and put in the values."""
+        text = form
+        for _ in range(12):
+            text = self._chosen(text)
+            more = _KEY.sub(lambda key: values.get(key[0], phrases.PARTS.get(key[0], key[0])), text)
+            if more == text:
+                break
+            text = more
+        return text
+
+    def _chosen(self, text: str) -> str:
+        while "(" in text:
+            text = _INNER.sub(lambda match: self._rng.choice(match[1].split("|")), text, count=1)
+        return text
+
+
+def slotted(plan: Plan, masked: Masked) -> str:
+    """Write a plan with the sentence's slots; names that the site doesn't know stay words.
+
+    Each is written behind a space, as in the sentence, so that it has the same tokens in both.
+    """
+    slots = {(slot[0], value): slot for slot, value in masked.values.items()}
+
+    def name(kind: str, value: str) -> str:
+        return " " + (slots.get((kind, value)) or " ".join(split(value)))
+
+    text = to_json(
+        [
+            step.model_copy(
+                update={
+                    "place": step.place and name("P", step.place),
+                    "until": step.until
+                    and Condition(
+                        sees=step.until.sees and name("T", step.until.sees),
+                        hears=step.until.hears and name("S", step.until.hears),
+                    ),
+                }
+            )
+            for step in plan
+        ]
+    )
+    figures = re.compile(r'(?<=":)-?\d+(?:\.\d+)?')
+    return figures.sub(lambda figure: " " + slots[("N", f"{float(figure[0]):g}")], text)
+
+
+def tidy(text: str) -> str:
+    """Put spaces right and leave out articles before `home`."""
+    text = re.sub(r"\b(?:the |our |a |an |any |some )(home)\b", r"\1", text)
+    text = re.sub(r"\b(?:over |back |on )?to home\b", "home", text) if len(text) % 3 else text
+    text = re.sub(r"\s+", " ", text)
+    return re.sub(r" ([,.;?])", r"\1", text).strip(" ,")
+
+
+@cache
+def gerund(text: str) -> str:
+    """Turn `go to the lab` into `going to the lab`."""
+    word, _, rest = text.partition(" ")
+    if word in ("be", "see"):
+        changed = word + "ing"
+    elif word.endswith("e") and not word.endswith(("ee", "oe", "ye")):
+        changed = word[:-1] + "ing"
+    elif word in _DOUBLED:
+        changed = word + word[-1] + "ing"
+    else:
+        changed = word + "ing"
+    return f"{changed} {rest}".strip()
+
+
+_DOUBLED = frozenset("get run stop sit spin patrol scan skip hop slip step drop dip let put zip swim nip cut".split())
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+_SMALL += "sixteen seventeen eighteen nineteen".split()
+_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def in_words(number: int) -> str:
+    """Write a whole number below 100 in words; others in figures."""
+    if number < 0 or number > 99:
+        return str(number)
+    if number < 20:
+        return _SMALL[number]
+    ones = number % 10
+    return _TENS[number // 10] + (f" {_SMALL[ones]}" if ones else "")

@@ -1,0 +1,1 @@
+"""Commands in many words: what the planner learns from, and what it is examined with."""
