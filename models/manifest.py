@@ -16,7 +16,17 @@ from olympus.runtime.errors import ModelError
 MANIFEST_NAME = "manifest.yaml"
 
 Task = Literal[
-    "detect", "classify", "classify-sound", "keyword", "anomaly", "embed", "segment", "other"
+    "detect",
+    "classify",
+    "classify-sound",
+    "keyword",
+    "anomaly",
+    "embed",
+    "segment",
+    "plan",
+    "complete",
+    "chat",
+    "other",
 ]
 Dtype = Literal["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool"]
 Dim = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -141,15 +151,16 @@ class Manifest(Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][A-Za-z0-9.+-]+)?$")]
     task: Task
-    format: Literal["onnx"] = "onnx"
+    format: Literal["onnx", "gguf"] = "onnx"
     licence: Annotated[str, Field(min_length=1)]
     """SPDX name, such as `Apache-2.0`."""
     description: str = ""
     source: str = ""
     """Where a model that is not ours comes from."""
     files: Annotated[tuple[ModelFile, ...], Field(min_length=1)]
-    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
-    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    """Tensors; a language model (`format: gguf`) has none, it takes and gives text."""
     labels: tuple[str, ...] = ()
     """Meaning of the classes, in order."""
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
@@ -175,6 +186,8 @@ class Manifest(Part):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ValueError(f"{kind} name {', '.join(twice)} twice; keep one")
+        if self.format == "onnx" and not (self.inputs and self.outputs):
+            raise ValueError("an ONNX model needs at least one entry in inputs and in outputs")
         if sum(f.role == "model" for f in self.files) != 1:
             raise ValueError("files need exactly one entry with role: model")
         return self

@@ -44,23 +44,32 @@ class StoredModel:
                 f"model {self.name}: file {wanted.path} can't be read at {path} "
                 f"({error.strerror}); put it there or correct files.path"
             ) from error
-        _verify(self.name, wanted, data, path)
+        self.verify(wanted, len(data), hashlib.sha256(data).hexdigest(), path)
         return data
 
+    def verify(self, file: ModelFile, size: int, sha256: str, path: Path) -> None:
+        """Compare what was read with what the manifest says.
 
-def _verify(name: str, file: ModelFile, data: bytes, path: Path) -> None:
-    if len(data) != file.bytes:
-        raise ModelError(
-            f"model {name}: file {path} has {len(data)} bytes, but the manifest's files.bytes "
-            f"says {file.bytes}; it is cut off or another file: fetch it again"
-        )
-    found = hashlib.sha256(data).hexdigest()
-    if found != file.sha256:
-        raise ModelError(
-            f"model {name}: file {path} has sha256 {found}, but the manifest's files.sha256 says "
-            f"{file.sha256}; it was changed: fetch it again, or, if the change is yours, correct "
-            "the manifest"
-        )
+        Args:
+            file: The manifest's entry.
+            size: Bytes read.
+            sha256: Their hash.
+            path: Where they were read.
+
+        Raises:
+            ModelError: Size or hash differ.
+        """
+        if size != file.bytes:
+            raise ModelError(
+                f"model {self.name}: file {path} has {size} bytes, but the manifest's files.bytes "
+                f"says {file.bytes}; it is cut off or another file: fetch it again"
+            )
+        if sha256 != file.sha256:
+            raise ModelError(
+                f"model {self.name}: file {path} has sha256 {sha256}, but the manifest's "
+                f"files.sha256 says {file.sha256}; it was changed: fetch it again, or, if the "
+                "change is yours, correct the manifest"
+            )
 
 
 class Registry:

@@ -18,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import wheelhouse
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -76,7 +78,9 @@ def ensure(force: bool = False) -> None:
             _install()
 
 
-def fingerprint(paths: tuple[Path, ...] = (LOCK, UV_LOCK, ROOT / "pyproject.toml")) -> str:
+def fingerprint(
+    paths: tuple[Path, ...] = (LOCK, UV_LOCK, wheelhouse.LOCK, ROOT / "pyproject.toml"),
+) -> str:
     """Return the hash of all that decides what is in `.venv`: Python, folder, `paths`."""
     digest = hashlib.sha256("{}.{}".format(*sys.version_info[:2]).encode())
     digest.update(str(ROOT).encode())
@@ -144,9 +148,10 @@ def make_lock(upgrade: bool = False) -> None:
     compile_ += ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate"]
     compile_ += ["--upgrade"] if upgrade else []
     extras = re.findall(r"^(\w+) = \[", _table("project.optional-dependencies"), re.MULTILINE)
-    wanted = [part for name in extras if name != "train" for part in ("--extra", name)]
+    wanted = [part for name in extras if name not in ("train", "llm") for part in ("--extra", name)]
     _do([*compile_, "pyproject.toml", "--group", "build", *wanted, "-o", str(LOCK)])
     _do([*compile_, "setup/uv.in", "-o", str(UV_LOCK)])
+    _do([*compile_, "setup/llm.in", "-c", str(LOCK), "-o", str(wheelhouse.LOCK)])
 
 
 def _is_current() -> bool:
@@ -162,18 +167,21 @@ def _install() -> None:
         raise SetupError(f"{free_mb} MB free at {ROOT}, setting up takes {DISK_NEEDED_MB} MB")
     STAMP.unlink() if STAMP.exists() else None
     _make_venv()
-    _say("2/4  uv, the installer")
+    _say("2/5  uv, the installer")
     pip = [str(PYTHON), "-m", "pip"]
     _do([*pip, "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(UV_LOCK)])
     listing = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, text=True)
     env = uv_environment(pip_settings(listing.stdout), dict(os.environ))
     count = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE))
-    _say(f"3/4  {count} packages, about 230 MB to download unless they are cached")
+    _say(f"3/5  {count} packages, about 230 MB to download unless they are cached")
     uv = [str(VENV / "bin" / "uv"), "pip", "install"]
     _do([*uv, "--require-hashes", "--no-deps", "-r", str(LOCK)], env)
-    _say("4/4  Olympus itself, editable")
+    _say("4/5  Olympus itself, editable")
     project = [*uv, "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
     _do([*project, "--editable", str(ROOT)], env)
+    _say("5/5  llama-cpp-python, for language models")
+    if missing := wheelhouse.install(PYTHON, _say):
+        _say("     " + missing)
     STAMP.write_text(fingerprint())
     _say("set up")
 
@@ -181,7 +189,7 @@ def _install() -> None:
 def _make_venv() -> None:
     if _stands_here() and _works([str(PYTHON), "-m", "pip", "--version"]):
         return
-    _say("1/4  .venv with Python {}.{}.{}".format(*sys.version_info[:3]))
+    _say("1/5  .venv with Python {}.{}.{}".format(*sys.version_info[:3]))
     _have_ensurepip()
     if VENV.exists() and not (VENV / "pyvenv.cfg").exists() and any(VENV.iterdir()):
         raise SetupError(f"{VENV} is there but is no virtual environment; move it away")

@@ -126,7 +126,7 @@ def test_every_link_in_the_documents_resolves() -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "uv.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "uv.txt", "llm.txt"])
 def test_the_lock_names_no_index_and_no_folder(name: str) -> None:
     text = (ROOT / "setup" / name).read_text()
     assert "://" not in text
@@ -174,9 +174,9 @@ def imported_names(tree: ast.Module) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
-    homes = (ROOT / "tests", ROOT / "hardware" / "firmware")  # firmware's files stand side by side
+    homes = (ROOT / "tests", ROOT / "setup", ROOT / "hardware" / "firmware")  # files side by side
     own = {path.stem for home in homes for path in home.rglob("*.py")}
-    own |= {"olympus", "environment", "micropython", "tests"}
+    own |= {"olympus", "micropython", "tests"}
     return found - own - sys.stdlib_module_names
 
 
@@ -185,5 +185,5 @@ def project_requirements() -> Iterator[str]:
     yield from project["project"]["dependencies"]
     yield from project["dependency-groups"]["build"]
     for extra, requirements in project["project"]["optional-dependencies"].items():
-        if extra != "train":
+        if extra not in ("train", "llm"):  # llm has a lock of its own, setup/llm.txt
             yield from requirements

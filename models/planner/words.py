@@ -24,9 +24,22 @@ THINGS: Final[Mapping[str, tuple[str, ...]]] = {
 SOUNDS: Final[Mapping[str, tuple[str, ...]]] = {
     "siren": ("sirens",),
     "alarm": ("alarms", "fire alarm", "alarm bell", "smoke alarm"),
-    "glass": ("breaking glass", "glass breaking", "broken glass", "glass break", "glass shattering"),
+    "glass": (
+        "breaking glass",
+        "glass breaking",
+        "broken glass",
+        "glass break",
+        "glass shattering",
+    ),
     "crash": ("crashes", "crashing", "bang"),
-    "clap": ("claps", "clapping", "applause", "someone claps", "somebody claps", "someone clapping"),
+    "clap": (
+        "claps",
+        "clapping",
+        "applause",
+        "someone claps",
+        "somebody claps",
+        "someone clapping",
+    ),
     "help": ("call for help", "cry for help", "shout for help", "calls for help", "cries for help"),
 }
 """Labels of the shipped sound model that somebody may wait for, and other words for them."""
@@ -37,14 +50,38 @@ _UNITS += " fifteen sixteen seventeen eighteen nineteen"
 _ONES = {word: i for i, word in enumerate(_UNITS.split())}
 _TENS = {
     word: 10 * i
-    for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    for i, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2
+    )
 }
 _WORD = r"[^\W\d_]+(?:'[^\W\d_]+)?"
 _TOKEN = re.compile(rf"[-+]?\d+(?:\.\d+)?|{_WORD}|[^\w\s]", re.UNICODE)
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?\Z")
-_VERBLIKE = frozenset(("start", "end", "finish", "stop", "help", "crash", "clap", "centre", "middle"))
+_VERBLIKE = frozenset(
+    ("start", "end", "finish", "stop", "help", "crash", "clap", "centre", "middle")
+)
 """Names that are verbs as well; they are a name only behind a word of `_LEADS`."""
-_LEADS = frozenset("the to at in into near via a an our hear hears of from by shouts yells".split())
+_LEADS = frozenset(
+    [
+        "the",
+        "to",
+        "at",
+        "in",
+        "into",
+        "near",
+        "via",
+        "a",
+        "an",
+        "our",
+        "hear",
+        "hears",
+        "of",
+        "from",
+        "by",
+        "shouts",
+        "yells",
+    ]
+)
 _POLITE = re.compile(r"\s*\b(?:please|kindly|thank you|thanks)\b[\s,]*")
 
 
@@ -84,7 +121,7 @@ class Masked:
 
 def split(text: str) -> list[str]:
     """Part a sentence into lower-case words, numbers and marks."""
-    return _TOKEN.findall(text.lower().replace("’", "'").replace("_", " "))
+    return _TOKEN.findall(text.lower().replace("\u2019", "'").replace("_", " "))
 
 
 def mask(sentence: str, vocabulary: Vocabulary) -> Masked:

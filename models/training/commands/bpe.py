@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 BEGIN, ANSWER, END, PAD = "<|begin|>", "<|answer|>", "<|end|>", "<|pad|>"
@@ -56,7 +57,7 @@ class Tokenizer:
     def _encode_word(self, word: tuple[str, ...]) -> tuple[int, ...]:
         parts = list(word)
         while len(parts) > 1:
-            ranks = [self._ranks.get(pair, 1 << 30) for pair in zip(parts, parts[1:], strict=False)]
+            ranks = [self._ranks.get(pair, 1 << 30) for pair in pairwise(parts)]
             best = min(ranks)
             if best == 1 << 30:
                 break
@@ -79,7 +80,7 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
     while len(SPECIAL) + 256 + len(merges) < size:
         pairs: Counter[Pair] = Counter()
         for parts, n in words:
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 pairs[pair] += n
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
 from typing import Final
 
-from olympus.models.planner.plan import Condition, Plan, Step, to_json
-from olympus.models.planner.words import SOUNDS, THINGS, Mask, Masked, Vocabulary, split
-from olympus.models.training.commands import names, phrases
+from olympus.models.planner.plan import Condition, Step
+from olympus.models.training.commands import phrases
 from olympus.models.training.commands.nonsense import BEYOND, WORDS
+from olympus.models.training.commands.parts import PARTS
+from olympus.models.training.commands.site import Names
+from olympus.models.training.commands.wording import Example, Said, gerund, in_words, tidy
 
 STEPS: Final = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3)
 KINDS: Final = ("go",) * 5 + ("patrol",) * 5 + ("turn",) * 2 + ("wait",) * 3 + ("stop", "continue")
@@ -24,86 +24,16 @@ _KEY = re.compile(r"[A-Z][A-Z_]+\b|\b[XY]\b")
 _INNER = re.compile(r"\(([^()]*)\)")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A part of a sentence."""
-
-    text: str
-    steps: Plan
-    is_verb: bool
-    """Whether it begins with a verb in its base form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A sentence, masked, and what the model should answer."""
-
-    sentence: str
-    masked: Masked
-    plan: Plan
-
-    @property
-    def target(self) -> str:
-        """The plan as the model writes it: JSON with slots in place of names and numbers."""
-        return slotted(self.plan, self.masked)
-
-
-class Names:
-    """A made-up site: which names it knows, and which it does not."""
-
-    def __init__(self, rng: random.Random, *, unseen: bool, unknown: float) -> None:
-        """Draw a site.
-
-        Args:
-            rng: Where chance comes from.
-            unseen: Use only names that training never meets.
-            unknown: Share of names that the site does not know.
-        """
-        self._rng, self._unseen, self._unknown = rng, unseen, unknown
-        places = {self._place() for _ in range(rng.randint(3, 10))}
-        if rng.random() < 0.5 and not unseen:
-            places |= set(rng.sample(("start", "end", "home", "middle", "corridor"), 3))
-        things = dict(THINGS) if rng.random() < 0.8 else {}
-        things |= {self._thing(): () for _ in range(rng.randint(1, 5))}
-        sounds = dict(SOUNDS) if rng.random() < 0.8 else {}
-        sounds |= {self._sound(): () for _ in range(rng.randint(1, 3))}
-        self.vocabulary = Vocabulary({name: () for name in sorted(places)}, things, sounds)
-        self.mask = Mask(self.vocabulary)
-
-    def place(self) -> str:
-        return self._known(self.vocabulary.places, self._place)
-
-    def thing(self) -> str:
-        return self._known(self.vocabulary.things, self._thing)
-
-    def sound(self) -> str:
-        return self._known(self.vocabulary.sounds, self._sound)
-
-    def said(self, name: str) -> str:
-        """Choose one of the words for a name."""
-        others = self.vocabulary.things.get(name) or self.vocabulary.sounds.get(name) or ()
-        return self._rng.choice((name, *others))
-
-    def _known(self, known: Mapping[str, object], other: Callable[[], str]) -> str:
-        if self._rng.random() < self._unknown:
-            return other()
-        return self._rng.choice(sorted(known))
-
-    def _place(self) -> str:
-        return self._rng.choice(names.HELD_PLACES) if self._unseen else names.place(self._rng)
-
-    def _thing(self) -> str:
-        return self._rng.choice(names.HELD_THINGS) if self._unseen else names.thing(self._rng)
-
-    def _sound(self) -> str:
-        return self._rng.choice(names.HELD_SOUNDS) if self._unseen else names.sound(self._rng)
-
-
 class Teller:
     """Tells commands of one made-up site."""
 
     def __init__(
-        self, rng: random.Random, *, unseen: bool = False, unknown: float = UNKNOWN, bad: float = BAD
+        self,
+        rng: random.Random,
+        *,
+        unseen: bool = False,
+        unknown: float = UNKNOWN,
+        bad: float = BAD,
     ) -> None:
         """Draw a site; see `Names`.
 
@@ -182,7 +112,10 @@ class Teller:
         return self._said(phrases.GO, phrases.GO_SAID, step, PLACE=place)
 
     def _patrol(self) -> Said:
-        place, rounds = self._names.place(), str(self._rng.choice((2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 20)))
+        place, rounds = (
+            self._names.place(),
+            str(self._rng.choice((2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 20))),
+        )
         match self._rng.randrange(10):
             case 0 | 1:
                 step = Step(do="patrol", place=place)
@@ -227,22 +160,30 @@ class Teller:
         is_first = self._rng.random() < 0.1
         if is_first:
             body = gerund(self._fill(start, PLACE=place))
-            text = self._fill("(WHEN|if) CONDITION while BODY( ,|) HALT", CONDITION=words, BODY=body)
+            text = self._fill(
+                "(WHEN|if) CONDITION while BODY( ,|) HALT", CONDITION=words, BODY=body
+            )
         step = Step(do="patrol", place=None if is_here else place, until=condition)
         return Said(text, (step,), is_verb=not is_first)
 
     def _wait(self) -> Said:
         match self._rng.randrange(5):
             case 0 | 1:
-                value = str(self._rng.choice((1, 2, 3, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60, 90)))
+                value = str(
+                    self._rng.choice((1, 2, 3, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60, 90))
+                )
                 step = Step(do="wait", seconds=float(value))
-                forms = (phrases.WAIT_SECONDS, phrases.WAIT_SECONDS_SAID)
-                return self._said(*forms, step, SECONDS=self._number(value))
+                verbs, others = phrases.WAIT_SECONDS, phrases.WAIT_SECONDS_SAID
+                return self._said(verbs, others, step, SECONDS=self._number(value))
             case 2:
                 value = str(self._rng.choice((1, 2, 3, 4, 5, 10, 15, 20, 30)))
                 step = Step(do="wait", minutes=float(value))
-                forms = (phrases.WAIT_MINUTES, phrases.WAIT_MINUTES_SAID)
-                return self._said(*forms, step, MINUTES=self._number(value))
+                return self._said(
+                    phrases.WAIT_MINUTES,
+                    phrases.WAIT_MINUTES_SAID,
+                    step,
+                    MINUTES=self._number(value),
+                )
             case _:
                 condition, words = self._condition()
                 form = self._rng.choice(phrases.WAIT_SEES if condition.sees else phrases.WAIT_HEARS)
@@ -264,7 +205,9 @@ class Teller:
                 text = self._fill(form, DIRECTION=side, DEGREES=self._number(degrees))
                 return Said(text, (step,), is_verb=True)
             case _:
-                return Said(self._fill("ROUND"), (Step(do="turn", direction="around"),), is_verb=True)
+                return Said(
+                    self._fill("ROUND"), (Step(do="turn", direction="around"),), is_verb=True
+                )
 
     def _stop(self) -> Said:
         return Said(self._fill("CEASE"), (Step(do="stop"),), is_verb=True)
@@ -305,7 +248,11 @@ class Teller:
             for kind, word in zip(chosen.split(), ("ONE", "TWO", "THREE"), strict=False)
         ]
         text = self._fill(form, **values)
-        return Said(text, tuple(steps), is_verb=form.startswith(("(MOVE", "MOVE", "(VISIT", "VISIT", "GUARD")))
+        return Said(
+            text,
+            tuple(steps),
+            is_verb=form.startswith(("(MOVE", "MOVE", "(VISIT", "VISIT", "GUARD")),
+        )
 
     def _elided_step(self, kind: str, word: str, values: dict[str, str], form: str) -> Step:
         step: dict[str, object] = {"do": kind}
@@ -346,7 +293,7 @@ class Teller:
             ("SOUND", self._names.sound),
             ("NUM", lambda: self._number(str(self._rng.randint(1, 99)))),
         ):
-            text = re.sub(rf"\b{key}\b", lambda _, give=give: give(), self._fill(text))
+            text = _each(key, give, self._fill(text))
         text = self._fill(text)
         if self._rng.random() < 0.2:
             text = self._fill(self._rng.choice(phrases.VERBLESS_ASK), BODY=text)
@@ -367,7 +314,7 @@ class Teller:
         text = form
         for _ in range(12):
             text = self._chosen(text)
-            more = _KEY.sub(lambda key: values.get(key[0], phrases.PARTS.get(key[0], key[0])), text)
+            more = _KEY.sub(lambda key: values.get(key[0], PARTS.get(key[0], key[0])), text)
             if more == text:
                 break
             text = more
@@ -379,69 +326,6 @@ class Teller:
         return text
 
 
-def slotted(plan: Plan, masked: Masked) -> str:
-    """Write a plan with the sentence's slots; names that the site doesn't know stay words.
-
-    Each is written behind a space, as in the sentence, so that it has the same tokens in both.
-    """
-    slots = {(slot[0], value): slot for slot, value in masked.values.items()}
-
-    def name(kind: str, value: str) -> str:
-        return " " + (slots.get((kind, value)) or " ".join(split(value)))
-
-    text = to_json(
-        [
-            step.model_copy(
-                update={
-                    "place": step.place and name("P", step.place),
-                    "until": step.until
-                    and Condition(
-                        sees=step.until.sees and name("T", step.until.sees),
-                        hears=step.until.hears and name("S", step.until.hears),
-                    ),
-                }
-            )
-            for step in plan
-        ]
-    )
-    figures = re.compile(r'(?<=":)-?\d+(?:\.\d+)?')
-    return figures.sub(lambda figure: " " + slots[("N", f"{float(figure[0]):g}")], text)
-
-
-def tidy(text: str) -> str:
-    """Put spaces right and leave out articles before `home`."""
-    text = re.sub(r"\b(?:the |our |a |an |any |some )(home)\b", r"\1", text)
-    text = re.sub(r"\b(?:over |back |on )?to home\b", "home", text) if len(text) % 3 else text
-    text = re.sub(r"\s+", " ", text)
-    return re.sub(r" ([,.;?])", r"\1", text).strip(" ,")
-
-
-@cache
-def gerund(text: str) -> str:
-    """Turn `go to the lab` into `going to the lab`."""
-    word, _, rest = text.partition(" ")
-    if word in ("be", "see"):
-        changed = word + "ing"
-    elif word.endswith("e") and not word.endswith(("ee", "oe", "ye")):
-        changed = word[:-1] + "ing"
-    elif word in _DOUBLED:
-        changed = word + word[-1] + "ing"
-    else:
-        changed = word + "ing"
-    return f"{changed} {rest}".strip()
-
-
-_DOUBLED = frozenset("get run stop sit spin patrol scan skip hop slip step drop dip let put zip swim nip cut".split())
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
-_SMALL += "sixteen seventeen eighteen nineteen".split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
-
-
-def in_words(number: int) -> str:
-    """Write a whole number below 100 in words; others in figures."""
-    if number < 0 or number > 99:
-        return str(number)
-    if number < 20:
-        return _SMALL[number]
-    ones = number % 10
-    return _TENS[number // 10] + (f" {_SMALL[ones]}" if ones else "")
+def _each(key: str, give: Callable[[], str], text: str) -> str:
+    """Put a value of its own in each place of a key."""
+    return re.sub(rf"\b{key}\b", lambda _: give(), text)

@@ -41,18 +41,86 @@ SOUNDS: Final = tuple(
     " fire-alarm door-bell breaking-glass loud-noise barking crying singing knocking applause gunshot".split()
 )
 HELD_PLACES: Final = (
-    *("observatory", "infirmary", "refectory", "scullery", "vestibule", "mezzanine", "antechamber", "orangery"),
-    *("paddock", "wharf", "silo", "cloister", "rotunda", "crypt", "dormitory", "bunker", "veranda", "pergola"),
-    *("isolation ward", "server farm", "ballroom", "weighing bridge", "spinning mill", "pump house"),
-    *("bicycle cellar", "sorting office", "tea kitchen", "drawing office", "ice rink", "signal box"),
-    *("zone alpha", "delta sector", "hangar nine", "juniper wing", "baker street", "saint john ward"),
+    *(
+        "observatory",
+        "infirmary",
+        "refectory",
+        "scullery",
+        "vestibule",
+        "mezzanine",
+        "antechamber",
+        "orangery",
+    ),
+    *(
+        "paddock",
+        "wharf",
+        "silo",
+        "cloister",
+        "rotunda",
+        "crypt",
+        "dormitory",
+        "bunker",
+        "veranda",
+        "pergola",
+    ),
+    *(
+        "isolation ward",
+        "server farm",
+        "ballroom",
+        "weighing bridge",
+        "spinning mill",
+        "pump house",
+    ),
+    *(
+        "bicycle cellar",
+        "sorting office",
+        "tea kitchen",
+        "drawing office",
+        "ice rink",
+        "signal box",
+    ),
+    *(
+        "zone alpha",
+        "delta sector",
+        "hangar nine",
+        "juniper wing",
+        "baker street",
+        "saint john ward",
+    ),
 )
 """Real names that training never meets."""
 HELD_THINGS: Final = (
-    *("hedgehog", "scooter", "excavator", "wheelbarrow", "parrot", "firefighter", "mannequin", "tripod"),
-    *("snow shovel", "gas bottle", "hand truck", "postman", "otter", "anvil", "violinist", "oil drum"),
+    *(
+        "hedgehog",
+        "scooter",
+        "excavator",
+        "wheelbarrow",
+        "parrot",
+        "firefighter",
+        "mannequin",
+        "tripod",
+    ),
+    *(
+        "snow shovel",
+        "gas bottle",
+        "hand truck",
+        "postman",
+        "otter",
+        "anvil",
+        "violinist",
+        "oil drum",
+    ),
 )
-HELD_SOUNDS: Final = ("foghorn", "hammering", "yodelling", "kettle", "sneeze", "rooster", "church bell", "drum roll")
+HELD_SOUNDS: Final = (
+    "foghorn",
+    "hammering",
+    "yodelling",
+    "kettle",
+    "sneeze",
+    "rooster",
+    "church bell",
+    "drum roll",
+)
 
 _STARTS = "b br d dr f fl g gr h j k kl l m n p pl r s st t tr v w z sh ch".split()
 _VOWELS = "a e i o u ai ea oo".split()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class Block(nn.Module):
         v = self.attn_v(y).view(b, t, shape.kv_heads, shape.head).transpose(1, 2)
         groups = shape.heads // shape.kv_heads
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attn_output(y.transpose(1, 2).reshape(b, t, shape.width))
         y = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(y)) * self.ffn_up(y))
+        return x + self.ffn_down(functional.silu(self.ffn_gate(y)) * self.ffn_up(y))
 
 
 class Net(nn.Module):
@@ -98,7 +98,7 @@ class Net(nn.Module):
         known = self(tokens)
         where = wanted != -100
         scores = known[where] @ self.token_embd.weight.T
-        return F.cross_entropy(scores.float(), wanted[where])
+        return functional.cross_entropy(scores.float(), wanted[where])
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 from olympus.models.training.commands.bpe import ANSWER, BEGIN, END, PAD, SPECIAL, Tokenizer, learn
-from olympus.models.training.commands.generator import Example, Teller
+from olympus.models.training.commands.generator import Teller
 from olympus.models.training.commands.net import Net, Shape
+from olympus.models.training.commands.wording import Example
 
 log = logging.getLogger("planner")
 BATCH = 64
@@ -84,7 +85,11 @@ def mistyped(text: str, target: str, rng: random.Random) -> str:
         return text
     i = rng.randrange(len(word) - 1)
     words[at] = rng.choice(
-        (word[:i] + word[i + 1 :], word[:i] + word[i + 1] + word[i] + word[i + 2 :], word[: i + 1] + word[i:])
+        (
+            word[:i] + word[i + 1 :],
+            word[:i] + word[i + 1] + word[i] + word[i + 2 :],
+            word[: i + 1] + word[i:],
+        )
     )
     return " ".join(words)
 

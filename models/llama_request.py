@@ -1,0 +1,72 @@
+"""Requests to a language model in plain JSON values, as model host and router carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from olympus.models.generation import Generation
+from olympus.models.wish import Wish
+from olympus.runtime.errors import ModelError
+
+
+class Answering:
+    """A generation whose result is plain JSON values; see `LlamaModel.begin`."""
+
+    def __init__(self, generation: Generation) -> None:
+        """Wrap a generation."""
+        self._generation = generation
+
+    def step(self) -> bool:
+        """See `Generation.step`."""
+        return self._generation.step()
+
+    def result(self) -> Mapping[str, object]:
+        """See `Completion.to_json`."""
+        return self._generation.result().to_json()
+
+    def news(self) -> str | None:
+        """See `Generation.news`."""
+        return self._generation.news()
+
+    def abort(self) -> None:
+        """See `Generation.abort`."""
+        self._generation.abort()
+
+    def close(self) -> None:
+        """See `Generation.close`."""
+        self._generation.close()
+
+
+def read_wish(model: str, given: Mapping[str, Any]) -> Wish:
+    """Read the fields of a wish.
+
+    Raises:
+        ModelError: One can't be read.
+    """
+    try:
+        values = dict(given)
+        for name in ("max_ms", "temperature", "top_p"):
+            if name in values:
+                values[name] = float(values[name])
+        for name in ("max_tokens", "top_k", "seed"):
+            if name in values:
+                values[name] = int(values[name])
+        if "stop" in values:
+            values["stop"] = tuple(str(stop) for stop in values["stop"])
+        return Wish(**values)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"model {model}: the request can't be read: {error}") from error
+
+
+def read_row(model: str, message: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Read a message of a conversation: role and content.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if not isinstance(message, Mapping) or {"role", "content"} - message.keys():
+        raise ModelError(f"model {model}: a message needs 'role' and 'content'")
+    # What people write must not pass for the template's own marks.
+    content = str(message["content"]).replace("<|", "< |")
+    return str(message["role"]).encode(), content.encode()
