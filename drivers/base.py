@@ -201,6 +201,14 @@ class RoverBase(Device):
     def neutral(self) -> None:
         """Stop both wheels; safe from any thread, waits on nothing, never fails."""
 
+    @property
+    def neutral_line(self) -> tuple[str, bytes] | None:
+        """A port, and the bytes that stop both wheels when anybody writes them there; or None.
+
+        A base has one when its motors go on with the last command while nobody talks to them.
+        """
+        return None
+
     @abstractmethod
     def state(self) -> BaseState:
         """Return the newest measurement; never blocks long.

@@ -96,6 +96,11 @@ class SerialRoverBase(RoverBase):
         return self._reader.counts
 
     @property
+    def neutral_line(self) -> tuple[str, bytes]:
+        """The port, and a neutral frame with a number of its own."""
+        return self._device, encode_neutral(SEQ_RANGE - 1)
+
+    @property
     def flags(self) -> Flag:
         """What the controller said of itself in its newest report."""
         return self._state.flags if self._state is not None else Flag(0)

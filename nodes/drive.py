@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 from olympus.drivers.base import BaseState, RoverBase
 from olympus.drivers.registry import make_base
+from olympus.drivers.source import parse_source
 from olympus.nodes.motor_loop import MotorLoop, Order
+from olympus.nodes.motor_wire import MotorSpec
+from olympus.nodes.motors_apart import ApartBase, ApartMotors
 from olympus.nodes.odometry import DeadReckoning, Pose
 from olympus.nodes.pose_memory import PoseMemory
 from olympus.nodes.wheels import WheelBase
@@ -30,7 +35,6 @@ from olympus.runtime.qos import Tier
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.lease import LeaseReader
-from olympus.runtime.safety.limits import Category, Limits, Rules
 
 
 class Drive(Node):
@@ -46,6 +50,17 @@ class Drive(Node):
         slew_radps2: float = Field(10.0, gt=0, le=200, description="Fastest change of that.")
         max_age_ms: float = Field(
             300.0, gt=20, le=1000, description="A command older than this moves nothing."
+        )
+        apart: Literal["auto", "always", "never"] = Field(
+            "auto",
+            description="Whether gate and motors have a process of their own, so that a drive that "
+            "hangs or is frozen still halts; auto: for motors on a serial port.",
+        )
+        stop_category: Literal[0, 1] = Field(
+            1, description="What a stop does: 0 cuts at once, 1 brakes within half a second."
+        )
+        realtime_priority: int = Field(
+            0, ge=0, le=99, description="Real-time priority of the gate's thread; 0 for none."
         )
         start_pose: tuple[float, float, float] = Field(
             (0.0, 0.0, 0.0),
@@ -71,9 +86,7 @@ class Drive(Node):
             ConfigError: There is no session, or the source is unknown.
         """
         self._session = self._needed_session()
-        self._base: RoverBase = make_base(
-            self.params.source, clock=self.clock, session=self._session
-        )
+        self._base: RoverBase = self._make_base()
         path = self._session.run_dir / f"{self.name.replace('/', '.')}.pose"
         self._memory = PoseMemory(path, self._session.clock_offset_ns)
         self._guardian = SafetyClient(self._session.safety_dir)
@@ -84,17 +97,11 @@ class Drive(Node):
 
     async def on_activate(self) -> None:
         """Open the base and start the gate's thread."""
+        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._open)
         start = self._memory.read() or Pose(*self.params.start_pose)
         self._reckoning = DeadReckoning(self._base.wheel_radius_m, self._base.track_m, start)
-        self._loop = asyncio.get_running_loop()
-        self._motors = MotorLoop(
-            self._base,
-            self._session.safety_dir,
-            self._rules(),
-            rate_hz=self.params.rate_hz,
-            tell=self._tell,
-        )
+        self._motors = self._make_motors()
         self._motors.start()
 
     async def on_deactivate(self) -> None:
@@ -170,13 +177,42 @@ class Drive(Node):
             raise ConfigError(f"{self.name}: a drive runs only within a session, with a guardian")
         return self.session
 
-    def _rules(self) -> Rules:
-        top = self.params.max_wheel_radps
-        wheel = Limits(low=-top, high=top, slew_per_s=self.params.slew_radps2)
-        return Rules(
-            (wheel, wheel),
-            max_age_ns=round(self.params.max_age_ms * 1e6),
-            category=Category.BRAKE,
+    def _spec(self) -> MotorSpec:
+        params = self.params
+        return MotorSpec(
+            source=params.source,
+            session=self._session,
+            top_radps=params.max_wheel_radps,
+            slew_radps2=params.slew_radps2,
+            max_age_ms=params.max_age_ms,
+            category=params.stop_category,
+            rate_hz=params.rate_hz,
+            report_hz=max(params.report_hz, 50.0),
+            priority=params.realtime_priority or None,
+        )
+
+    def _make_base(self) -> RoverBase:
+        source = self.params.source
+        is_apart = self.params.apart == "always" or (
+            self.params.apart == "auto" and parse_source(source).scheme == "serial"
+        )
+        if not is_apart:
+            return make_base(source, clock=self.clock, session=self._session)
+        make_base(source, clock=self.clock, session=self._session)  # refuses here what is wrong
+        return ApartBase(self._spec(), tell=self._tell)
+
+    def _make_motors(self) -> MotorLoop | ApartMotors:
+        base, spec = self._base, self._spec()
+        if isinstance(base, ApartBase):
+            return ApartMotors(base)
+        return MotorLoop(
+            base,
+            self._session.safety_dir,
+            spec.rules(),
+            rate_hz=spec.rate_hz,
+            tell=self._tell,
+            clock_offset_ns=self._session.clock_offset_ns,
+            priority=spec.priority,
         )
 
     def _open(self) -> None:
@@ -205,11 +241,12 @@ class Drive(Node):
         level = "error" if text else "ok"
         self.diagnostics.publish(Diagnostic(level=level, name="drive/base", text=text or "answers"))
 
-    def _tell(self, applied: Applied, twist: Twist | None, at_ns: int) -> None:
+    def _tell(self, applied: Applied, order: Order | None, at_ns: int) -> None:
         """Called from the motors' thread: hand over to the loop at once."""
-        self._loop.call_soon_threadsafe(partial(self._publish_actuation, applied, twist, at_ns))
+        with suppress(RuntimeError):  # the loop has ended; the motors' thread must not end for it
+            self._loop.call_soon_threadsafe(partial(self._publish_actuation, applied, order, at_ns))
 
-    def _publish_actuation(self, applied: Applied, twist: Twist | None, at_ns: int) -> None:
+    def _publish_actuation(self, applied: Applied, order: Order | None, at_ns: int) -> None:
         passed = applied.reason.name == "OK"
         self.actuation.publish(
             Actuation(
@@ -218,7 +255,7 @@ class Drive(Node):
                 passed=passed,
                 reason="" if passed else applied.detail,
             ),
-            cause=twist if passed else None,
+            cause=order.twist if passed and order is not None else None,
         )
 
     def _publish_odometry(self, header: Header) -> None:

@@ -17,6 +17,8 @@ from olympus.runtime.errors import ConfigError, OlympusError, SafetyError, did_y
 from olympus.runtime.safety.client import Outcome, SafetyClient
 from olympus.runtime.safety.status import Status
 
+_MOTION = {True: "neutral and still", False: "neutral, but moving", None: "neutral"}
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -51,7 +53,8 @@ def stop(options: argparse.Namespace) -> int:
     """
     cause = " ".join(options.cause) or "olympus stop"
     sessions = _chosen(options.session, running())
-    outcomes = {one.name: SafetyClient(one.safety_dir).stop(cause, options.by) for one in sessions}
+    act = SafetyClient.kill if options.kill else SafetyClient.stop
+    outcomes = {one.name: act(SafetyClient(one.safety_dir), cause, options.by) for one in sessions}
     return _tell("stop", outcomes, as_json=options.json)
 
 
@@ -150,9 +153,10 @@ def _lines(name: str, seen: Status) -> Iterator[str]:
     for heart in seen.heartbeats:
         yield f"  heartbeat   {heart.name}: {_age(heart.age_s, heart.limit_s, heart.is_fresh)}"
     for gate in seen.gates:
-        held = "neutral" if gate.is_neutral else "driven"
+        held = _MOTION.get(gate.is_still, "neutral") if gate.is_neutral else "driven"
         age = _age(gate.age_s, gate.limit_s, gate.is_fresh)
         yield f"  gate        {gate.name}: {held}, {gate.reason}, {age}"
+    yield from _troubles(seen)
     for condition in seen.conditions:
         yield f"  condition   {condition.name}: {'ok' if condition.ok else condition.text}"
     for backstop in seen.backstops:
@@ -161,6 +165,13 @@ def _lines(name: str, seen: Status) -> Iterator[str]:
         yield f"  in the way  {blocker}"
     if not seen.is_permitted and not seen.blockers:
         yield "  nothing stands against `olympus reset`"
+
+
+def _troubles(seen: Status) -> Iterator[str]:
+    if seen.is_reset_stuck:
+        yield "  ERROR       reset is stuck: look at the button, or at the program that presses"
+    for trouble in seen.troubles:
+        yield f"  trouble     {trouble}"
 
 
 def _age(age_s: float | None, limit_s: float | None, is_fresh: bool) -> str:
@@ -188,6 +199,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--by", default=_user(), help="who asks (default: %(default)s)")
         if name == "stop":
             command.add_argument("cause", nargs="*", help="why, for the record")
+            command.add_argument(
+                "--kill",
+                action="store_true",
+                help="only `olympus reset` at a terminal here, or the board, may lift it",
+            )
     return parser
 
 

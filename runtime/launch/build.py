@@ -14,6 +14,7 @@ from olympus.runtime.launch.graph import host_needs, start_order
 from olympus.runtime.launch.load import load
 from olympus.runtime.launch.loaded import Entry, Loaded
 from olympus.runtime.launch.plan import (
+    LAUNCHER,
     LaunchPlan,
     ParamsFile,
     PlannedHost,
@@ -184,10 +185,11 @@ class _Building:
 
     def _safety(self, hosts: Mapping[str, PlannedHost]) -> Safety:
         safety = self._loaded.safety
+        known = (*hosts, LAUNCHER)
         for host in safety.watch:
-            if host not in hosts and host not in self._loaded.hosts:
-                raise LaunchError(f"safety.watch names host {host!r}; {did_you_mean(host, hosts)}")
-        watch = {host: limit for host, limit in safety.watch.items() if host in hosts}
+            if host not in known and host not in self._loaded.hosts:
+                raise LaunchError(f"safety.watch names host {host!r}; {did_you_mean(host, known)}")
+        watch = {host: limit for host, limit in safety.watch.items() if host in known}
         if safety.backstops and not (watch or safety.gates):
             raise LaunchError(
                 "safety.backstops: no guardian would run to feed them; name a gate in safety.gates "

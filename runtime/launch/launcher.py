@@ -24,17 +24,19 @@ from olympus.runtime.launch.ledger import Ledger
 from olympus.runtime.launch.metrics import MetricsServer
 from olympus.runtime.launch.operator import HELP, Operator
 from olympus.runtime.launch.params import Params, effective_params
-from olympus.runtime.launch.plan import LaunchPlan
+from olympus.runtime.launch.plan import LAUNCHER, LaunchPlan
 from olympus.runtime.launch.process import Grace
 from olympus.runtime.launch.radio import Radio, as_spoken
 from olympus.runtime.launch.report import Report
 from olympus.runtime.launch.signals import stop_signals
 from olympus.runtime.launch.tuning import Tuning
 from olympus.runtime.messages import Command
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
 
 _HOST_GRACE = Grace(2.0, 0.7)
 _SERVICE_GRACE = Grace(0.5, 0.2)
 _BRAKE_S = 0.3
+_BEAT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +181,24 @@ class Launch:
     def _background(self) -> Iterator[Coroutine[None, None, None]]:
         yield self._crew.watch_budgets()
         yield self._leave_when_all_ended()
+        if LAUNCHER in self._plan.safety.watch:
+            yield self._beat()
         if self._plan.safety.is_watched:
             yield self._operator.watch()
         files = tuple(file.path for file in self._plan.params_files)
         if files:
             tuning = Tuning(files, self._params, self._read_params, self._apply, self._report.say)
             yield tuning.run()
+
+    async def _beat(self) -> None:
+        """Vouch for this event loop to the guardian: nobody else would start a dead host anew."""
+        beats = HeartbeatWriter(self._session.safety_dir, LAUNCHER)
+        try:
+            while True:
+                beats.beat()
+                await asyncio.sleep(_BEAT_S)
+        finally:
+            beats.close()
 
     async def _read_params(self) -> dict[str, Params]:
         return await checked_params(self._plan, self._late, imports=self._options.imports)

@@ -116,6 +116,12 @@ def joined(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+LAUNCHER = "launcher"
+"""Name of the launcher's own heartbeat."""
+
+
 def host_name(scope: str, name: str) -> str:
     """Return a host's name in the launch: `left.sensors` for `sensors` of the scope `left`."""
+    if name == LAUNCHER:
+        return name
     return ".".join([*scope.split("/"), name]) if scope else name

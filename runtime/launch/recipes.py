@@ -81,6 +81,7 @@ def guardian_settings(
         period_ms=safety.period_ms,
         sched_fifo=safety.priority or None,
         lock_memory=safety.lock_memory,
+        keys_file=plan.file.parent / safety.keys_file if safety.keys_file else None,
     )
 
 

@@ -176,7 +176,8 @@ class Safety(Section):
     """What the guardian watches before it lets anything move."""
 
     watch: dict[Name, SilenceLimit] = {}
-    """Hosts whose heartbeat must be fresh, and how old in seconds it may grow."""
+    """Hosts whose heartbeat must be fresh, and how old in seconds it may grow; `launcher` is the
+    launcher itself."""
     gates: dict[Name, SilenceLimit] = {}
     """Actuator gates that must answer, and how long in seconds they may be silent."""
     conditions: list[str] = []
@@ -191,6 +192,8 @@ class Safety(Section):
     """Real-time priority the guardian asks for; 0 for none. A refusal is a warning."""
     lock_memory: bool = True
     """Whether the guardian asks for locked memory."""
+    keys_file: str | None = None
+    """Keys of those who may stop from other machines: per line a name and 64 hexadecimal digits."""
 
     @property
     def is_watched(self) -> bool:

@@ -63,6 +63,15 @@ class Flag(IntFlag):
     """The output was neutral and the actuator took it without an error."""
     CLOSED = 2
     """The gate was closed in good order and ticks no more."""
+    WATCHED = 4
+    """The gate has a measurement of what the actuator does."""
+    SENSED = 8
+    """That measurement is newer than the neutral output."""
+    STILL = 16
+    """It says that the actuator stands."""
+
+
+_ALL_FLAGS: Final = int(Flag.NEUTRAL | Flag.CLOSED | Flag.WATCHED | Flag.SENSED | Flag.STILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,16 @@ class Ack:
     def is_neutral(self) -> bool:
         """Whether the actuator took a neutral output."""
         return Flag.NEUTRAL in self.flags
+
+    @property
+    def is_still(self) -> bool | None:
+        """Whether the actuator was measured to stand; None without a fresh measurement."""
+        return Flag.STILL in self.flags if Flag.SENSED in self.flags else None
+
+    def is_proven_since(self, at_ns: int) -> bool:
+        """Whether it stopped, and its measurement, where it has one, says that it stands."""
+        is_seen = Flag.WATCHED not in self.flags or self.is_still is True
+        return self.has_stopped_since(at_ns) and (is_seen or Flag.CLOSED in self.flags)
 
     def has_stopped_since(self, at_ns: int) -> bool:
         """Whether it ticked at neutral after `at_ns`, or was closed at neutral."""
@@ -168,4 +187,4 @@ class AckBoard:
 def _ack(fields: tuple[int, ...]) -> Ack:
     sequence, tick_ns, epoch, burned, reason, flags, pid = fields
     known = Reason(reason) if reason in _REASONS else Reason.NO_LEASE
-    return Ack(sequence, tick_ns, epoch, burned, known, Flag(flags & 3), pid)
+    return Ack(sequence, tick_ns, epoch, burned, known, Flag(flags & _ALL_FLAGS), pid)

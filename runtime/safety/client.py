@@ -36,7 +36,8 @@ class Result(StrEnum):
     """How sure it is that what was asked for has happened."""
 
     CONFIRMED = "CONFIRMED"
-    """It was read back: every gate is at neutral, or motion is permitted."""
+    """It was read back: every gate is at neutral and what it measures stands, or motion is
+    permitted."""
     UNCERTAIN = "UNCERTAIN"
     """It was asked for, but something did not answer."""
     FAILED = "FAILED"
@@ -75,12 +76,46 @@ class SafetyClient:
             by: Who asks.
 
         Returns:
-            CONFIRMED when every gate was at neutral after the trip; UNCERTAIN when the guardian or
-            a gate does not answer; FAILED when a gate still drives its actuator.
+            CONFIRMED when every gate was at neutral after the trip, and stood where it measures
+            that; UNCERTAIN when the guardian or a gate does not answer or measure; FAILED when a
+            gate still drives its actuator, or the actuator moves on.
         """
+        return self._stop("stop", cause, by)
+
+    def kill(self, cause: str, by: str = "operator") -> Outcome:
+        """Stop like `stop`, so that only a terminal of this computer or the board may reset.
+
+        Args:
+            cause: Why, in words.
+            by: Who asks.
+
+        Returns:
+            As `stop` does.
+        """
+        return self._stop("kill", cause, by)
+
+    def deliver(self, sealed: str) -> str:
+        """Hand a sealed stop to the guardian.
+
+        Args:
+            sealed: What came from elsewhere; this side neither can nor need look into it.
+
+        Returns:
+            Empty when it was genuine, else why the guardian refused it.
+
+        Raises:
+            SafetyError: No guardian answers.
+        """
+        try:
+            self._demand({"op": "sealed", "order": sealed})
+        except _RefusedError as refusal:
+            return str(refusal)
+        return ""
+
+    def _stop(self, operation: str, cause: str, by: str) -> Outcome:
         began_ns = time.monotonic_ns()
         cause, by = cause[:LONGEST_TEXT], by[:LONGEST_TEXT]
-        with self._call({"op": "stop", "cause": cause, "by": by}) as call:
+        with self._call({"op": operation, "cause": cause, "by": by}) as call:
             reply = call.wait(PULL_AFTER_S) or self._insist(call, cause, by)
         if reply is None:
             return _outcome(Result.UNCERTAIN, self._nobody(), began_ns)
@@ -163,7 +198,8 @@ class SafetyClient:
                 if reply is not None:
                     return reply
                 seen = lease.check(time.monotonic_ns())
-                if seen.mode is Mode.TRIPPED and seen.sequence > before:
+                is_latched = seen.mode in (Mode.TRIPPED, Mode.KILLED)
+                if is_latched and seen.sequence > before:
                     return {"at_ns": at_ns, "gates": ()}
                 time.sleep(_LOOK_S)
         finally:
@@ -208,12 +244,18 @@ def _outcome(result: Result, text: str, began_ns: int) -> Outcome:
 def _still(board: AckBoard, at_ns: int) -> dict[str, Ack | None]:
     acks = board.read()
     found = {name: acks.get(name) for name in board.names()}
-    return {name: ack for name, ack in found.items() if not (ack and ack.has_stopped_since(at_ns))}
+    return {name: ack for name, ack in found.items() if not (ack and ack.is_proven_since(at_ns))}
 
 
 def _verdict(waiting: Mapping[str, Ack | None], at_ns: int) -> tuple[Result, str]:
-    driven = [name for name, ack in waiting.items() if ack and ack.tick_ns > at_ns]
+    answering = {name: ack for name, ack in waiting.items() if ack and ack.tick_ns > at_ns}
+    driven = [name for name, ack in answering.items() if not ack.is_neutral]
     if driven:
         return Result.FAILED, f"latched, but still driven: {', '.join(driven)}; cut the power"
+    turning = [name for name, ack in answering.items() if ack.is_still is False]
+    if turning:
+        return Result.FAILED, f"at neutral, but still moving: {', '.join(turning)}; cut the power"
+    if blind := ", ".join(answering):
+        return Result.UNCERTAIN, f"at neutral, but nothing measures {blind}; look at the actuators"
     silent = ", ".join(waiting)
     return Result.UNCERTAIN, f"latched, but no answer from gate {silent}; look at the actuators"

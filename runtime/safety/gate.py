@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from olympus.runtime.errors import OlympusError
 from olympus.runtime.safety.acks import AckWriter, Flag, Reason
 from olympus.runtime.safety.lease import LeaseReader, LeaseView
 from olympus.runtime.safety.limits import Category, Rules, Steep
@@ -24,6 +25,9 @@ LONGEST_TICK_NS: Final = 100_000_000
 """After a longer pause an output still moves only as far as in this time."""
 
 _NEAR: Final = 1e-9
+
+Sense = Callable[[int], bool | None]
+"""Asked whether the actuator stands, as measured after a time in ns; None when not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,7 @@ class Gate:
         rules: Rules,
         *,
         apply: Callable[[tuple[float, ...]], None],
+        sense: Sense | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Put a gate before an actuator.
@@ -194,6 +199,7 @@ class Gate:
             name: Its name in status and read-back; letters, digits, `_`, `.`, `-`.
             rules: Limits per channel, stop category, age budget.
             apply: Hands an output to the actuator; the gate alone may call it.
+            sense: Measures whether the actuator stands; asked while the output is neutral.
             now_ns: CLOCK_MONOTONIC; tests hand in another.
 
         Raises:
@@ -201,6 +207,8 @@ class Gate:
         """
         self._rules = rules
         self._apply = apply
+        self._sense = sense
+        self._neutral_since_ns: int | None = None
         self._now_ns = now_ns
         self._lease = LeaseReader(directory)
         self._acks = AckWriter(directory, name)
@@ -209,6 +217,10 @@ class Gate:
         """Ticks per reason."""
         self.unwritten = 0
         """Acknowledgements that the system refused to write."""
+
+    def is_due(self) -> bool:
+        """Whether a tick is due before its time, since the lease it acted on is no longer valid."""
+        return bool(self._state.epoch) and not self._lease.check(self._now_ns()).valid
 
     def tick(self, command: Command | None) -> Applied:
         """Decide, hand the output to the actuator, and acknowledge.
@@ -222,7 +234,12 @@ class Gate:
         """
         now_ns = self._now_ns()
         lease = self._lease.check(now_ns)
-        applied, self._state = decide(lease, command, self._state, self._rules, now_ns)
+        before = self._state
+        applied, self._state = decide(lease, command, before, self._rules, now_ns)
+        if self._state.epoch and self._now_ns() >= lease.valid_until_ns:
+            # Frozen between the look and the act, and thawed now: look again.
+            lease = self._lease.check(now_ns := self._now_ns())
+            applied, self._state = decide(lease, command, before, self._rules, now_ns)
         self.counts[applied.reason] += 1
         self._deliver(applied, now_ns, Flag(0))
         return applied
@@ -244,8 +261,23 @@ class Gate:
             taken = applied.channels == self._rules.neutral
         finally:
             if taken:
-                flags |= Flag.NEUTRAL
+                flags |= Flag.NEUTRAL | self._sensed(tick_ns)
+            else:
+                self._neutral_since_ns = None
             self._acknowledge(applied.reason, tick_ns, flags)
+
+    def _sensed(self, tick_ns: int) -> Flag:
+        if self._sense is None:
+            return Flag(0)
+        if self._neutral_since_ns is None:
+            self._neutral_since_ns = tick_ns
+        try:
+            is_still = self._sense(self._neutral_since_ns)
+        except OlympusError:
+            is_still = None
+        if is_still is None:
+            return Flag.WATCHED
+        return Flag.WATCHED | Flag.SENSED | (Flag.STILL if is_still else Flag(0))
 
     def _acknowledge(self, reason: Reason, tick_ns: int, flags: Flag) -> None:
         state = self._state

@@ -24,18 +24,22 @@ from olympus.runtime.safety.backstop import load as load_backstop
 from olympus.runtime.safety.feeders import Feeders, make_feeders
 from olympus.runtime.safety.keeper import Keeper
 from olympus.runtime.safety.mailbox import Datagram, Mailbox
+from olympus.runtime.safety.processes import has_terminal
 from olympus.runtime.safety.protocol import (
     LARGEST,
     ConditionReport,
     Request,
     ResetRequest,
+    SealedOrder,
     StatusRequest,
     StopRequest,
     mark_of,
     parse,
 )
+from olympus.runtime.safety.seal import SealReader, read_keys
 from olympus.runtime.safety.settings import Settings, load
 from olympus.runtime.safety.shared import private_directory
+from olympus.runtime.safety.state import Authority
 
 CHECK: Final = "--check"
 """First argument of a guardian that only reads its configuration and loads its backstops."""
@@ -59,8 +63,10 @@ class Guardian:
         Raises:
             SafetyError: The directory can't be used, or another guardian has it.
             ConfigError: A backstop can't be loaded or refuses its options.
+            ConfigError: The file of keys can't be used.
         """
         self._settings = settings
+        keys = read_keys(settings.keys_file) if settings.keys_file else {}
         self._lock = _locked(private_directory(settings.dir))
         self.keeper = Keeper(settings, backstops=_feeders(settings))
         """The decisions."""
@@ -70,6 +76,7 @@ class Guardian:
             self.keeper.close()
             os.close(self._lock)
             raise
+        self._seals = SealReader(settings.dir, keys, self.keeper.counters)
         self._realtime: Mapping[str, str] = {}
         self._parent = settings.parent_pid or os.getppid()
         self._ending = ""
@@ -103,6 +110,7 @@ class Guardian:
         """Stop, take the lease back first, then let go of everything."""
         self.keeper.stop(self._ending or "guardian closed", "guardian")
         self.keeper.close()
+        self._seals.close()
         self._mailbox.close()
         os.close(self._lock)
 
@@ -143,26 +151,41 @@ class Guardian:
         except SafetyError as error:
             self.keeper.counters["malformed"] += 1
             return {"ok": False, "id": mark_of(datagram.raw), "error": str(error)}
-        return {"id": mark} | self._handle(request, datagram.uid)
+        return {"id": mark} | self._handle(request, datagram)
 
-    def _handle(self, request: Request, uid: int | None) -> dict[str, object]:
+    def _handle(self, request: Request, sender: Datagram) -> dict[str, object]:
+        uid = sender.uid
         if isinstance(request, StopRequest):
-            trip = self.keeper.stop(request.cause, request.by, f"asked by user {uid}")
-            latch = self.keeper.state.latch
-            names = list(self.keeper.gate_names())
-            return {"ok": True, "at_ns": trip.at_ns, "latch": latch, "gates": names}
+            return self._stop(request, f"asked by user {uid}, process {sender.pid}")
+        if isinstance(request, SealedOrder):
+            return self._open(request)
         if isinstance(request, StatusRequest):
             counters = {"unanswered": self._mailbox.unanswered, "pid": os.getpid()}
             return {"ok": True, "realtime": dict(self._realtime)} | counters | self.keeper.status()
         if uid not in (0, os.getuid()):
             self.keeper.counters["refused_senders"] += 1
             return {"ok": False, "error": f"user {uid} may stop, but nothing else"}
-        refusal = self._ask(request)
+        refusal = self._ask(request, sender.pid)
         return {"ok": not refusal, "error": refusal, "epoch": self.keeper.state.epoch}
 
-    def _ask(self, request: ResetRequest | ConditionReport) -> str:
+    def _stop(self, request: StopRequest, evidence: str) -> dict[str, object]:
+        trip = self.keeper.stop(request.cause, request.by, evidence, is_kill=request.is_kill)
+        latch, names = self.keeper.state.latch, list(self.keeper.gate_names())
+        return {"ok": True, "at_ns": trip.at_ns, "latch": latch, "gates": names}
+
+    def _open(self, order: SealedOrder) -> dict[str, object]:
+        found = self._seals.open(order.text)
+        if isinstance(found, str):
+            return {"ok": False, "error": found}
+        request = StopRequest(found.cause, found.by, found.is_kill)
+        answer = self._stop(request, f"sealed with key {found.key}")
+        self._seals.remember()
+        return answer
+
+    def _ask(self, request: ResetRequest | ConditionReport, pid: int | None) -> str:
         if isinstance(request, ResetRequest):
-            return self.keeper.reset(request.by, request.latch)
+            authority = Authority.CONSOLE if has_terminal(pid) else Authority.OPERATOR
+            return self.keeper.reset(request.by, request.latch, authority)
         return self.keeper.report(request)
 
     def _watch_parent(self) -> None:

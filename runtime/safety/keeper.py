@@ -14,9 +14,11 @@ from olympus.runtime.safety.events import EventLog
 from olympus.runtime.safety.feeders import Feeders
 from olympus.runtime.safety.heartbeat import AHEAD_NS, HeartbeatBoard
 from olympus.runtime.safety.lease import LeaseWriter
+from olympus.runtime.safety.neutral_line import NeutralLines
+from olympus.runtime.safety.processes import ProcessWatch, idle
 from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
-from olympus.runtime.safety.state import Action, Mode, State, Step, Trip
+from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
 from olympus.runtime.safety.stopline import StopLine
 
 _MS: Final = 1_000_000
@@ -48,6 +50,8 @@ class Keeper:
         self._lease = LeaseWriter(directory)
         self._beats = HeartbeatBoard(directory, tuple(settings.watch))
         self._gates = AckBoard(directory, settings.gates)
+        self._processes = ProcessWatch()
+        self._neutral = NeutralLines(directory)
         self._line = StopLine(directory)
         self._log = EventLog(directory)
         self._conditions: dict[str, ConditionReport | None] = dict.fromkeys(settings.conditions)
@@ -55,15 +59,17 @@ class Keeper:
         self.counters: Counter[str] = Counter()
         """Trips, refused resets, and what else is counted."""
         epoch = self._newest_epoch()
-        self.state: State = stop_state.boot(epoch, now_ns())
+        was_killed = self._lease.was_killed()
+        self.state: State = stop_state.boot(epoch, now_ns(), was_killed=was_killed)
         """The stop state."""
-        self._lease.revoke(epoch, Mode.STOPPED)
+        self._lease.revoke(epoch, self.state.mode)
         self._note("boot")
 
     def tick(self) -> None:
         """Look at everything once; renew the lease, or trip."""
         if self._looks % _LOOK_EVERY == 0:
             self._gates.look()
+            self._neutral.look()
         self._looks += 1
         now_ns = self._now_ns()
         pulled = self._line.look(now_ns)
@@ -72,38 +78,52 @@ class Keeper:
         blockers = self.blockers(now_ns)
         self._act(stop_state.observe(self.state, blockers, now_ns), now_ns)
         self._backstops.feed(self.outlook(now_ns))
+        if self.state.mode is not Mode.PERMITTED:
+            acks = self._gates.read()
+            self._neutral.tend(acks, since_ns=self.state.since_ns, now_ns=self._now_ns())
 
-    def stop(self, cause: str, by: str, evidence: str = "") -> Trip:
+    def stop(self, cause: str, by: str, evidence: str = "", *, is_kill: bool = False) -> Trip:
         """Stop and latch; nothing can refuse it.
 
         Args:
             cause: Why, in words.
             by: Who asks.
             evidence: What was measured, if anything.
+            is_kill: Whether only the console or the board may lift it.
 
         Returns:
             The trip, whose time is from before the lease was taken back.
         """
         now_ns = self._now_ns()
-        trip = Trip(cause, by, now_ns, evidence)
+        trip = Trip(cause, by, now_ns, evidence, is_kill)
         self._act(stop_state.stop(self.state, trip), now_ns)
         return trip
 
-    def reset(self, by: str, latch: int) -> str:
+    def reset(self, by: str, latch: int, authority: Authority = Authority.OPERATOR) -> str:
         """Press reset once.
 
         Args:
             by: Who presses.
             latch: The newest trip that the presser has seen.
+            authority: How near to the machine; a kill is lifted at the console or the board only.
 
         Returns:
             Empty when motion is permitted now, else why it is not.
         """
         now_ns = self._now_ns()
         step = stop_state.press(
-            self.state, by, latch, blockers=self.blockers(now_ns), now_ns=now_ns
+            self.state,
+            by,
+            latch,
+            blockers=self.blockers(now_ns),
+            now_ns=now_ns,
+            authority=authority,
         )
+        was_stuck = self.state.is_reset_stuck(now_ns)
         self._act(step, now_ns)
+        if self.state.is_reset_stuck(now_ns) and not was_stuck:
+            self.counters["stuck_resets"] += 1
+            self._note("reset stuck", by=by)
         if step.refusal:
             self.counters["refused_resets"] += 1
             self._note("reset refused", by=by, why=step.refusal)
@@ -130,6 +150,7 @@ class Keeper:
             *self._silent_heartbeats(now_ns),
             *self._bad_gates(now_ns),
             *self._bad_conditions(),
+            *self._idle_processes(now_ns),
             *self._backstops.problems(),
         )
 
@@ -162,6 +183,7 @@ class Keeper:
         state, first = self.state, self.state.trips[:1]
         self.counters["lost_events"] = self._log.lost
         self.counters["heartbeat_repairs"] = self._beats.repairs
+        self.counters["neutral_lines"] = self._neutral.written
         return {
             "state": state.mode,
             "cause": first[0].cause if first else "",
@@ -173,6 +195,8 @@ class Keeper:
             "trips": [_told(trip) for trip in state.trips],
             "heartbeats": self._told_heartbeats(now_ns),
             "gates": self._told_gates(now_ns),
+            "is_reset_stuck": state.is_reset_stuck(now_ns),
+            "troubles": [f"neutral line {n}: {why}" for n, why in self._neutral.troubles.items()],
             "conditions": [_told_condition(*item) for item in self._conditions.items()],
             "backstops": self._backstops.told(),
             "blockers": list(self.blockers(now_ns)),
@@ -185,7 +209,14 @@ class Keeper:
         self._backstops.close(is_neutral=self.outlook(self._now_ns()).is_neutral)
         self._note("end")
         self._log.close()
-        for one in (self._lease, self._beats, self._gates, self._line):
+        for one in (
+            self._lease,
+            self._beats,
+            self._gates,
+            self._line,
+            self._processes,
+            self._neutral,
+        ):
             one.close()
 
     def _newest_epoch(self) -> int:
@@ -226,6 +257,16 @@ class Keeper:
             problem = _silence(beat.last_ns if beat else None, limit_s, now_ns)
             if problem:
                 yield f"heartbeat {name}: {problem}"
+
+    def _idle_processes(self, now_ns: int) -> Iterator[str]:
+        beats = self._beats.read()
+        pids = [(f"heartbeat {name}", beat.pid) for name, beat in beats.items()]
+        for name, ack in self._gates.read().items():
+            is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < _LIVE_NS
+            if is_concerned and Flag.CLOSED not in ack.flags:
+                pids.append((f"gate {name}", ack.pid))
+        self._processes.keep(pid for _, pid in pids)
+        yield from idle(pids, self._processes)
 
     def _bad_gates(self, now_ns: int) -> Iterator[str]:
         acks = self._gates.read()
@@ -289,7 +330,13 @@ def _silence(last_ns: int | None, limit_s: float, now_ns: int) -> str:
 
 
 def _told(trip: Trip) -> dict[str, object]:
-    return {"cause": trip.cause, "by": trip.by, "at_ns": trip.at_ns, "evidence": trip.evidence}
+    return {
+        "cause": trip.cause,
+        "by": trip.by,
+        "at_ns": trip.at_ns,
+        "evidence": trip.evidence,
+        "is_kill": trip.is_kill,
+    }
 
 
 def _told_condition(name: str, report: ConditionReport | None) -> dict[str, object]:
@@ -308,5 +355,6 @@ def _told_watch(
 
 def _told_ack(ack: Ack | None) -> dict[str, object]:
     if ack is None:
-        return {"is_neutral": None, "epoch": 0, "reason": "never seen"}
-    return {"is_neutral": ack.is_neutral, "epoch": ack.epoch, "reason": ack.reason.name}
+        return {"is_neutral": None, "is_still": None, "epoch": 0, "reason": "never seen"}
+    told = {"is_neutral": ack.is_neutral, "epoch": ack.epoch, "reason": ack.reason.name}
+    return told | {"is_still": ack.is_still}

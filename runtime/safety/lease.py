@@ -18,7 +18,7 @@ RECORD: Final = Record(b"OLYLEASE", 1, "QQqqI")
 LONGEST_NS: Final = 1_000_000_000
 """No lease may reach further into the future than this; one that does is damaged."""
 
-_MODES: Final = (Mode.STOPPED, Mode.PERMITTED, Mode.TRIPPED)
+_MODES: Final = (Mode.STOPPED, Mode.PERMITTED, Mode.TRIPPED, Mode.KILLED)
 _TRIES: Final = 3
 
 
@@ -129,6 +129,11 @@ class LeaseWriter:
             return 0
         fields = RECORD.unpack(raw)
         return now_ns // QUIET_NS + 1 if isinstance(fields, str) else int(fields[0])
+
+    def was_killed(self) -> bool:
+        """Whether the file ends with a kill that was not lifted."""
+        fields = RECORD.unpack(self._file.read(RECORD.size))
+        return not isinstance(fields, str) and fields[4] == _MODES.index(Mode.KILLED)
 
     def grant(self, epoch: int, now_ns: int, until_ns: int) -> bool:
         """Give a new permission; False when the system refuses to write."""

@@ -29,6 +29,8 @@ class Datagram:
     """Whether it was larger than may be read."""
     uid: int | None
     """User id of the sender as the kernel knows it; None when unknown."""
+    pid: int | None
+    """Its process, as the kernel knows it; None when unknown."""
     sender: object
     """Address to answer to; empty or None when the sender bound none."""
 
@@ -71,7 +73,8 @@ class Mailbox:
             raw, control, flags, sender = self._socket.recvmsg(LARGEST, _CONTROL_BYTES)
         except (BlockingIOError, InterruptedError):
             return None
-        return Datagram(raw, bool(flags & socket.MSG_TRUNC), _sender_uid(control), sender)
+        pid, uid = _credentials(control)
+        return Datagram(raw, bool(flags & socket.MSG_TRUNC), uid, pid, sender)
 
     def answer(self, sender: object, reply: Mapping[str, object]) -> None:
         """Answer, if the sender can be answered; one that does not read is left behind."""
@@ -89,14 +92,14 @@ class Mailbox:
             self._path.unlink(missing_ok=True)
 
 
-def _sender_uid(control: list[tuple[int, int, bytes]]) -> int | None:
-    uid = None
+def _credentials(control: list[tuple[int, int, bytes]]) -> tuple[int | None, int | None]:
+    pid = uid = None
     for level, kind, data in control:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-            uid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[1]
+            pid, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
         elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             _drop_descriptors(data)
-    return uid
+    return pid, uid
 
 
 def _drop_descriptors(data: bytes) -> None:

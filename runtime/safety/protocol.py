@@ -19,7 +19,7 @@ LARGEST: Final = 2048
 LONGEST_TEXT: Final = 200
 """Texts are cut to this many letters."""
 
-_OPERATIONS: Final = ("stop", "reset", "status", "condition")
+_OPERATIONS: Final = ("stop", "kill", "reset", "status", "condition", "sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class StopRequest:
 
     cause: str
     by: str
+    is_kill: bool = False
+    """Whether only the console or the board may lift it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,21 @@ class ConditionReport:
     text: str
 
 
-Request = StopRequest | ResetRequest | StatusRequest | ConditionReport
+@dataclass(frozen=True, slots=True)
+class SealedOrder:
+    """A stop from another machine, to be opened by `seal.SealReader`."""
+
+    text: str
+
+
+Request = StopRequest | ResetRequest | StatusRequest | ConditionReport | SealedOrder
 
 
 def parse(raw: bytes) -> tuple[Request, str | int | None]:
     """Understand a datagram.
 
-    A stop is understood whenever it can be: the bare word `stop` is enough, and texts of a wrong
-    type do not matter. Everything else must be right.
+    A stop is understood whenever it can be: the bare word `stop` or `kill` is enough, and texts of
+    a wrong type do not matter. Everything else must be right.
 
     Args:
         raw: The datagram.
@@ -71,20 +80,30 @@ def parse(raw: bytes) -> tuple[Request, str | int | None]:
     Raises:
         SafetyError: It is no request, with the way out.
     """
-    if raw.strip().lower() == b"stop":
-        return StopRequest("stop", "unnamed"), None
+    word = raw.strip().lower()
+    if word in (b"stop", b"kill"):
+        return StopRequest(word.decode(), "unnamed", word == b"kill"), None
     found = _object(raw)
+    return _request(found), _mark(found)
+
+
+def _request(found: Mapping[str, object]) -> Request:
     operation = found.get("op")
-    if operation == "stop":
-        return StopRequest(*(_loose(found, key) for key in ("cause", "by"))), _mark(found)
-    if operation == "reset":
-        return ResetRequest(_text(found, "by"), _whole(found, "latch")), _mark(found)
-    if operation == "status":
-        return StatusRequest(), _mark(found)
-    if operation == "condition":
-        return _condition(found), _mark(found)
-    word = operation[:LONGEST_TEXT] if isinstance(operation, str) else ""
-    raise SafetyError(f"op={_shown(operation)} is no request; {did_you_mean(word, _OPERATIONS)}")
+    match operation:
+        case "stop" | "kill":
+            cause, by = (_loose(found, key) for key in ("cause", "by"))
+            return StopRequest(cause, by, operation == "kill")
+        case "reset":
+            return ResetRequest(_text(found, "by"), _whole(found, "latch"))
+        case "status":
+            return StatusRequest()
+        case "condition":
+            return _condition(found)
+        case "sealed":
+            order = found.get("order")
+            return SealedOrder(order if isinstance(order, str) else "")
+    meant = operation[:LONGEST_TEXT] if isinstance(operation, str) else ""
+    raise SafetyError(f"op={_shown(operation)} is no request; {did_you_mean(meant, _OPERATIONS)}")
 
 
 def mark_of(raw: bytes) -> str | int | None:

@@ -31,7 +31,7 @@ def prepare(settings: Settings) -> Mapping[str, str]:
         Per thing asked for, `granted …` or `refused: …` with the reason; a refusal is no error.
     """
     granted = {
-        "sched_fifo": _real_time(settings.sched_fifo),
+        "sched_fifo": real_time(settings.sched_fifo),
         "memory_lock": _lock_memory() if settings.lock_memory else NOT_ASKED,
         "storage": storage_kind(settings.dir),
     }
@@ -43,7 +43,7 @@ def prepare(settings: Settings) -> Mapping[str, str]:
 def join(priority: int | None) -> None:
     """Give the calling thread the guardian's priority; a refusal was told at the start."""
     if priority is not None:
-        _real_time(priority)
+        real_time(priority)
 
 
 def end_with_parent() -> None:
@@ -75,7 +75,15 @@ def storage_kind(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -
     return f"refused: {directory} is on {kind}, whose writeback may delay a write; use a tmpfs"
 
 
-def _real_time(priority: int | None) -> str:
+def real_time(priority: int | None) -> str:
+    """Give the calling thread a real-time priority.
+
+    Args:
+        priority: 1..99, or None to ask for nothing.
+
+    Returns:
+        `granted …`, or `refused: …` with the reason and the way out.
+    """
     if priority is None:
         return NOT_ASKED
     policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK

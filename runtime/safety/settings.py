@@ -56,6 +56,8 @@ class Settings:
     """Whether to stop everything and end when the parent process ends."""
     parent_pid: int | None = None
     """The parent expected; None for whoever it is at the start."""
+    keys_file: Path | None = None
+    """Keys of those who may stop from other machines, `seal.read_keys`; None for nobody."""
     clock_offset_ns: int = 0
     """Robot time minus CLOCK_MONOTONIC, for the stamps in the event log only."""
 
@@ -88,6 +90,7 @@ class Settings:
         plain |= {"dir": str(self.dir), "watch": dict(self.watch), "gates": dict(self.gates)}
         plain["backstops"] = entries(self.backstops)
         plain["beside"] = str(self.beside) if self.beside else None
+        plain["keys_file"] = str(self.keys_file) if self.keys_file else None
         return json.dumps(plain, indent=1)
 
 
@@ -145,6 +148,7 @@ def parse(found: Mapping[str, object]) -> Settings:
         lock_memory=_typed(found, "lock_memory", bool, True),
         die_with_parent=_typed(found, "die_with_parent", bool, False),
         parent_pid=_optional_int(found, "parent_pid"),
+        keys_file=Path(_typed(found, "keys_file", str, "")) if found.get("keys_file") else None,
         clock_offset_ns=_typed(found, "clock_offset_ns", int, 0),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.state import Mode, Trip
@@ -34,6 +34,8 @@ class GateStatus:
     is_fresh: bool
     is_neutral: bool | None
     """Whether the actuator took a neutral output at that tick; None when there never was one."""
+    is_still: bool | None
+    """Whether it is measured to stand; None where nothing measures it, or not since the stop."""
     epoch: int
     """The permission it acts on; 0 for none."""
     reason: str
@@ -87,6 +89,10 @@ class Status:
     backstops: tuple[BackstopStatus, ...]
     blockers: tuple[str, ...]
     """What stands against a reset, in words."""
+    is_reset_stuck: bool
+    """Whether reset has been held for so long that it is an error."""
+    troubles: tuple[str, ...]
+    """What does not work as announced, though nothing stands against motion for it."""
     counters: Mapping[str, int]
     realtime: Mapping[str, str]
     """What the system granted or refused the guardian."""
@@ -104,6 +110,20 @@ class Status:
         return (self.now_ns - self.since_ns) / 1e9
 
 
+_PLAIN: Final = (
+    "cause",
+    "by",
+    "since_ns",
+    "now_ns",
+    "epoch",
+    "latch",
+    "counters",
+    "realtime",
+    "pid",
+    "is_reset_stuck",
+)
+
+
 def read_status(reply: Mapping[str, Any]) -> Status:
     """Understand the guardian's answer.
 
@@ -116,7 +136,6 @@ def read_status(reply: Mapping[str, Any]) -> Status:
     Raises:
         SafetyError: It is not the answer of a guardian of this version.
     """
-    plain = ("cause", "by", "since_ns", "now_ns", "epoch", "latch", "counters", "realtime", "pid")
     try:
         return Status(
             state=Mode(reply["state"]),
@@ -126,7 +145,8 @@ def read_status(reply: Mapping[str, Any]) -> Status:
             conditions=tuple(ConditionStatus(**one) for one in reply["conditions"]),
             backstops=tuple(BackstopStatus(**one) for one in reply["backstops"]),
             blockers=tuple(reply["blockers"]),
-            **{name: reply[name] for name in plain},
+            troubles=tuple(reply["troubles"]),
+            **{name: reply[name] for name in _PLAIN},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SafetyError(

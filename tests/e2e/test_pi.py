@@ -145,9 +145,8 @@ async def test_the_shafts_turn_as_told_and_stop_for_an_operator_and_for_a_killed
         await set_off(rover, seat, shafts)
         begun = time.monotonic()
         os.kill(rover.pids()["control"], signal.SIGKILL)
-        await seat.until(lambda: shafts.is_at_rest, "the controller stops by itself", 3)
+        await seat.until(lambda: shafts.is_at_rest, "the shafts rest again", 3)
         assert shafts.stood_at - begun < 1
-        assert shafts.flags_since(begun) & Flag.SILENCE
         await seat.until(lambda: is_back(rover.ledger("control")), "its host is back")
         await seat.during(1, lambda: shafts.is_at_rest, "nothing moves by itself")
 
@@ -159,13 +158,13 @@ async def test_a_controller_that_is_plugged_in_again_moves_nothing(
         news = seat.watch("rover/diagnostics")
         await set_off(rover, seat, shafts)
         shafts.unplug()
-        await seat.until(lambda: "unplugged" in rover.output, "the loss is noticed", 5)
-        await seat.until(lambda: "no such device" in rover.output, "and that it stays away", 5)
+        await seat.until(lambda: "unplugged" in rover.output, "the loss is noticed", 20)
+        await seat.until(lambda: "no such device" in rover.output, "and that it stays away", 20)
         heard = len(news.messages)
         shafts.plug()
 
         def is_back_again() -> bool:  # other nodes' diagnostics come in between
             return any(m.text == "answers" for m in news.messages[heard:])
 
-        await seat.until(is_back_again, "it is back", 10)
+        await seat.until(is_back_again, "it is back", 30)
         await seat.during(1.5, lambda: not shafts.is_turning, "nothing moves by itself")

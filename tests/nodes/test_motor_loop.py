@@ -31,6 +31,8 @@ class Motors(RoverBase):
     def __init__(self) -> None:
         self.told: list[tuple[float, float]] = []
         self.is_plugged = True
+        self.creep_radps = 0.0
+        self.age_ns = 0
 
     def open(self) -> None: ...
 
@@ -45,7 +47,23 @@ class Motors(RoverBase):
         self.told.append((0.0, 0.0))
 
     def state(self) -> BaseState:
-        raise DeviceError(f"motors: measure nothing, {np.nan}")
+        left, right = self.told[-1]
+        nothing = np.zeros(0, np.float32)
+        return BaseState(
+            left_radps=left + self.creep_radps,
+            right_radps=right,
+            left_rad=0.0,
+            right_rad=0.0,
+            accel_mps2=nothing,
+            gyro_radps=nothing,
+            bearings_rad=nothing,
+            ranges_m=nothing,
+            range_max_m=4.0,
+            voltage_v=12.0,
+            current_a=1.0,
+            charge=1.0,
+            stamp_ns=time.monotonic_ns() - self.age_ns,
+        )
 
 
 class Rig:
@@ -59,9 +77,9 @@ class Rig:
         )
         self.loop.start()
 
-    def _tell(self, applied: Applied, twist: Twist | None, _: int) -> None:
+    def _tell(self, applied: Applied, order: Order | None, _: int) -> None:
         assert threading.current_thread().name == "motors"
-        self.applied.append((applied, twist))
+        self.applied.append((applied, order.twist if order is not None else None))
 
     def order(self, speed: float) -> None:
         self.loop.obey(Order(TWIST, Command((speed, speed), time.monotonic_ns())))
@@ -160,3 +178,45 @@ def test_a_stop_makes_it_neutral_whatever_is_ordered(
     before = rig.count("no_lease")
     until(lambda: rig.count("no_lease") > before + 5)
     assert rig.motors.told[-1] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("creep_radps", "age_ns", "result", "text"),
+    [
+        (0.5, 0, "FAILED", "still moving: drive"),
+        (0.0, 10**9, "UNCERTAIN", "nothing measures drive"),
+    ],
+)
+def test_a_wheel_that_turns_on_is_no_confirmed_stop(
+    start: Callable[[float], Rig],
+    guardian_of_drive: Any,
+    creep_radps: float,
+    age_ns: int,
+    result: str,
+    text: str,
+) -> None:
+    rig = start(100.0)
+    permit(guardian_of_drive)
+    rig.motors.creep_radps, rig.motors.age_ns = creep_radps, age_ns
+    outcome = guardian_of_drive.client.stop("test")
+    assert (outcome.result, text in outcome.text) == (result, True), outcome
+
+
+def test_a_loop_that_fails_leaves_neutral_motors_and_a_silent_gate(
+    start: Callable[[float], Rig], guardian_of_drive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = start(100.0)
+    permit(guardian_of_drive)
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+
+    def fail(_left: float, _right: float) -> None:
+        raise MemoryError
+
+    rig.order(5.0)
+    until(lambda: rig.motors.told[-1] == (5.0, 5.0))
+    rig.motors.command = fail  # type: ignore[assignment]
+    rig.order(4.0)
+    until(lambda: bool(failed))
+    until(lambda: rig.motors.told[-1] == (0.0, 0.0))
+    until(lambda: not guardian_of_drive.client.status().is_permitted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import time
@@ -15,6 +17,13 @@ from olympus.runtime.cli import safety
 
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.e2e
+
+
+OLYMPUS = Path(sys.executable).parent / "olympus"
+
+
+def environment(run_root: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_RUNTIME_DIR": str(run_root)}
 
 
 def state(olympus: Olympus) -> str:
@@ -36,6 +45,29 @@ def test_a_stop_without_a_gate_to_read_back_is_uncertain_and_says_so(olympus: Ol
     result = olympus("stop")
     assert result.returncode == 7
     assert "UNCERTAIN" in result.stdout
+
+
+def test_a_kill_is_lifted_at_a_terminal_only(olympus: Olympus, run_root: Path) -> None:
+    assert "latched" in olympus("stop", "--kill", "smoke").stdout
+    assert state(olympus) == "KILLED"
+    refused = subprocess.run(
+        [str(OLYMPUS), "reset"],
+        env=environment(run_root),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # as a service or a page's server is: without a terminal
+    )
+    assert "at a terminal" in refused.stdout
+    assert state(olympus) == "KILLED"
+    time.sleep(0.25)  # sooner it would count as the same press
+    pid, leader = pty.fork()
+    if pid == 0:
+        os.execve(OLYMPUS, [str(OLYMPUS), "reset"], environment(run_root))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(leader)
+    assert code == 0
+    assert state(olympus) == "PERMITTED"
 
 
 def test_status_names_heartbeats(olympus: Olympus) -> None:

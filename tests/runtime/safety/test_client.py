@@ -126,13 +126,13 @@ while True:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_dead_or_frozen_process_trips_within_its_limit(
+def test_a_dead_or_frozen_process_trips_long_before_its_limit(
     safety_dir: Path,
     start_guardian: Callable[..., spawn.Started],
     permit_motion: Callable[[SafetyClient], None],
     number: signal.Signals,
 ) -> None:
-    start_guardian(Settings(dir=safety_dir, watch={"control": 0.2}))
+    start_guardian(Settings(dir=safety_dir, watch={"control": 10.0}))
     client = SafetyClient(safety_dir)
     command = [sys.executable, "-c", BEATER, str(safety_dir)]
     with subprocess.Popen(command, env=spawn.environment()) as beater:
@@ -140,10 +140,11 @@ def test_a_dead_or_frozen_process_trips_within_its_limit(
             permit_motion(client)
             began_ns = time.monotonic_ns()
             beater.send_signal(number)
-            assert lease_lost_ms(safety_dir, began_ns) < 200 + 20 + SLACK_MS
+            assert lease_lost_ms(safety_dir, began_ns) < 20 + SLACK_MS
         finally:
             beater.kill()
-    assert client.status().cause.startswith("heartbeat control: silent")
+    how = "has ended" if number == signal.SIGKILL else "is stopped"
+    assert client.status().cause == f"heartbeat control: process {beater.pid} {how}"
 
 
 @pytest.mark.parametrize("name", ["lease", "heartbeats"])

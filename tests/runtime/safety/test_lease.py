@@ -117,8 +117,8 @@ def test_every_flipped_bit_and_every_cut_invalidates(tmp_path: Path) -> None:
 
 
 def test_a_mode_that_does_not_exist_is_no_permission() -> None:
-    view = judge(RECORD.pack(1, 1, GRANTED, UNTIL, 3), GRANTED)
-    assert view.why == "lease unreadable: mode 3 does not exist"
+    view = judge(RECORD.pack(1, 1, GRANTED, UNTIL, 4), GRANTED)
+    assert view.why == "lease unreadable: mode 4 does not exist"
 
 
 @given(st.binary(max_size=2 * RECORD.size), st.integers(0, 2**63))

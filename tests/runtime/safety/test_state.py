@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from olympus.runtime.safety.state import (
     KEPT_TRIPS,
     QUIET_NS,
+    STUCK_NS,
     TABLE,
     Action,
+    Authority,
     Input,
     Mode,
     State,
@@ -33,6 +35,8 @@ def in_mode(mode: Mode) -> State:
         return press(state, "operator", 0, blockers=(), now_ns=SECOND).state
     if mode is Mode.TRIPPED:
         return stop(state, Trip("earlier", "node", 2 * SECOND)).state
+    if mode is Mode.KILLED:
+        return stop(state, Trip("earlier", "node", 2 * SECOND, is_kill=True)).state
     return state
 
 
@@ -52,7 +56,12 @@ def test_only_a_good_reset_leads_to_permission(mode: Mode, kind: Input) -> None:
         assert kind is Input.RESET
         assert action is Action.GRANT
     if kind is Input.STOP:
-        assert (after, action) == (Mode.TRIPPED, Action.LATCH)
+        expected = Mode.KILLED if mode is Mode.KILLED else Mode.TRIPPED
+        assert (after, action) == (expected, Action.LATCH)
+    if kind is Input.KILL:
+        assert (after, action) == (Mode.KILLED, Action.LATCH)
+    if mode is Mode.KILLED and after is not Mode.KILLED:
+        assert (kind, action) == (Input.RESET, Action.GRANT)
     if action is Action.RENEW:
         assert (mode, kind) == (Mode.PERMITTED, Input.HEALTHY)
 
@@ -62,7 +71,7 @@ def test_a_stop_latches_in_any_mode(mode: Mode) -> None:
     before = in_mode(mode)
     step = stop(before, STOP)
     assert step.action is Action.LATCH
-    assert step.state.mode is Mode.TRIPPED
+    assert step.state.mode is (Mode.KILLED if mode is Mode.KILLED else Mode.TRIPPED)
     assert step.state.latch == before.latch + 1
     assert step.state.trips[-1] == STOP
     assert step.state.epoch == before.epoch
@@ -106,7 +115,14 @@ def test_a_reset_that_meets_a_fault_while_permitted_trips() -> None:
 @pytest.mark.parametrize("mode", Mode)
 def test_a_reset_for_an_older_stop_is_refused(mode: Mode) -> None:
     before = in_mode(mode)
-    step = press(before, "ada", before.latch - 1, blockers=(), now_ns=9 * SECOND)
+    step = press(
+        before,
+        "ada",
+        before.latch - 1,
+        blockers=(),
+        now_ns=9 * SECOND,
+        authority=Authority.CONSOLE,
+    )
     assert step.action is Action.REFUSE
     assert step.state.mode is mode
     assert "another stop since" in step.refusal
@@ -131,13 +147,81 @@ def test_a_button_held_from_before_never_resets() -> None:
     assert state.mode is Mode.TRIPPED
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_a_kill_latches_in_any_mode_and_names_itself(mode: Mode) -> None:
+    step = stop(in_mode(mode), Trip("smoke", "operator", 5 * SECOND, is_kill=True))
+    assert (step.state.mode, step.action) == (Mode.KILLED, Action.LATCH)
+    assert step.state.trips[-1].is_kill
+
+
+def test_a_kill_is_lifted_at_the_console_only() -> None:
+    before = in_mode(Mode.KILLED)
+    far = press(before, "page", before.latch, blockers=(), now_ns=9 * SECOND)
+    assert (far.state.mode, far.action) == (Mode.KILLED, Action.REFUSE)
+    assert "at a terminal" in far.refusal
+    near = press(
+        far.state,
+        "ada",
+        before.latch,
+        blockers=(),
+        now_ns=10 * SECOND,
+        authority=Authority.CONSOLE,
+    )
+    assert (near.state.mode, near.action) == (Mode.PERMITTED, Action.GRANT)
+    assert near.state.epoch == before.epoch + 1
+
+
+def test_a_stop_after_a_kill_does_not_soften_it() -> None:
+    assert stop(in_mode(Mode.KILLED), STOP).state.mode is Mode.KILLED
+
+
+def test_a_kill_outlives_the_guardian_that_latched_it() -> None:
+    state = boot(4, SECOND, was_killed=True)
+    assert (state.mode, state.epoch, state.latch) == (Mode.KILLED, 4, 1)
+    assert state.trips == (
+        Trip("kill", "an earlier guardian", SECOND, "found at the start", is_kill=True),
+    )
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_stuck_reset_is_an_error_until_it_is_let_go(mode: Mode) -> None:
+    state, now_ns = in_mode(mode), 9 * SECOND
+    first_mode = press(state, "tape", state.latch, blockers=("x",), now_ns=now_ns).state.mode
+    words = []
+    for _ in range(STUCK_NS // (QUIET_NS // 2) + 1):
+        step = press(state, "tape", state.latch, blockers=("x",), now_ns=now_ns)
+        state, now_ns = step.state, now_ns + QUIET_NS // 2
+        words.append(step.refusal)
+    assert state.mode is first_mode
+    assert "reset is stuck" in words[-1]
+    assert not any("stuck" in refusal for refusal in words[:-1])
+    last_ns = now_ns - QUIET_NS // 2
+    assert state.is_reset_stuck(last_ns)
+    assert state.is_reset_stuck(last_ns + QUIET_NS - 1)
+    assert not state.is_reset_stuck(last_ns + QUIET_NS)
+    fresh = press(
+        state,
+        "ada",
+        state.latch,
+        blockers=(),
+        now_ns=last_ns + QUIET_NS,
+        authority=Authority.CONSOLE,
+    )
+    assert fresh.state.mode is Mode.PERMITTED
+    assert not fresh.state.is_reset_stuck(last_ns + QUIET_NS)
+
+
+def test_a_reset_that_was_never_pressed_is_not_stuck() -> None:
+    assert not boot(0, 0).is_reset_stuck(10 * SECOND)
+
+
 def test_a_fault_trips_while_permitted_and_keeps_all_it_saw() -> None:
     step = observe(in_mode(Mode.PERMITTED), ("a: stale", "b: stale"), 7 * SECOND)
     assert step.state.trips == (Trip("a: stale", "guardian", 7 * SECOND, "a: stale; b: stale"),)
     assert step.state.since_ns == 7 * SECOND
 
 
-@pytest.mark.parametrize("mode", [Mode.STOPPED, Mode.TRIPPED])
+@pytest.mark.parametrize("mode", [Mode.STOPPED, Mode.TRIPPED, Mode.KILLED])
 @pytest.mark.parametrize("blockers", [(), ("x",)])
 def test_looking_changes_nothing_unless_permitted(mode: Mode, blockers: tuple[str, ...]) -> None:
     before = in_mode(mode)
@@ -162,7 +246,7 @@ def test_the_first_cause_is_kept_among_many() -> None:
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["stop", "look", "press"]),
+        st.sampled_from(["stop", "kill", "look", "press", "press at the console"]),
         st.booleans(),
         st.integers(-1, 1),
         st.integers(0, 2 * QUIET_NS),
@@ -180,19 +264,23 @@ def test_never_permitted_without_a_reset_after_the_last_trip(
         now_ns += gap_ns
         blockers = ("bad",) if is_bad else ()
         before = state
-        if kind == "stop":
-            state, may_move = stop(state, Trip("x", "y", now_ns)).state, False
+        if kind in ("stop", "kill"):
+            trip = Trip("x", "y", now_ns, is_kill=kind == "kill")
+            state, may_move = stop(state, trip).state, False
         elif kind == "look":
             state = observe(state, blockers, now_ns).state
             may_move = may_move and not is_bad
         else:
             latch = state.latch + latch_error
-            step = press(state, "ada", latch, blockers=blockers, now_ns=now_ns)
+            near = Authority.CONSOLE if "console" in kind else Authority.OPERATOR
+            step = press(state, "ada", latch, blockers=blockers, now_ns=now_ns, authority=near)
             state = step.state
+            if before.mode is Mode.KILLED and near is Authority.OPERATOR:
+                assert state.mode is Mode.KILLED
             may_move = step.action is Action.GRANT or (may_move and state.mode is Mode.PERMITTED)
         assert (state.mode is Mode.PERMITTED) is may_move
         assert state.epoch - before.epoch == int(
             before.mode is not Mode.PERMITTED and state.mode is Mode.PERMITTED
         )
         assert state.latch >= before.latch
-        assert (state.mode is Mode.TRIPPED) is bool(state.trips)
+        assert (state.mode in (Mode.TRIPPED, Mode.KILLED)) is bool(state.trips)

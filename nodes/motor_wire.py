@@ -1,0 +1,116 @@
+"""What a drive and its motors' process say to each other: JSON over a seqpacket pair."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from olympus.drivers.base import BaseState
+from olympus.runtime.config import Session
+from olympus.runtime.safety.limits import Category, Limits, Rules
+
+LARGEST: Final = 65_536
+"""Largest packet, in bytes."""
+
+_ARRAYS: Final = ("accel_mps2", "gyro_radps", "bearings_rad", "ranges_m")
+
+
+class MotorSpec(BaseModel):
+    """What the motors' process is told at its start."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    """Which base."""
+    session: Session
+    """Where it runs."""
+    top_radps: float
+    """Fastest a wheel may turn."""
+    slew_radps2: float
+    """Fastest change of that."""
+    max_age_ms: float
+    """A command older than this moves nothing."""
+    category: Literal[0, 1]
+    """Stop category."""
+    rate_hz: float
+    """Ticks per second."""
+    report_hz: float
+    """Measurements per second."""
+    priority: int | None = None
+    """Real-time priority to ask for."""
+
+    def rules(self) -> Rules:
+        """Return what the gate lets through: the wheels' rad/s, left first."""
+        top = self.top_radps
+        wheel = Limits(low=-top, high=top, slew_per_s=self.slew_radps2)
+        age_ns = round(self.max_age_ms * 1e6)
+        return Rules((wheel, wheel), max_age_ns=age_ns, category=Category(self.category))
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One thing said."""
+
+    kind: str
+    """`order`, `forget`, `end` to the motors; `ready`, `state`, `applied`, `trouble` from them."""
+    told: dict[str, Any]
+
+
+def send(end: socket.socket, kind: str, **told: object) -> bool:
+    """Say something; False when the other side is gone or does not read."""
+    try:
+        end.send(json.dumps({"kind": kind, **told}).encode(), socket.MSG_DONTWAIT)
+    except OSError:
+        return False
+    return True
+
+
+def receive(end: socket.socket) -> Packet | None:
+    """Wait for what the other side says, as long as the socket's time-out; None when it is gone.
+
+    Raises:
+        TimeoutError: It said nothing in time.
+    """
+    try:
+        raw = end.recv(LARGEST)
+    except TimeoutError:
+        raise
+    except OSError:
+        return None
+    if not raw:
+        return None
+    told = json.loads(raw)
+    return Packet(str(told.pop("kind")), told)
+
+
+def told_state(state: BaseState) -> dict[str, JsonValue]:
+    """Return a measurement as plain values; what is not known or not finite is None."""
+    return {one.name: _plain(getattr(state, one.name)) for one in fields(state)}
+
+
+def read_state(told: dict[str, Any]) -> BaseState:
+    """Return the measurement that `told_state` made plain."""
+    values: dict[str, Any] = {name: _number(value) for name, value in told.items()}
+    for name in _ARRAYS:
+        values[name] = np.array(values[name], np.float32)
+    return BaseState(**values)
+
+
+def _plain(value: Any) -> JsonValue:
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value.tolist()]
+    if isinstance(value, int):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(one) for one in value]
+    return math.nan if value is None else value

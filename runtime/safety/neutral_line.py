@@ -1,0 +1,151 @@
+"""The neutral line: a second hand on a motor's serial port, for when its gate does not answer.
+
+A motor controller that holds its last command goes on when the process that commands it is frozen
+or dead. Whoever opens such a port says here which bytes mean "neutral"; the guardian keeps the port
+open too, and writes them when a gate stays silent after a stop. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.acks import Ack
+
+PREFIX: Final = "neutral."
+"""A gate called `drive` has its neutral line described in `neutral.drive`."""
+
+SILENT_NS: Final = 45_000_000
+"""A gate that has not ticked for so long after a stop is not waited for any more."""
+
+AGAIN_NS: Final = 20_000_000
+"""How soon the frame is written again; ten times slower after the first second."""
+
+_EAGER: Final = 50
+_LONGEST_FRAME: Final = 64
+
+
+class NeutralLine:
+    """One port and the frame that means neutral; never blocks, never raises."""
+
+    def __init__(self, device: Path, frame: bytes) -> None:
+        """Open the port beside whoever has it open.
+
+        Args:
+            device: A serial port.
+            frame: What to write, at most 64 bytes.
+
+        Raises:
+            SafetyError: It is no character device, can't be opened, or the frame is too long.
+        """
+        if not 0 < len(frame) <= _LONGEST_FRAME:
+            raise SafetyError(f"a neutral frame of {len(frame)} bytes; 1 to {_LONGEST_FRAME} fit")
+        self._frame = frame
+        try:
+            flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+            self._fd = os.open(device, flags)
+        except OSError as error:
+            raise SafetyError(f"neutral line {device}: {error.strerror}") from error
+        if not stat.S_ISCHR(os.fstat(self._fd).st_mode):
+            self.close()
+            raise SafetyError(f"neutral line {device} is no serial port")
+
+    def write(self) -> bool:
+        """Write the frame; False when the port takes nothing now."""
+        try:
+            # A newline first: it ends whatever a frozen process left half written.
+            return os.write(self._fd, b"\n" + self._frame) == len(self._frame) + 1
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the port."""
+        os.close(self._fd)
+
+
+def announce(directory: Path, gate: str, device: str, frame: bytes) -> None:
+    """Tell the guardian how to bring the actuator behind a gate to neutral.
+
+    Args:
+        directory: The safety directory.
+        gate: The gate's name.
+        device: The serial port.
+        frame: The bytes that mean neutral.
+
+    Raises:
+        SafetyError: It can't be written.
+    """
+    file, draft = directory / f"{PREFIX}{gate}", directory / f".{PREFIX}{gate}.tmp"
+    try:
+        draft.write_text(json.dumps({"device": device, "frame": frame.hex()}))
+        draft.replace(file)
+    except OSError as error:
+        raise SafetyError(f"{file}: {error.strerror}") from error
+
+
+class NeutralLines:
+    """The guardian's side: all lines that were announced, and when each was used."""
+
+    def __init__(self, directory: Path) -> None:
+        """Name the safety directory."""
+        self._directory = directory
+        self._lines: dict[str, NeutralLine] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._used: dict[str, tuple[int, int]] = {}
+        self.written = 0
+        """Frames that a port took."""
+        self.troubles: dict[str, str] = {}
+        """Why an announced line is of no use, by gate."""
+
+    def look(self) -> None:
+        """Open lines that were announced, or announced anew, since the last look."""
+        for path in self._directory.glob(f"{PREFIX}*"):
+            name = path.name.removeprefix(PREFIX)
+            try:
+                about = path.stat()
+                mark = (about.st_mtime_ns, about.st_ino)
+                if self._seen.get(name) != mark:
+                    self._seen[name] = mark
+                    self._open(name, path)
+            except OSError:
+                continue  # gone again
+
+    def tend(self, acks: Mapping[str, Ack], *, since_ns: int, now_ns: int) -> None:
+        """Write neutral wherever a gate has not handed it on since a stop and is silent now.
+
+        Args:
+            acks: What the gates last did.
+            since_ns: When the stop began.
+            now_ns: CLOCK_MONOTONIC.
+        """
+        for name, line in self._lines.items():
+            ack = acks.get(name)
+            if ack is None or ack.has_stopped_since(since_ns) or now_ns - ack.tick_ns < SILENT_NS:
+                self._used.pop(name, None)
+                continue
+            last_ns, count = self._used.get(name, (0, 0))
+            if now_ns - last_ns >= (AGAIN_NS if count < _EAGER else 10 * AGAIN_NS):
+                self._used[name] = (now_ns, count + 1)
+                self.written += line.write()
+
+    def close(self) -> None:
+        """Let go of all ports."""
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
+
+    def _open(self, name: str, path: Path) -> None:
+        old = self._lines.pop(name, None)
+        if old is not None:
+            old.close()
+        try:
+            told = json.loads(path.read_text())
+            self._lines[name] = NeutralLine(Path(told["device"]), bytes.fromhex(told["frame"]))
+            self.troubles.pop(name, None)
+        except (SafetyError, ValueError, TypeError, KeyError) as error:
+            self.troubles[name] = str(error)

@@ -1,0 +1,179 @@
+"""Motors in a process of their own, on a real port, before a real guardian.
+
+The controller at the other end holds its last command: whoever is frozen or killed, somebody else
+must say neutral.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olympus.drivers.serial_protocol import SEQ_RANGE
+from olympus.nodes.motor_loop import Order
+from olympus.nodes.motor_wire import MotorSpec
+from olympus.nodes.motors_apart import ApartBase, ApartMotors
+from olympus.runtime.config import Session
+from olympus.runtime.errors import DeviceError
+from olympus.runtime.messages import Twist
+from olympus.runtime.safety.gate import Applied, Command
+from olympus.sim.campaign.watching import Watching
+
+TWIST = Twist(linear_mps=0.1, angular_radps=0.0)
+OTHER_HAND = SEQ_RANGE - 1
+"""The number of a neutral frame that did not come from the gate."""
+
+
+def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class Rig:
+    """A commander at 50 Hz, motors apart, an observer as the motors."""
+
+    def __init__(self, session: Session, observer: Watching) -> None:
+        self.observer = observer
+        self.applied: list[tuple[Applied, Order | None]] = []
+        spec = MotorSpec(
+            source=f"serial://{observer.link}",
+            session=session,
+            top_radps=10.0,
+            slew_radps2=200.0,
+            max_age_ms=200.0,
+            category=0,
+            rate_hz=50.0,
+            report_hz=50.0,
+            priority=20,
+        )
+        self.base = ApartBase(
+            spec, tell=lambda applied, order, _: self.applied.append((applied, order))
+        )
+        self.motors = ApartMotors(self.base)
+        self.is_commanding = True
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._command)
+
+    def __enter__(self) -> Rig:
+        self.base.open()
+        self.motors.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self.motors.stop()
+        self.base.close()
+
+    def _command(self) -> None:
+        while not self._end.wait(0.02):
+            if self.is_commanding:
+                self.motors.obey(Order(TWIST, Command((3.0, 3.0), time.monotonic_ns())))
+
+    def drive(self, guardian: Any) -> None:
+        until(lambda: guardian.is_ready)
+        guardian.permit()
+        until(lambda: self.observer.is_driven)
+
+
+@pytest.fixture
+def rig(session: Session, tmp_path: Path) -> Iterator[Rig]:
+    with Watching(tmp_path / "ttyROVER") as observer, Rig(session, observer) as one:
+        yield one
+
+
+def test_orders_go_through_and_tell_what_became_of_them(rig: Rig, guardian_of_drive: Any) -> None:
+    assert rig.base.wheel_radius_m > 0
+    rig.drive(guardian_of_drive)
+    until(lambda: rig.base.state().left_radps > 2.0)
+    until(lambda: rig.applied[-1][0].reason.name == "OK")
+    until(lambda: rig.applied[-1][1] is not None and rig.applied[-1][1].twist is TWIST)
+    assert rig.motors.counts["ok"] > 0
+    outcome = guardian_of_drive.client.stop("test")
+    assert outcome.is_confirmed, outcome
+    assert "at neutral: drive" in outcome.text
+    gate = guardian_of_drive.client.status().gates[0]
+    assert (gate.is_neutral, gate.is_still) == (True, True)
+    with pytest.raises(DeviceError, match="an order, not speeds"):
+        rig.base.command(1.0, 1.0)
+
+
+def test_commands_that_stop_coming_stop_the_motors(rig: Rig, guardian_of_drive: Any) -> None:
+    rig.drive(guardian_of_drive)
+    rig.is_commanding = False
+    until(lambda: not rig.observer.is_driven)
+    until(lambda: rig.motors.counts.get("stale", 0) > 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_gate_that_is_frozen_or_dead_is_spoken_for(
+    rig: Rig, guardian_of_drive: Any, number: signal.Signals
+) -> None:
+    rig.drive(guardian_of_drive)
+    pid = rig.base.pid
+    begun_ns = time.monotonic_ns()
+    os.kill(pid, number)
+    until(lambda: not rig.observer.is_driven)
+    assert rig.observer.changes[-1].seq == OTHER_HAND
+    until(lambda: not guardian_of_drive.client.status().is_permitted)
+    status = guardian_of_drive.client.status()
+    how = "is stopped" if number == signal.SIGSTOP else "has ended"
+    assert status.cause == f"gate drive: process {pid} {how}"
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(0.3)
+    assert rig.observer.neutral_after(begun_ns) is not None  # nothing goes on by itself
+
+
+def test_guardian_and_gate_frozen_at_once_leave_the_drive(rig: Rig, guardian_of_drive: Any) -> None:
+    rig.drive(guardian_of_drive)
+    guardian = guardian_of_drive.client.status().pid
+    for pid in (guardian, rig.base.pid):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: not rig.observer.is_driven)
+        assert rig.observer.changes[-1].seq == OTHER_HAND
+    finally:
+        for pid in (guardian, rig.base.pid):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_process_that_ended_is_told_and_can_be_opened_again(rig: Rig) -> None:
+    os.kill(rig.base.pid, signal.SIGKILL)
+    until(lambda: "has ended" in str(failure(rig.base)))
+    rig.base.close()
+    rig.base.open()
+    assert rig.base.state().charge > 0
+
+
+def failure(base: ApartBase) -> DeviceError | None:
+    try:
+        base.state()
+    except DeviceError as error:
+        return error
+    return None
+
+
+def test_a_base_that_is_not_there_is_refused_with_its_reason(session: Session) -> None:
+    spec = MotorSpec(
+        source="serial:///dev/nowhere",
+        session=session,
+        top_radps=10.0,
+        slew_radps2=200.0,
+        max_age_ms=200.0,
+        category=0,
+        rate_hz=50.0,
+        report_hz=50.0,
+    )
+    base = ApartBase(spec, tell=lambda *_: None)
+    with pytest.raises(DeviceError, match="no such device"):
+        base.open()

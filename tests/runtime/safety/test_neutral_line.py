@@ -1,0 +1,136 @@
+"""The neutral line: the guardian's own hand on a motor's port when a gate does not answer."""
+
+from __future__ import annotations
+
+import os
+import pty
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.acks import Ack, Flag, Reason
+from olympus.runtime.safety.neutral_line import (
+    AGAIN_NS,
+    SILENT_NS,
+    NeutralLine,
+    NeutralLines,
+    announce,
+)
+
+STOP_NS = 1_000_000_000
+FRAME = b"$N,1*0000\n"
+
+
+class Port:
+    """A serial port whose other end can be read."""
+
+    def __init__(self) -> None:
+        self._leader, self._follower = pty.openpty()
+        tty.setraw(self._follower)
+        os.set_blocking(self._leader, False)
+        self.name = os.ttyname(self._follower)
+
+    def heard(self) -> bytes:
+        try:
+            return os.read(self._leader, 4096)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        os.close(self._follower)
+        os.close(self._leader)
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    one = Port()
+    yield one
+    one.close()
+
+
+def acked(tick_ns: int, flags: Flag = Flag(0)) -> dict[str, Ack]:  # noqa: B008
+    return {"drive": Ack(1, tick_ns, 1, 0, Reason.OK, flags, os.getpid())}
+
+
+def lines(tmp_path: Path, port: Port) -> NeutralLines:
+    announce(tmp_path, "drive", port.name, FRAME)
+    one = NeutralLines(tmp_path)
+    one.look()
+    return one
+
+
+def test_a_gate_that_is_silent_after_a_stop_is_spoken_for(tmp_path: Path, port: Port) -> None:
+    one = lines(tmp_path, port)
+    last_ns = STOP_NS - 5
+    one.tend(acked(last_ns), since_ns=STOP_NS, now_ns=last_ns + SILENT_NS - 1)
+    assert port.heard() == b""
+    one.tend(acked(last_ns), since_ns=STOP_NS, now_ns=last_ns + SILENT_NS)
+    assert port.heard() == b"\n" + FRAME
+    assert one.written == 1
+    one.close()
+
+
+def test_it_is_said_again_and_later_less_often(tmp_path: Path, port: Port) -> None:
+    one = lines(tmp_path, port)
+    now_ns, said = STOP_NS + SILENT_NS, 0
+    for _ in range(200):
+        one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=now_ns)
+        said += port.heard().count(FRAME)
+        now_ns += AGAIN_NS
+    assert said == 50 + 150 // 10
+    one.close()
+
+
+def test_a_gate_that_answers_speaks_for_itself(tmp_path: Path, port: Port) -> None:
+    one = lines(tmp_path, port)
+    late_ns = STOP_NS + 10 * SILENT_NS
+    one.tend(acked(STOP_NS + 1, Flag.NEUTRAL), since_ns=STOP_NS, now_ns=late_ns)
+    one.tend(acked(late_ns - SILENT_NS + 1), since_ns=STOP_NS, now_ns=late_ns)  # it brakes
+    one.tend({}, since_ns=STOP_NS, now_ns=late_ns)
+    assert port.heard() == b""
+    one.close()
+
+
+def test_a_port_that_is_announced_anew_is_opened_anew(tmp_path: Path, port: Port) -> None:
+    one = lines(tmp_path, port)
+    other = Port()
+    announce(tmp_path, "drive", other.name, FRAME)
+    one.look()
+    one.look()
+    one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=STOP_NS + SILENT_NS)
+    assert (port.heard(), other.heard()) == (b"", b"\n" + FRAME)
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"device": "/nowhere", "frame": "00"}'])
+def test_a_line_that_is_of_no_use_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "neutral.drive").write_text(text)
+    one = NeutralLines(tmp_path)
+    one.look()
+    assert set(one.troubles) == {"drive"}
+    one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=STOP_NS + SILENT_NS)
+    assert one.written == 0
+
+
+def test_only_a_character_device_will_do(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(SafetyError, match="no serial port"):
+        NeutralLine(file, FRAME)
+    assert file.read_text() == "precious"
+    with pytest.raises(SafetyError, match="1 to 64 fit"):
+        NeutralLine(file, b"")
+    with pytest.raises(SafetyError, match="Not a directory"):
+        announce(file, "drive", "/dev/tty", FRAME)
+
+
+def test_a_port_that_is_full_is_left_alone(port: Port) -> None:
+    line = NeutralLine(Path(port.name), FRAME)
+    while line.write():
+        pass
+    assert not line.write()
+    line.close()
