@@ -20,7 +20,7 @@ import torch
 from olympus.models.training.commands.bpe import ANSWER, BEGIN, END, PAD, SPECIAL, Tokenizer, learn
 from olympus.models.training.commands.generator import Teller
 from olympus.models.training.commands.net import Net, Shape
-from olympus.models.training.commands.wording import Example
+from olympus.models.training.commands.wording import Example, is_held_out
 
 log = logging.getLogger("planner")
 BATCH = 64
@@ -52,11 +52,6 @@ def examples(seed: int) -> Iterator[Example]:
             example = teller.example()
             if is_held_out(example.masked.text) == (seed != TRAINING_SEED):
                 yield example
-
-
-def is_held_out(text: str) -> bool:
-    """Tell whether a masked sentence is never trained on: one in fifty, by its letters."""
-    return sum(text.encode()) % 50 == 7
 
 
 def encode(example: Example, tokenizer: Tokenizer, rng: random.Random) -> Encoded | None:

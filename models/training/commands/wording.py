@@ -102,3 +102,8 @@ def in_words(number: int) -> str:
         return _SMALL[number]
     ones = number % 10
     return _TENS[number // 10] + (f" {_SMALL[ones]}" if ones else "")
+
+
+def is_held_out(text: str) -> bool:
+    """Tell whether a masked sentence is never trained on: one in fifty, by its letters."""
+    return sum(text.encode()) % 50 == 7

@@ -1,0 +1,130 @@
+"""Understands an operator's sentence with the planner model, or asks back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from olympus.models.llama import LlamaModel
+from olympus.models.planner.gbnf import grammar
+from olympus.models.planner.plan import Plan, read_plan, spoken
+from olympus.models.planner.words import Mask, Masked, Vocabulary
+from olympus.models.wish import Wish
+from olympus.runtime.errors import ModelError
+
+LONGEST_SENTENCE = 200
+SURE = 0.9
+"""Least odds that each token of a plan must have; where the manifest says no other."""
+_NEGATIONS = frozenset("not never don't no except unless without or avoid but neither nor".split())
+_HARMLESS = re.compile(
+    r"\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait|more"
+    r"|further|moving|driving|go anywhere|stir)\b|\bif you don't mind\b|\bno ,|\bbut (?:first|before)"
+    r"|\bdon't you\b|\b(?:do not|don't) (?:see|hear|forget)\b"
+)
+_SLOT = re.compile(r"\b[PTSN]\d\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What was made of a sentence."""
+
+    plan: Plan
+    """Empty: nothing was understood."""
+    sure: float
+    """Least odds of any token of the plan, 0..1."""
+    doubt: str
+    """Why it should not be carried out as it is; empty when there is no reason not to."""
+
+    @property
+    def text(self) -> str:
+        """Say it in words: what will be done, or what to ask."""
+        if not self.plan:
+            return self.doubt
+        if self.doubt:
+            return f"did you mean: {spoken(self.plan)}? ({self.doubt})"
+        return f"understood: {spoken(self.plan)}"
+
+
+class Planner:
+    """Turns sentences into plans for one site.
+
+    The form of a plan is certain: a grammar made for each sentence leaves the model no name and no
+    number that does not occur in it. Its meaning is not: where the model is unsure, or something that
+    was said has no place in the plan, it asks back. Nothing that must be safe may rest on it.
+    """
+
+    def __init__(
+        self, model: LlamaModel, vocabulary: Vocabulary, *, sure: float | None = None
+    ) -> None:
+        """Take a loaded model and the site's names.
+
+        Args:
+            model: Of task `plan`.
+            vocabulary: Places, things and sounds.
+            sure: Below these odds it asks back; the manifest's `options.sure` when left out.
+        """
+        self._model, self._mask = model, Mask(vocabulary)
+        self._sure = model.manifest.option("sure", SURE) if sure is None else sure
+
+    def understand(self, sentence: str) -> Understood:
+        """Understand a sentence.
+
+        Args:
+            sentence: What was typed or said.
+
+        Raises:
+            ModelError: The model fails.
+        """
+        if len(sentence) > LONGEST_SENTENCE:
+            return Understood((), 0.0, f"that is longer than {LONGEST_SENTENCE} letters; say less")
+        masked = self._mask.of(sentence)
+        if not masked.text:
+            return Understood((), 0.0, "nothing was said")
+        answer = self._model.complete(
+            f"<|begin|> {masked.text}<|answer|>",
+            Wish(special=True, max_tokens=100, grammar=grammar(masked), watch_odds=True),
+        )
+        return self._judged(masked, answer.text, min(answer.odds))
+
+    def _judged(self, masked: Masked, text: str, sure: float) -> Understood:
+        try:
+            plan = read_plan(filled(text, masked))
+        except ModelError:
+            return Understood((), 0.0, "no plan comes out of that; say it in other words")
+        if not plan:
+            return Understood((), sure, "that is nothing I can do, or I did not understand it")
+        return Understood(plan, sure, self._doubt(masked, text, sure))
+
+    def _doubt(self, masked: Masked, text: str, sure: float) -> str:
+        used = set(_SLOT.findall(text))
+        if lost := [value for slot, value in masked.values.items() if slot not in used]:
+            return f"I don't know what to do with {', '.join(map(repr, lost))}"
+        if word := _negation(masked):
+            return f"{word!r} is more than I can be sure of"
+        if sure < self._sure:
+            return f"I am only {sure:.0%} sure"
+        return ""
+
+
+def filled(text: str, masked: Masked) -> str:
+    """Put what the slots stand for back into a plan.
+
+    Args:
+        text: As the model writes it.
+        masked: The sentence.
+
+    Returns:
+        JSON.
+    """
+    numbered = re.sub(r"(?<=\":) (N\d)", lambda slot: masked.values.get(slot[1], "null"), text)
+    return re.sub(
+        r'" ([^"]*)"',
+        lambda name: '"' + _SLOT.sub(lambda slot: masked.values.get(slot[0], ""), name[1]) + '"',
+        numbered,
+    )
+
+
+def _negation(masked: Masked) -> str:
+    """Find a word that may turn the meaning round."""
+    plain = _HARMLESS.sub(" ", masked.text)
+    return next((word for word in plain.split() if word in _NEGATIONS), "")
