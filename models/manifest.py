@@ -136,6 +136,22 @@ class Latency(Part):
         return self
 
 
+class SelfTest(Part):
+    """An example with a known answer; a model that gives another one is not taken into use."""
+
+    prompt: str = ""
+    """Language models: what is asked, special tokens included."""
+    answer: str = ""
+    """What the likeliest text begins with."""
+    fill: float = 0.0
+    """Tensor models: the value that all inputs are filled with."""
+    output: str = ""
+    """The output looked at; empty: this is a test of a language model."""
+    values: tuple[float, ...] = ()
+    """Its first values."""
+    tolerance: Annotated[float, Field(ge=0)] = 1e-3
+
+
 class Recipe(Part):
     """How to make the model again."""
 
@@ -170,6 +186,7 @@ class Manifest(Part):
     latency: tuple[Latency, ...] = ()
     memory_mb: Annotated[float, Field(gt=0)] | None = None
     """Growth of the process when it is loaded and run."""
+    self_test: tuple[SelfTest, ...] = ()
     recipe: Recipe | None = None
     limits: str = ""
     """What it can't do, in plain words."""

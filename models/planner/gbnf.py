@@ -9,11 +9,13 @@ from olympus.models.planner.words import NUMBER, PLACE, SOUND, THING, Masked
 
 LONGEST_NAME = 3
 """Words of a name that the site does not know."""
-_NO_NAME = frozenset(
-    "a an the and or then to in at of on for until till you your i we it is are if when with from into"
-    " me us please not that this there here some any all go drive patrol wait stop turn left right"
-    " around continue see hear once after before second seconds minute minutes times rounds".split()
+_NO_NAMES = (
+    "a an the and or then to in at of on for until till you your i we it is are if when "
+    "with from into me us please not that this there here some any all go drive patrol wait "
+    "stop turn left right around continue see hear once after before second seconds minute "
+    "minutes times rounds"
 )
+_NO_NAME = frozenset(_NO_NAMES.split())
 """Words that no unknown name begins or ends with."""
 
 
@@ -66,7 +68,7 @@ def unknown_names(masked: Masked) -> list[str]:
 
 
 def _may_be_name(run: list[str]) -> bool:
-    is_plain = all(re.fullmatch(r"[^\W\d_]+|N\d", word) and not word[0] in "PTS" for word in run)
+    is_plain = all(re.fullmatch(r"[^\W\d_]+|N\d", word) and word[0] not in "PTS" for word in run)
     return is_plain and run[0] not in _NO_NAME and run[-1] not in _NO_NAME and run[0][0] != "N"
 
 

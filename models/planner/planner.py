@@ -15,11 +15,12 @@ from olympus.runtime.errors import ModelError
 LONGEST_SENTENCE = 200
 SURE = 0.9
 """Least odds that each token of a plan must have; where the manifest says no other."""
-_NEGATIONS = frozenset("not never don't no except unless without or avoid but neither nor".split())
+_TURNING = "not never don't no except unless without or avoid but neither nor"
+_NEGATIONS = frozenset(_TURNING.split())
 _HARMLESS = re.compile(
-    r"\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait|more"
-    r"|further|moving|driving|go anywhere|stir)\b|\bif you don't mind\b|\bno ,|\bbut (?:first|before)"
-    r"|\bdon't you\b|\b(?:do not|don't) (?:see|hear|forget)\b"
+    r"\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait"
+    r"|more|further|moving|driving|go anywhere|stir)\b|\bif you don't mind\b|\bno ,"
+    r"|\bbut (?:first|before)|\bdon't you\b|\b(?:do not|don't) (?:see|hear|forget)\b"
 )
 _SLOT = re.compile(r"\b[PTSN]\d\b")
 
@@ -48,9 +49,9 @@ class Understood:
 class Planner:
     """Turns sentences into plans for one site.
 
-    The form of a plan is certain: a grammar made for each sentence leaves the model no name and no
-    number that does not occur in it. Its meaning is not: where the model is unsure, or something that
-    was said has no place in the plan, it asks back. Nothing that must be safe may rest on it.
+    The form of a plan is certain: a grammar made for each sentence leaves the model no name and
+    no number that does not occur in it. Its meaning is not: where the model is unsure, or something
+    that was said has no place in the plan, it asks back. Nothing that must be safe may rest on it.
     """
 
     def __init__(

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
+from olympus.models.describe import describe
 from olympus.models.onnx import OnnxModel, open_model
-from olympus.models.registry import Registry
+from olympus.models.registry import Registry, StoredModel
 from olympus.runtime.errors import ModelError
 
 MakeModel = Callable[..., Path]
@@ -135,3 +138,55 @@ def test_a_fixed_batch_of_the_manifest_is_kept(make_model: MakeModel) -> None:
 def test_an_unknown_provider_is_refused(make_model: MakeModel) -> None:
     with pytest.raises(ModelError, match=r"provider 'CPUExecutionProvidr' .* did you mean"):
         open_model(str(make_model()), providers=["CPUExecutionProvidr"])
+
+
+def slow_model(tmp_path: Path) -> OnnxModel:
+    """A chain of a hundred products of matrices: each takes some milliseconds."""
+    n = 384
+    nodes = [
+        helper.make_node("MatMul", [f"x{i}" if i else "x", "x"], [f"x{i + 1}" if i < 99 else "y"])
+        for i in range(100)
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [n, n]) for name in ("x", "y"))
+    graph = helper.make_graph(nodes, "slow", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = model.SerializeToString()
+    (tmp_path / "slow.onnx").write_bytes(data)
+    manifest = describe(tmp_path / "slow.onnx", licence="MIT")
+    return OnnxModel.load(StoredModel(manifest, tmp_path))
+
+
+def abort_until(model: OnnxModel, is_over: threading.Event, delay_s: float) -> None:
+    while not is_over.wait(delay_s):
+        model.abort()
+        delay_s = 0.001
+
+
+def test_a_run_is_aborted_and_the_model_goes_on(tmp_path: Path) -> None:
+    model = slow_model(tmp_path)
+    x = np.zeros((384, 384), np.float32)
+    model.abort()  # idle: harmless
+    model.run({"x": x})
+    for delay_s in (0.0, 0.001, 0.005, 0.02):
+        is_over = threading.Event()
+        thread = threading.Thread(target=abort_until, args=(model, is_over, delay_s))
+        thread.start()
+        with pytest.raises(ModelError, match="slow: the run was aborted"):
+            while True:
+                model.run({"x": x})
+        is_over.set()
+        thread.join()
+    model.run({"x": x})
+
+
+def test_a_bound_model_reads_and_writes_memory_in_place(tmp_path: Path) -> None:
+    model = slow_model(tmp_path)
+    x = np.zeros((384, 384), np.float32)
+    bound = model.bind({"x": x})
+    out = bound.run()["y"]
+    assert not out.any()
+    x[:] = np.eye(384, dtype=np.float32)
+    assert bound.run()["y"] is out
+    assert np.array_equal(out, x)
+    with pytest.raises(ModelError, match="not contiguous"):
+        model.bind({"x": np.zeros((768, 384), np.float32)[::2]})

@@ -23,14 +23,14 @@ from olympus.models.training.commands.wording import is_held_out
 log = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent
 SITE = Vocabulary(
-    places={
-        name: ()
-        for name in (
+    places=dict.fromkeys(
+        (
             *("start", "end", "middle", "home", "corridor", "lab", "kitchen", "office", "lobby"),
             *("workshop", "storage room", "server room", "loading dock", "charging station"),
             *("meeting room", "front door", "west wing"),
-        )
-    },
+        ),
+        (),
+    ),
     things=dict(THINGS) | {"box": ("boxes",), "dog": ("dogs",), "forklift": (), "door": ("doors",)},
     sounds=dict(SOUNDS),
 )

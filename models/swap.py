@@ -1,0 +1,151 @@
+"""Takes a new version of a model into use while it runs, and back out when it is no good."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from olympus.models.llama import LlamaModel
+from olympus.models.manifest import Manifest, SelfTest
+from olympus.models.onnx import OnnxModel
+from olympus.models.registry import StoredModel
+from olympus.models.wish import Wish
+from olympus.runtime.errors import ModelError
+
+
+class Loaded(Protocol):
+    """Any loaded model."""
+
+    manifest: Manifest
+
+
+M = TypeVar("M", bound=Loaded)
+
+
+def load(stored: StoredModel) -> OnnxModel | LlamaModel:
+    """Load a model with the backend that its manifest's format asks for.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
+    return LlamaModel.load(stored) if stored.manifest.format == "gguf" else OnnxModel.load(stored)
+
+
+def self_test(model: OnnxModel | LlamaModel) -> None:
+    """Ask a model what its manifest holds the answers to.
+
+    Raises:
+        ModelError: It answers otherwise.
+    """
+    for number, test in enumerate(model.manifest.self_test):
+        if isinstance(model, LlamaModel):
+            _ask(model, test, number)
+        else:
+            _compute(model, test, number)
+
+
+def _ask(model: LlamaModel, test: SelfTest, number: int) -> None:
+    wish = Wish(special=True, max_tokens=max(1, len(test.answer)))
+    text = model.complete(test.prompt, wish).text
+    if not text.startswith(test.answer):
+        raise ModelError(
+            f"model {model.manifest.title}: self_test[{number}] gave {text[:60]!r}, not "
+            f"{test.answer[:60]!r}"
+        )
+
+
+def _compute(model: OnnxModel, test: SelfTest, number: int) -> None:
+    inputs = {
+        tensor.name: np.full(
+            [1 if isinstance(dim, str) else dim for dim in tensor.shape], test.fill, tensor.dtype
+        )
+        for tensor in model.manifest.inputs
+    }
+    outputs = model.run(inputs)
+    if test.output not in outputs:
+        raise ModelError(f"model {model.manifest.title}: self_test[{number}].output is unknown")
+    found = outputs[test.output].ravel()[: len(test.values)].astype(np.float64)
+    if len(found) < len(test.values) or np.abs(found - test.values).max() > test.tolerance:
+        raise ModelError(
+            f"model {model.manifest.title}: self_test[{number}] gave {found.tolist()} for "
+            f"{test.output}, not {list(test.values)}"
+        )
+
+
+class Swappable(Generic[M]):
+    """The version of a model that is in use; others may swap it at any time.
+
+    Whoever calls `current` for each piece of work never waits: work that has begun ends with the
+    version it began with.
+    """
+
+    def __init__(
+        self,
+        first: StoredModel,
+        load: Callable[[StoredModel], M],
+        test: Callable[[M], None],
+    ) -> None:
+        """Load and test the first version.
+
+        Args:
+            first: From `Registry.find`.
+            load: Loads a version.
+            test: Raises ModelError when a version is no good.
+
+        Raises:
+            ModelError: The first version can't be loaded or fails its test.
+        """
+        self._load, self._test = load, test
+        self._lock = threading.Lock()
+        self._before: M | None = None
+        self._current = self._tried(first)
+
+    @property
+    def current(self) -> M:
+        """The version in use."""
+        return self._current
+
+    def swap(self, stored: StoredModel) -> M:
+        """Take another version into use if it passes its self-test; else all stays as it is.
+
+        Args:
+            stored: Another version of the same model.
+
+        Returns:
+            The version now in use.
+
+        Raises:
+            ModelError: It is another model, can't be loaded, or fails its test; the message says
+                that the old version goes on.
+        """
+        old = self._current.manifest
+        if stored.manifest.name != old.name:
+            raise ModelError(f"model {old.name}: {stored.name} is another model, not a new version")
+        with self._lock:
+            try:
+                new = self._tried(stored)
+            except ModelError as error:
+                raise ModelError(f"{error}; {old.title} stays in use") from error
+            self._before, self._current = self._current, new
+            return new
+
+    def roll_back(self) -> M:
+        """Take the version before into use again.
+
+        Raises:
+            ModelError: There is none.
+        """
+        with self._lock:
+            if self._before is None:
+                title = self._current.manifest.title
+                raise ModelError(f"model {title}: there is no version before to go back to")
+            self._current, self._before = self._before, None
+            return self._current
+
+    def _tried(self, stored: StoredModel) -> M:
+        model = self._load(stored)
+        self._test(model)
+        return model

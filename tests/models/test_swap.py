@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from olympus.models.manifest import make_manifest
+from olympus.models.onnx import OnnxModel
+from olympus.models.registry import StoredModel
+from olympus.models.swap import Swappable, load, self_test
+from olympus.runtime.errors import ModelError
+
+
+def version(
+    folder: Path, number: str, factor: float, *, says: float, name: str = "scale"
+) -> StoredModel:
+    """Write a model that multiplies by `factor`, whose manifest says that 1 becomes `says`."""
+    folder.mkdir()
+    value = helper.make_tensor("k", TensorProto.FLOAT, [1], [factor])
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "k"], ["y"])],
+        "scale",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])],
+        [value],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = model.SerializeToString()
+    (folder / "m.onnx").write_bytes(data)
+    tensor = {"dtype": "float32", "shape": [1, 2]}
+    manifest: dict[str, object] = {
+        "name": name,
+        "version": number,
+        "task": "other",
+        "licence": "MIT",
+        "files": [
+            {"path": "m.onnx", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        ],
+        "inputs": [{"name": "x", **tensor}],
+        "outputs": [{"name": "y", **tensor}],
+        "self_test": [{"fill": 1.0, "output": "y", "values": [says, says]}],
+    }
+    return StoredModel(make_manifest(manifest, "test"), folder)
+
+
+def test_a_new_version_is_taken_into_use_and_back_out(tmp_path: Path) -> None:
+    running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), OnnxModel.load, self_test)
+    old = running.current
+    running.swap(version(tmp_path / "b", "1.1.0", 3, says=3))
+    one = np.ones((1, 2), np.float32)
+    assert running.current.run({"x": one})["y"][0, 0] == 3
+    assert old.run({"x": one})["y"][0, 0] == 2  # work that has begun ends with its own version
+    assert running.roll_back() is old
+    with pytest.raises(ModelError, match="no version before"):
+        running.roll_back()
+
+
+def test_a_version_that_fails_its_self_test_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), load, self_test)
+    with pytest.raises(ModelError, match=r"scale 1\.1\.0: self_test\[0\].*scale 1\.0\.0 stays"):
+        running.swap(version(tmp_path / "b", "1.1.0", 3, says=4))
+    assert running.current.manifest.version == "1.0.0"
+
+
+def test_a_version_whose_file_was_changed_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), load, self_test)
+    bad = version(tmp_path / "b", "1.1.0", 3, says=3)
+    (bad.folder / "m.onnx").write_bytes(b"x" * bad.manifest.model_file.bytes)
+    with pytest.raises(ModelError, match=r"sha256.*scale 1\.0\.0 stays in use"):
+        running.swap(bad)
+    assert running.current.manifest.version == "1.0.0"
+
+
+def test_another_model_is_no_new_version(tmp_path: Path) -> None:
+    running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), load, self_test)
+    with pytest.raises(ModelError, match="other is another model"):
+        running.swap(version(tmp_path / "b", "1.1.0", 3, says=3, name="other"))
