@@ -1,0 +1,195 @@
+"""`olympus models list | verify | bench | quantize`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from olympus.models import llama_native
+from olympus.models.manifest import Manifest
+from olympus.models.profile import RUNS, Timing, board_name, measure, write_profile
+from olympus.models.registry import Registry, StoredModel
+from olympus.models.shrink import GGUF_TYPES, Shrunk, shrink_gguf, shrink_onnx
+from olympus.models.swap import load, self_test
+from olympus.runtime.errors import ModelError
+
+app = typer.Typer(help="List, verify, time and shrink models.", no_args_is_help=True)
+
+Names = Annotated[list[str] | None, typer.Argument(help="Names or paths; all when left out.")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option("--folder", help="A folder of models to look in besides; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(folder: Folders = None, as_json: AsJson = False) -> None:
+    """List the models that can be used by name."""
+    rows = [_row(stored) for stored in _found(None, folder)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'name':20}{'version':9}{'task':16}{'size':>9}  {'p50 here':>9}  accuracy")
+    for row in rows:
+        time = f"{row['p50_ms']} ms" if row["p50_ms"] else "-"
+        size = f"{int(str(row['bytes'])) / 1e6:.2f} MB"
+        typer.echo(
+            f"{row['name']!s:20}{row['version']!s:9}{row['task']!s:16}{size:>9}  {time:>9}  "
+            f"{row['accuracy'] or '-'}"
+        )
+
+
+@app.command(
+    help="Check files against their hashes, load each model, and put it to its self-test; exit 6 "
+    "if one is not as its manifest says."
+)
+def verify(names: Names = None, folder: Folders = None, as_json: AsJson = False) -> None:
+    """Check files against their hashes, load each model, and put it to its self-test.
+
+    Raises:
+        Exit: With 6 if a model is not as its manifest says.
+    """
+    results = {stored.name: _verified(stored) for stored in _found(names, folder)}
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+    else:
+        for name, problem in results.items():
+            typer.echo(f"{name:20}{problem or 'as its manifest says'}")
+    if any(problem and not problem.startswith("not loaded") for problem in results.values()):
+        raise typer.Exit(ModelError.exit_code)
+
+
+@app.command()
+def bench(
+    names: Names = None,
+    folder: Folders = None,
+    n: Annotated[int, typer.Option(min=10, help="Runs of each model.")] = RUNS,
+    out: Annotated[
+        Path, typer.Option(help="Profile file; other models' figures in it stay.")
+    ] = Path("profile.yaml"),
+    board: Annotated[str, typer.Option(help="The board's name; guessed when left out.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Time models on this board, one thread, and write its profile file."""
+    timings: dict[str, Timing] = {}
+    for stored in _found(names, folder):
+        if _lacks_llama(stored.manifest):
+            typer.echo(f"{stored.name}: left out: {llama_native.missing()}", err=True)
+            continue
+        timings[stored.name] = timing = measure(stored, n)
+        if not as_json:
+            typer.echo(_timing_line(stored.name, timing))
+    write_profile(out, board or board_name(), timings)
+    if as_json:
+        typer.echo(json.dumps({name: t.to_json() for name, t in timings.items()}, indent=2))
+    else:
+        typer.echo(f"wrote {out} for board {board or board_name()}")
+
+
+@app.command(
+    help="Make a model small; print accuracy, size and time before and after; write its manifest."
+)
+def quantize(
+    source: Annotated[Path, typer.Argument(help="A float .onnx or .gguf file.")],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="ONNX: folder of examples. GGUF: text file, one prompt a line."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the new model.")] = None,
+    kind: Annotated[str, typer.Option("--type", help=f"GGUF: {', '.join(GGUF_TYPES)}.")] = "q8_0",
+    keep_float: Annotated[
+        list[str] | None, typer.Option(help="ONNX: output whose last layer stays in float.")
+    ] = None,
+    n: Annotated[int, typer.Option(min=10, help="Runs to time.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """Make a model small; print accuracy, size and time before and after; write its manifest.
+
+    Raises:
+        ModelError: A file is wrong.
+    """
+    if source.suffix == ".gguf":
+        target = out or source.parent / f"{source.stem}-{kind}"
+        texts = calibration.read_text().splitlines() if calibration else []
+        result = shrink_gguf(source, kind, texts, target, runs=n)
+    elif calibration is None:
+        raise ModelError(f"{source}: INT8 needs examples; give --calibration FOLDER")
+    else:
+        target = out or source.parent / f"{source.stem}-int8"
+        result = shrink_onnx(source, calibration, target, keep_float=keep_float or (), runs=n)
+    typer.echo(json.dumps(_shrunk_json(result), indent=2) if as_json else _shrunk_text(result))
+
+
+def _found(names: list[str] | None, folders: list[Path] | None) -> list[StoredModel]:
+    registry = Registry(folders or ())
+    return [registry.find(name) for name in names or registry.names()]
+
+
+def _row(stored: StoredModel) -> dict[str, object]:
+    manifest = stored.manifest
+    latency = manifest.latency_on(board_name())
+    first = manifest.accuracy[0] if manifest.accuracy else None
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "task": manifest.task,
+        "format": manifest.format,
+        "licence": manifest.licence,
+        "bytes": sum(file.bytes for file in manifest.files),
+        "p50_ms": latency.p50_ms if latency else None,
+        "accuracy": f"{first.metric} {first.value:g}" if first else None,
+        "folder": str(stored.folder),
+    }
+
+
+def _verified(stored: StoredModel) -> str:
+    """Say what is wrong with a model; empty when nothing is."""
+    try:
+        for file in stored.manifest.files:
+            stored.read(file)
+        if _lacks_llama(stored.manifest):
+            return f"not loaded, its files are right: {llama_native.missing()}"
+        self_test(load(stored))
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _lacks_llama(manifest: Manifest) -> bool:
+    return manifest.format == "gguf" and bool(llama_native.missing())
+
+
+def _timing_line(name: str, t: Timing) -> str:
+    more = f"  {t.tokens_per_s:g} tokens/s, worst step {t.step_ms:g} ms" if t.tokens_per_s else ""
+    return (
+        f"{name:20}p50 {t.p50_ms:8.3f}  p99 {t.p99_ms:8.3f}  worst {t.worst_ms:8.3f} ms"
+        f"  n {t.n}  {t.memory_mb:g} MB{more}"
+    )
+
+
+def _shrunk_json(result: Shrunk) -> dict[str, object]:
+    return {
+        "path": str(result.path),
+        "bytes": [result.bytes_before, result.bytes_after],
+        "before": result.before.to_json(),
+        "after": result.after.to_json(),
+        "accuracy": [entry.model_dump() for entry in result.accuracy],
+    }
+
+
+def _shrunk_text(result: Shrunk) -> str:
+    before, after = asdict(result.before), asdict(result.after)
+    rows = [f"{'':28}{'before':>12}{'after':>12}"]
+    rows.append(f"{'size, bytes':28}{result.bytes_before:>12}{result.bytes_after:>12}")
+    for key in ("p50_ms", "p99_ms", "worst_ms"):
+        rows.append(f"{key:28}{before[key]:>12g}{after[key]:>12g}")
+    for entry in result.accuracy:
+        rows.append(f"{entry.metric:28}{entry.float_value or 0:>12g}{entry.value:>12g}")
+    n = result.accuracy[0].n if result.accuracy else 0
+    rows.append(f"judged on {n} examples, timed over {result.after.n} runs; wrote {result.path}")
+    return "\n".join(rows)

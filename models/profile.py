@@ -1,0 +1,160 @@
+"""Times models on this board and keeps what was measured in a profile file."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import yaml
+
+from olympus.models.llama import LlamaModel
+from olympus.models.manifest import Latency
+from olympus.models.onnx import OnnxModel, blank
+from olympus.models.registry import StoredModel
+from olympus.models.swap import load
+from olympus.models.wish import Wish
+from olympus.runtime.errors import ModelError
+
+RUNS: Final = 1000
+ANSWERS: Final = 60
+"""Texts generated for a language model's profile; each is some dozens of steps."""
+PROMPT: Final = "go to the place, then wait and turn around"
+_BOARDS = {"Raspberry Pi 5": "pi5", "Raspberry Pi 4": "pi4", "Jetson Orin Nano": "jetson-orin-nano"}
+_MACHINES = {"x86_64": "x86-64", "aarch64": "aarch64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one model costs on one board: one thread, wall time."""
+
+    version: str
+    n: int
+    p50_ms: float
+    p99_ms: float
+    worst_ms: float
+    step_ms: float | None = None
+    """Language models: the worst single step, which is how long an urgent job waits."""
+    tokens_per_s: float | None = None
+    memory_mb: float | None = None
+    """Growth of this process by loading and running it."""
+
+    def latency(self, board: str) -> Latency:
+        """Give it as an entry of a manifest."""
+        return Latency(
+            board=board, p50_ms=self.p50_ms, p99_ms=self.p99_ms, worst_ms=self.worst_ms, n=self.n
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Give what is known as plain values."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def board_name(model_file: Path = Path("/proc/device-tree/model")) -> str:
+    """Name this board as manifests do: `pi5`, `jetson-orin-nano`, else the processor's kind."""
+    try:
+        model = model_file.read_text(errors="replace")
+    except OSError:
+        model = ""
+    found = (short for words, short in _BOARDS.items() if words in model)
+    return next(found, _MACHINES.get(platform.machine(), platform.machine()))
+
+
+def measure(stored: StoredModel, runs: int = RUNS) -> Timing:
+    """Load a model and time it.
+
+    Args:
+        stored: From `Registry.find`.
+        runs: Runs of a tensor model; a language model generates fewer texts.
+
+    Raises:
+        ModelError: It can't be loaded, or fails.
+    """
+    before = resident_mb()
+    model = load(stored)
+    timing = _language(model, runs) if isinstance(model, LlamaModel) else _tensor(model, runs)
+    grown = max(0.1, round(resident_mb() - before, 1))
+    return Timing(
+        **{name: getattr(timing, name) for name in timing.__slots__} | {"memory_mb": grown}
+    )
+
+
+def _tensor(model: OnnxModel, runs: int) -> Timing:
+    feed = {tensor.name: blank(tensor) for tensor in model.manifest.inputs}
+    spans = spans_ms(lambda: model.run(feed), runs)
+    return Timing(model.manifest.version, runs, *figures(spans))
+
+
+def _language(model: LlamaModel, runs: int) -> Timing:
+    prompt = model.manifest.self_test[0].prompt if model.manifest.self_test else PROMPT
+    answers = min(runs, ANSWERS)
+    whole: list[float] = []
+    steps: list[float] = []
+    tokens = 0
+    for _ in range(answers):
+        generation = model.generate(prompt, Wish(special=True, max_tokens=32))
+        began = time.perf_counter_ns()
+        more = True
+        while more:
+            step = time.perf_counter_ns()
+            more = generation.step()
+            steps.append((time.perf_counter_ns() - step) / 1e6)
+        whole.append((time.perf_counter_ns() - began) / 1e6)
+        tokens += len(generation.result().tokens)
+        generation.close()
+    return Timing(
+        model.manifest.version,
+        answers,
+        *figures(whole),
+        step_ms=round(max(steps), 3),
+        tokens_per_s=round(1000 * tokens / sum(whole), 1),
+    )
+
+
+def spans_ms(work: Callable[[], object], runs: int) -> list[float]:
+    """Time a call many times; wall time."""
+    spans = []
+    for _ in range(runs):
+        began = time.perf_counter_ns()
+        work()
+        spans.append((time.perf_counter_ns() - began) / 1e6)
+    return spans
+
+
+def figures(spans: list[float]) -> tuple[float, float, float]:
+    """Give median, 99th percentile and worst, in ms."""
+    p50, p99 = (round(float(np.quantile(spans, q)), 4) for q in (0.5, 0.99))
+    return p50, p99, round(max(spans), 4)
+
+
+def resident_mb() -> float:
+    """Tell how much memory this process has; MB."""
+    fields = Path("/proc/self/status").read_text(encoding="ascii").split("VmRSS:", 1)[1].split()
+    return int(fields[0]) * 1024 / 1e6
+
+
+def write_profile(path: Path, board: str, timings: Mapping[str, Timing]) -> None:
+    """Put timings into a profile file; those of other models in it stay.
+
+    Args:
+        path: YAML: `{board: NAME, models: {MODEL: {version, n, p50_ms, p99_ms, worst_ms, ...}}}`.
+        board: Whose timings these are.
+        timings: By the model's name.
+
+    Raises:
+        ModelError: The file is of another board, or no profile.
+    """
+    models: dict[str, object] = {}
+    if path.exists():
+        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(old, dict) or old.get("board") != board:
+            raise ModelError(f"{path}: is no profile of board {board}; name another file")
+        models = dict(old.get("models") or {})
+    models |= {name: timing.to_json() for name, timing in timings.items()}
+    text = yaml.safe_dump({"board": board, "models": models}, sort_keys=False)
+    path.write_text(text, encoding="utf-8")

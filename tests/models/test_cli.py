@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner, Result
+
+from olympus.models import llama_native
+from olympus.models.cli import app
+from olympus.models.manifest import read_manifest
+from olympus.models.registry import Registry
+from olympus.runtime.errors import ModelError
+
+needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def float_model(folder: Path) -> Path:
+    """Write a small network: 16 values in, 3 classes out."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(1)
+    weights = [
+        numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("w", (16, 32)), ("v", (32, 3)))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "v"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])
+    graph = helper.make_graph(nodes, "net", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = folder / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def examples(folder: Path, n: int = 40) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for i in range(n):
+        np.save(folder / f"{i:03d}.npy", rng.normal(size=16).astype(np.float32))
+    return folder
+
+
+def test_the_shipped_models_are_listed() -> None:
+    rows = json.loads(run("list", "--json").stdout)
+    assert {row["name"] for row in rows} == set(Registry().names())
+    text = run("list").stdout
+    assert all(row["name"] in text for row in rows)
+
+
+def test_the_shipped_models_are_as_their_manifests_say() -> None:
+    result = run("verify")
+    assert result.exit_code == 0, result.stdout
+    assert "person-obstacle     as its manifest says" in result.stdout
+
+
+def test_a_changed_model_is_told_and_ends_with_its_code(tmp_path: Path) -> None:
+    source = Registry().find("sound-events")
+    folder = tmp_path / "sound-events"
+    folder.mkdir()
+    data = bytearray(source.read())
+    data[500] ^= 1
+    (folder / source.manifest.model_file.path).write_bytes(data)
+    (folder / "manifest.yaml").write_text((source.folder / "manifest.yaml").read_text())
+    result = run("verify", folder)
+    assert result.exit_code == ModelError.exit_code
+    assert "sha256" in result.stdout
+
+
+def test_a_bench_writes_a_profile_and_keeps_what_else_is_in_it(tmp_path: Path) -> None:
+    out = tmp_path / "profile.yaml"
+    assert run("bench", "sound-events", "--n", 20, "--out", out).exit_code == 0
+    result = run("bench", "person-obstacle", "--n", 20, "--out", out, "--json")
+    assert result.exit_code == 0
+    profile = yaml.safe_load(out.read_text())
+    assert set(profile["models"]) == {"sound-events", "person-obstacle"}
+    entry = profile["models"]["sound-events"]
+    assert 0 < entry["p50_ms"] <= entry["p99_ms"] <= entry["worst_ms"]
+    assert entry["n"] == 20
+    assert json.loads(result.stdout)["person-obstacle"]["n"] == 20
+
+
+def test_a_profile_of_another_board_is_not_mixed_up(tmp_path: Path) -> None:
+    out = tmp_path / "profile.yaml"
+    out.write_text("board: pi5\nmodels: {}\n")
+    result = run("bench", "sound-events", "--n", 20, "--out", out, "--board", "pi4")
+    assert isinstance(result.exception, ModelError)
+    assert "no profile of board pi4" in str(result.exception)
+
+
+@needs_llama
+def test_a_language_models_profile_has_its_worst_step(tmp_path: Path) -> None:
+    out = tmp_path / "profile.yaml"
+    assert run("bench", "planner", "--n", 10, "--out", out).exit_code == 0
+    entry = yaml.safe_load(out.read_text())["models"]["planner"]
+    assert 0 < entry["step_ms"] <= entry["worst_ms"]
+    assert entry["tokens_per_s"] > 0
+
+
+def test_quantizing_makes_it_smaller_and_says_what_is_lost(tmp_path: Path) -> None:
+    source = float_model(tmp_path / "float")
+    out = tmp_path / "small"
+    result = run(
+        *("quantize", source, "--calibration", examples(tmp_path / "examples")),
+        *("--out", out, "--n", 20, "--json"),
+    )
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    assert told["bytes"][1] != told["bytes"][0]
+    manifest = read_manifest(out / "manifest.yaml")
+    assert manifest.quantization is not None
+    assert manifest.quantization.calibration_n == 30
+    assert manifest.accuracy_of("same-greatest.y").value >= 0.8
+    assert 0 < manifest.accuracy_of("relative-error.y").value < 0.1
+    assert manifest.latency
+    assert run("verify", out).exit_code == 0
+
+
+def test_folders_named_by_labels_give_an_accuracy(tmp_path: Path) -> None:
+    source = float_model(tmp_path / "float")
+    plain = examples(tmp_path / "plain")
+    described = run("quantize", source, "--calibration", plain, "--out", tmp_path / "a", "--n", 10)
+    assert described.exit_code == 0
+    manifest = yaml.safe_load((tmp_path / "a" / "manifest.yaml").read_text())
+    manifest |= {"labels": ["red", "green", "blue"], "accuracy": [], "quantization": None}
+    data = source.read_bytes()
+    manifest["files"] = [
+        {"path": "net.onnx", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    ]
+    (source.parent / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    labelled = tmp_path / "labelled"
+    for i, path in enumerate(sorted(plain.iterdir())):
+        folder = labelled / ("red", "green", "blue")[i % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / path.name)
+    result = run(
+        *("quantize", source, "--calibration", labelled, "--out", tmp_path / "b", "--n", 10)
+    )
+    assert result.exit_code == 0, result.exception
+    entry = read_manifest(tmp_path / "b" / "manifest.yaml").accuracy_of("accuracy")
+    assert entry.float_value is not None
+    assert abs(entry.value - entry.float_value) <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["net.onnx"], "--calibration FOLDER"),
+        (["net.onnx", "--calibration", "nothing"], "holds no examples"),
+        (["none.gguf", "--type", "q8"], "did you mean 'q8_0'"),
+    ],
+)
+def test_a_wrong_wish_is_refused_with_the_way_out(
+    tmp_path: Path, arguments: list[str], text: str
+) -> None:
+    float_model(tmp_path)
+    (tmp_path / "nothing").mkdir()
+    here = [str(tmp_path / one) if one[0] != "-" and one != "q8" else one for one in arguments]
+    result = run("quantize", *here)
+    assert text in str(result.exception)
+
+
+def test_a_wrong_example_is_named(tmp_path: Path) -> None:
+    source = float_model(tmp_path / "float")
+    folder = examples(tmp_path / "examples", 4)
+    np.save(folder / "999.npy", np.zeros(7, np.float32))
+    result = run("quantize", source, "--calibration", folder)
+    assert "999.npy" in str(result.exception)
+    assert "wants [1, 16]" in str(result.exception)
+
+
+@needs_llama
+def test_a_gguf_file_is_made_smaller(tmp_path: Path) -> None:
+    source = Registry().find("planner")
+    small = tmp_path / "planner-f32.gguf"
+    small.write_bytes(source.read())
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("<|begin|> go to the P1<|answer|>\n")
+    result = run("quantize", small, "--calibration", prompts, "--n", 10, "--type", "q8_0")
+    # A file that is quantized already is refused by llama.cpp, or copied: either is said clearly.
+    assert result.exit_code == 0 or "could not quantize" in str(result.exception)
