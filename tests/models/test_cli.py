@@ -19,7 +19,7 @@ from olympus.runtime.errors import ModelError
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | Path | int) -> Result:
     return CliRunner().invoke(app, [str(one) for one in arguments])
 
 
