@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler.analysis import Task, analyse
+from olympus.runtime.scheduler.job import End
+from olympus.runtime.scheduler.rules import LaneRules, Overload, ResourceRules
+from olympus.runtime.scheduler.simulation import Arrival, simulate
+
+MS = 1_000_000
+TIERS = (Tier.CRITICAL, Tier.HIGH, Tier.NORMAL, Tier.LOW)
+
+
+def task(
+    name: str,
+    tier: Tier,
+    *,
+    period_ms: float,
+    cost_ms: float,
+    deadline_ms: float = 0,
+    pieces: int = 1,
+) -> Task:
+    return Task(
+        name=name,
+        tier=tier,
+        period_ns=round(period_ms * MS),
+        deadline_ns=round((deadline_ms or period_ms) * MS),
+        cost_ns=round(cost_ms * MS),
+        piece_ns=round(cost_ms * MS / pieces),
+    )
+
+
+def drawn(chance: random.Random) -> list[Task]:
+    """Draw a set of tasks that loads a worker by anything from a little to too much."""
+    load, made = chance.uniform(0.3, 1.1), []
+    count = chance.randint(1, 6)
+    for number in range(count):
+        period_ms = chance.choice((5, 8, 10, 15, 20, 33, 50))
+        cost_ms = period_ms * load / count * chance.uniform(0.4, 1.6)
+        pieces = chance.choice((1, 1, 2, 5))
+        deadline_ms = period_ms * chance.choice((0.7, 1.0, 1.0, 1.5))
+        tier = chance.choice(TIERS)
+        made.append(
+            task(
+                f"t{number}",
+                tier,
+                period_ms=period_ms,
+                cost_ms=cost_ms,
+                deadline_ms=deadline_ms,
+                pieces=pieces,
+            )
+        )
+    return made
+
+
+def arrivals(tasks: Sequence[Task], chance: random.Random, until_ns: int) -> list[Arrival]:
+    """Let the tasks' jobs come: with any phase, some later than their period, some shorter."""
+    row: list[Arrival] = []
+    is_worst = chance.random() < 0.5
+    for one in tasks:
+        time_ns = 0 if chance.random() < 0.3 else chance.randrange(one.period_ns)
+        while time_ns < until_ns:
+            pieces = [one.piece_ns] * (one.cost_ns // one.piece_ns)
+            if rest := one.cost_ns - sum(pieces):
+                pieces.append(rest)
+            if not is_worst:
+                pieces = [max(1, round(piece * chance.uniform(0.2, 1.0))) for piece in pieces]
+            row.append(
+                Arrival(
+                    time_ns=time_ns,
+                    tier=one.tier,
+                    pieces_ns=tuple(pieces),
+                    deadline_ns=time_ns + one.deadline_ns,
+                    source=one.name,
+                )
+            )
+            late = 0 if is_worst else chance.randrange(one.period_ns // 4)
+            time_ns += one.period_ns + late
+    return row
+
+
+def check(seed: int, rules: ResourceRules) -> int:
+    """Hold the analysis to the scheduler; return how many tasks it vouched for."""
+    chance = random.Random(seed)
+    tasks = drawn(chance)
+    verdicts = {verdict.task.name: verdict for verdict in analyse(tasks, rules)}
+    for fate in simulate(rules, arrivals(tasks, chance, 400 * MS)).fates:
+        verdict = verdicts[fate.arrival.source]
+        if verdict.holds:
+            assert fate.end is End.DONE, (seed, fate, verdict)
+            assert verdict.response_ns is not None
+            assert fate.response_ns <= verdict.response_ns, (seed, fate, verdict)
+    return sum(verdict.holds for verdict in verdicts.values())
+
+
+def test_no_task_that_was_accepted_is_ever_late_on_one_worker() -> None:
+    accepted = sum(check(seed, ResourceRules()) for seed in range(1200))
+    assert accepted > 1500  # and it does accept
+
+
+def test_nor_on_several_workers() -> None:
+    accepted = sum(check(seed, ResourceRules(workers=2)) for seed in range(400))
+    assert accepted > 200
+
+
+@given(st.integers(0, 10**9), st.sampled_from([0.05, 0.2]), st.sampled_from(Overload))
+@settings(max_examples=100, deadline=None)
+def test_nor_where_a_lower_tier_has_a_guarantee(
+    seed: int, guarantee: float, overload: Overload
+) -> None:
+    lanes = {
+        Tier.LOW: LaneRules(guarantee=guarantee),
+        Tier.NORMAL: LaneRules(length=3, overload=overload),
+    }
+    check(seed, ResourceRules(lanes=lanes, window_ns=20 * MS))
+
+
+def test_a_less_urgent_piece_that_is_under_way_delays_but_not_more_than_one() -> None:
+    eye = task("eye", Tier.CRITICAL, period_ms=50, cost_ms=4)
+    talk = task("talk", Tier.LOW, period_ms=1000, cost_ms=500, pieces=50)
+    stubborn = task("stubborn", Tier.LOW, period_ms=1000, cost_ms=500)
+    assert analyse([eye, talk], ResourceRules())[0].response_ns == 14 * MS
+    assert analyse([eye, stubborn], ResourceRules())[0].response_ns == 504 * MS
+    assert not analyse([eye, stubborn], ResourceRules())[0].holds
+
+
+def test_too_much_work_is_refused_and_said_so() -> None:
+    verdicts = analyse(
+        [
+            task("a", Tier.CRITICAL, period_ms=10, cost_ms=6),
+            task("b", Tier.HIGH, period_ms=10, cost_ms=6),
+        ],
+        ResourceRules(),
+    )
+    assert [verdict.holds for verdict in verdicts] == [False, False]
+    assert "late at worst" in verdicts[0].why  # b's piece is under way
+    assert "120%" in verdicts[1].why
+
+
+def test_behind_a_limit_nothing_is_promised() -> None:
+    rules = ResourceRules(lanes={Tier.LOW: LaneRules(limit=0.5)})
+    verdict = analyse([task("a", Tier.LOW, period_ms=100, cost_ms=1)], rules)[0]
+    assert "limit" in verdict.why
+
+
+def test_a_lane_that_is_too_short_is_named() -> None:
+    rules = ResourceRules(lanes={Tier.HIGH: LaneRules(length=2)})
+    tasks = [task(name, Tier.HIGH, period_ms=100, cost_ms=1) for name in "abc"]
+    assert "it holds 2" in analyse(tasks, rules)[0].why
