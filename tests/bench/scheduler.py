@@ -1,0 +1,422 @@
+"""What the scheduler costs, and what it is worth where a language model has the same core.
+
+    ./run bench scheduler
+    ./run bench scheduler --calls 5000 --json > scheduler.json
+
+Overhead over ONNX Runtime's own `run`; how long an urgent detector waits while text is generated
+without pause, beside two plain threads and an unprioritised queue; a threefold overload; and
+whether the same arrivals always give the same dispatch trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import psutil
+from _generating import Generation
+from _machine import described
+from rich.console import Console
+from rich.table import Table
+
+from olympus.models.onnx import OnnxModel, open_model
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler import (
+    Dispatcher,
+    End,
+    JobDroppedError,
+    LaneRules,
+    Overload,
+    ResourceRules,
+)
+from olympus.runtime.scheduler.simulation import Arrival, simulate
+from olympus.runtime.telemetry.meters import quantile
+
+PARTS = ("onnxruntime", "numpy")
+CORE = 0
+TOKENS = 32
+"""A generation's length: an answer of a sentence."""
+BUSY_LOOKS = 6
+"""Pictures in each call of the detector that needs more than half of the core."""
+PERIOD_S = 0.01
+"""Between two pictures of the urgent detector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the urgent detector's calls took from the wish to the answer."""
+
+    way: str
+    n: int
+    p50_us: float
+    p99_us: float
+    worst_us: float
+    tokens_per_s: float
+    start_p99_us: float
+    """From the wish until it began to compute."""
+    start_worst_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A detector beside a generation, in several ways."""
+
+    looks: int
+    """Pictures it looks at in each call: its share of the core."""
+    waits: list[Waits]
+    step_p50_us: float
+    step_p99_us: float
+    step_worst_us: float
+
+
+@dataclass(slots=True)
+class Times:
+    """What was measured of one way."""
+
+    whole_us: list[float] = field(default_factory=list)
+    start_us: list[float] = field(default_factory=list)
+
+
+class Detector:
+    """The shipped detector on a picture, or on several in a row; notes when it began."""
+
+    def __init__(self, looks: int = 1) -> None:
+        self.looks = looks
+        self.model: OnnxModel = open_model("person-obstacle")
+        tensor = self.model.manifest.inputs[0]
+        shape = [dim if isinstance(dim, int) else 1 for dim in tensor.shape]
+        picture = np.random.default_rng(1).integers(0, 255, shape).astype(tensor.dtype)
+        self.feed = {tensor.name: picture}
+        self.began_ns = 0
+
+    def run(self) -> None:
+        """Look at the picture."""
+        self.began_ns = time.perf_counter_ns()
+        for _ in range(self.looks):
+            self.model.run(self.feed)
+
+
+def overhead(detector: Detector, n: int) -> dict[str, float]:
+    """Return medians, us: ONNX Runtime alone, and what each way through us adds, in turns."""
+    session = detector.model._session
+    names = [tensor.name for tensor in detector.model.manifest.outputs]
+    dispatcher = Dispatcher(SystemClock())
+
+    async def measure() -> dict[str, list[float]]:
+        took: dict[str, list[float]] = {"bare": [], "model": [], "call": [], "await": []}
+
+        def timed(way: str, work: Callable[[], object]) -> None:
+            began = time.perf_counter_ns()
+            work()
+            took[way].append((time.perf_counter_ns() - began) / 1e3)
+
+        for _ in range(n):
+            timed("bare", lambda: session.run(names, detector.feed))
+            timed("model", detector.run)
+            timed("call", lambda: dispatcher.call(detector.run, tier=Tier.HIGH))
+            began = time.perf_counter_ns()
+            await dispatcher.run(detector.run, tier=Tier.HIGH)
+            took["await"].append((time.perf_counter_ns() - began) / 1e3)
+        return took
+
+    took = asyncio.run(measure())
+    dispatcher.close()
+    bare = quantile(sorted(took["bare"]), 0.5)
+    added = {way: quantile(sorted(times), 0.5) - bare for way, times in took.items()}
+    return {"bare_us": bare} | {f"{w}_adds_us": t for w, t in added.items() if w != "bare"}
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep this process on one core, as all of a model host's models are on a small board."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def paced(ask: Callable[[], None], detector: Detector, calls: int) -> Times:
+    """Ask at a steady rate and time it; a call that took too long delays the next."""
+    times, due = Times(), time.perf_counter()
+    for _ in range(calls):
+        due = max(due + PERIOD_S, time.perf_counter())
+        time.sleep(max(0.0, due - time.perf_counter()))
+        began = time.perf_counter_ns()
+        ask()
+        times.whole_us.append((time.perf_counter_ns() - began) / 1e3)
+        times.start_us.append((detector.began_ns - began) / 1e3)
+    return times
+
+
+def summed_up(way: str, times: Times, tokens: int, seconds: float) -> Waits:
+    """Return what the table shows of one way."""
+    whole, start = sorted(times.whole_us), sorted(times.start_us)
+    return Waits(
+        way=way,
+        n=len(whole),
+        p50_us=quantile(whole, 0.5),
+        p99_us=quantile(whole, 0.99),
+        worst_us=whole[-1],
+        tokens_per_s=tokens / seconds,
+        start_p99_us=quantile(start, 0.99),
+        start_worst_us=start[-1],
+    )
+
+
+def waiting(looks: int, calls: int) -> Beside:
+    """Compare the ways to run a detector and a generation on one core."""
+    steps_ns: list[int] = []
+    detector = Detector(looks)
+    with on_one_core():
+        waits = [
+            way(detector, calls, steps_ns) for way in (_alone, _threads, _one_queue, _scheduled)
+        ]
+    steps_us = sorted(t / 1e3 for t in steps_ns)
+    return Beside(looks, waits, quantile(steps_us, 0.5), quantile(steps_us, 0.99), steps_us[-1])
+
+
+def _alone(detector: Detector, calls: int, _: list[int]) -> Waits:
+    began = time.perf_counter()
+    times = paced(detector.run, detector, min(calls, 1000))
+    return summed_up("detector alone", times, 0, time.perf_counter() - began)
+
+
+def _endless(
+    is_over: threading.Event, once: Callable[[], int]
+) -> tuple[threading.Thread, list[int]]:
+    tokens: list[int] = []
+
+    def generate() -> None:
+        while not is_over.is_set():
+            tokens.append(once())
+
+    thread = threading.Thread(target=generate, daemon=True)
+    thread.start()
+    return thread, tokens
+
+
+def _beside(
+    way: str, detector: Detector, calls: int, once: Callable[[], int], ask: Callable[[], None]
+) -> Waits:
+    is_over, began = threading.Event(), time.perf_counter()
+    thread, tokens = _endless(is_over, once)
+    times = paced(ask, detector, calls)
+    is_over.set()
+    thread.join()
+    return summed_up(way, times, sum(tokens), time.perf_counter() - began)
+
+
+def _threads(detector: Detector, calls: int, _: list[int]) -> Waits:
+    return _beside(
+        "two plain threads", detector, calls, lambda: Generation(TOKENS).whole(), detector.run
+    )
+
+
+def _one_queue(detector: Detector, calls: int, _: list[int]) -> Waits:
+    with ThreadPoolExecutor(1) as pool:
+        return _beside(
+            "one queue, no tiers",
+            detector,
+            calls,
+            lambda: pool.submit(Generation(TOKENS).whole).result(),
+            lambda: pool.submit(detector.run).result(),
+        )
+
+
+def _scheduled(detector: Detector, calls: int, steps_ns: list[int]) -> Waits:
+    dispatcher = Dispatcher(SystemClock())
+
+    def once() -> int:
+        generation = Generation(TOKENS)
+        done = dispatcher.call(generation, tier=Tier.LOW, source="planner")
+        steps_ns.extend(generation.steps_ns)
+        return done
+
+    waits = _beside(
+        "this scheduler",
+        detector,
+        calls,
+        once,
+        lambda: dispatcher.call(detector.run, tier=Tier.CRITICAL, source="detector"),
+    )
+    dispatcher.close()
+    return waits
+
+
+def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
+    """Offer three times what the resource can do; return the ends by tier.
+
+    CRITICAL and HIGH together are half of what it can do, NORMAL and LOW the rest of the threefold.
+    """
+    run_s = min(_timed(detector.run) for _ in range(50))
+    shares = {Tier.CRITICAL: 0.2, Tier.HIGH: 0.3, Tier.NORMAL: 1.0, Tier.LOW: 1.5}
+    limits_s = {Tier.CRITICAL: 0.25, Tier.HIGH: 0.5, Tier.NORMAL: 0.03, Tier.LOW: 0.1}
+    lanes = {
+        Tier.CRITICAL: LaneRules(overload=Overload.LOSSLESS),
+        Tier.HIGH: LaneRules(overload=Overload.LOSSLESS),
+        Tier.LOW: LaneRules(length=8, overload=Overload.DROP_OLDEST),
+    }
+    clock = SystemClock()
+    dispatcher = Dispatcher(clock, resources=[ResourceRules(lanes=lanes)])
+    runs = max(1, round(0.002 / run_s))  # about 2 ms a job, so that Python's part is small
+
+    def work() -> None:
+        for _ in range(runs):
+            detector.run()
+
+    job_s = min(_timed(work) for _ in range(10))
+
+    async def offer(tier: Tier, chance: random.Random, ends: Counter[str]) -> None:
+        jobs, until = [], time.monotonic() + seconds
+        while time.monotonic() < until:
+            deadline_ns = clock.now_ns() + round(limits_s[tier] * 1e9)
+            jobs.append(asyncio.create_task(one(tier, deadline_ns)))
+            await asyncio.sleep(chance.uniform(0.5, 1.5) * job_s / shares[tier])
+        ends.update(await asyncio.gather(*jobs))
+
+    async def one(tier: Tier, deadline_ns: int) -> str:
+        try:
+            await dispatcher.run(work, tier=tier, deadline_ns=deadline_ns, source=tier.name)
+        except JobDroppedError as error:
+            return error.end.value
+        return (End.DONE if clock.now_ns() <= deadline_ns else End.LATE).value
+
+    async def all_tiers() -> dict[str, dict[str, int]]:
+        ends = {tier: Counter[str]() for tier in shares}
+        await asyncio.gather(*(offer(t, random.Random(int(t)), ends[t]) for t in shares))
+        return {tier.name: dict(found) for tier, found in ends.items()}
+
+    found = asyncio.run(all_tiers())
+    dispatcher.close()
+    return found
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def arrivals(seed: int = 1) -> list[Arrival]:
+    """Draw ten seconds of a busy robot."""
+    chance, row = random.Random(seed), []
+    for source, tier, period_ms, pieces in (
+        ("detector", Tier.CRITICAL, 33, 1),
+        ("listener", Tier.HIGH, 100, 1),
+        ("planner", Tier.LOW, 900, 40),
+    ):
+        for i in range(10_000 // period_ms):
+            time_ns = round((i * period_ms + chance.uniform(-3, 3)) * 1e6) + 10**7
+            pieces_ns = tuple(chance.randrange(1_000_000, 9_000_000) for _ in range(pieces))
+            row.append(
+                Arrival(
+                    time_ns=time_ns,
+                    tier=tier,
+                    pieces_ns=pieces_ns,
+                    deadline_ns=time_ns + period_ms * 1_000_000,
+                    source=source,
+                )
+            )
+    return row
+
+
+def digest() -> str:
+    """Return the hash of the dispatch trace of `arrivals`."""
+    return simulate(ResourceRules(), arrivals()).digest
+
+
+def digests(runs: int) -> set[str]:
+    """Return the hashes of many runs: here with both cores busy, and in two other processes."""
+    command = [sys.executable, __file__, "--digest"]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    with loaded():
+        found = {digest() for _ in range(runs)}
+    return found | {other.communicate()[0].strip() for other in others}
+
+
+@contextmanager
+def loaded() -> Iterator[None]:
+    """Keep all cores busy meanwhile."""
+    command = [sys.executable, "-c", "while True: pass"]
+    hogs = [subprocess.Popen(command) for _ in range(psutil.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+def table(beside: Beside) -> Table:
+    """Return one comparison for a person."""
+    made = Table(
+        *("way", "calls", "p50 us", "p99 us", "worst us"),
+        *("start p99", "start worst", "tokens/s"),
+        title=f"A detector at 100 Hz, {beside.looks} looks each, beside endless text on one core; "
+        f"a step: p50 {beside.step_p50_us:.0f}, p99 {beside.step_p99_us:.0f}, "
+        f"worst {beside.step_worst_us:.0f} us",
+    )
+    for one in beside.waits:
+        figures = [one.p50_us, one.p99_us, one.worst_us, one.start_p99_us, one.start_worst_us]
+        cells = [f"{figure:.0f}" for figure in figures]
+        made.add_row(one.way, str(one.n), *cells, f"{one.tokens_per_s:.0f}")
+    return made
+
+
+def show(results: dict[str, object], comparisons: Sequence[Beside]) -> None:
+    """Print everything for a person."""
+    console = Console(highlight=False)
+    console.print(results["machine"])
+    console.print(f"overhead: {results['overhead']}")
+    for one in comparisons:
+        console.print(table(one))
+    console.print(f"threefold overload, ends by tier: {results['overload']}")
+    console.print(f"trace hashes of {results['digest_runs']} runs: {results['digests']}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=5000, help="urgent calls of each way")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of overload")
+    parser.add_argument("--digest", action="store_true", help="print one trace hash and end")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.digest:
+        sys.stdout.write(digest() + "\n")
+        return
+    detector = Detector()
+    comparisons = [waiting(1, chosen.calls), waiting(BUSY_LOOKS, max(100, chosen.calls // 4))]
+    results: dict[str, object] = {
+        "machine": described(PARTS),
+        "load": os.getloadavg()[0],
+        "overhead": {way: round(us, 1) for way, us in overhead(detector, 1000).items()},
+        "waits": [asdict(one) for one in comparisons],
+        "overload": overload(detector, chosen.seconds),
+        "digest_runs": 102,
+        "digests": sorted(digests(100)),
+    }
+    if chosen.json:
+        sys.stdout.write(json.dumps(results, indent=2) + "\n")
+    else:
+        show(results, comparisons)
+
+
+if __name__ == "__main__":
+    main()
