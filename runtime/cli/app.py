@@ -26,6 +26,7 @@ COMMANDS = {
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",
     "top": "olympus.runtime.cli.top:top",
+    "trace": "olympus.runtime.cli.trace:trace",
     "say": "olympus.runtime.cli.say:say",
     "ros2": "olympus.runtime.cli.ros2:app",
 }

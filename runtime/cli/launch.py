@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from olympus.runtime.agents import understand
+from olympus.runtime.cli.timing import show_timing, timing_json
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.launch.arguments import WELL_KNOWN
 from olympus.runtime.launch.jsonschema import json_schema
@@ -18,6 +19,7 @@ from olympus.runtime.launch.launcher import Options
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.report import JsonReport, Report
 from olympus.runtime.launch.run import Checked, check_launch, run_launch
+from olympus.runtime.launch.timing import timing
 
 File = Annotated[Path, typer.Argument(help="The launch file.", show_default=False)]
 Words = Annotated[
@@ -33,7 +35,7 @@ NoImport = Annotated[
 ]
 
 
-def launch(
+def launch(  # noqa: PLR0913  a command has as many options as people need
     file: File,
     words: Words = None,
     session: Annotated[
@@ -49,6 +51,9 @@ def launch(
         bool, typer.Option("--verbose", "-v", help="Show informative log lines too.")
     ] = False,
     no_import: NoImport = False,
+    overcommit: Annotated[
+        bool, typer.Option("--overcommit", help="Start although CRITICAL jobs can be late.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Run a launch file until Ctrl-C.
@@ -62,6 +67,7 @@ def launch(
         is_verbose=verbose,
         imports=not no_import,
         understand=understand,
+        overcommits=overcommit,
     )
     report = JsonReport() if as_json else Report()
     code = run_launch(file, words or (), session=session, report=report, options=options)
@@ -72,6 +78,16 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="The launch file.")] = None,
     words: Words = None,
     no_import: NoImport = False,
+    board: Annotated[
+        str | None,
+        typer.Option(help="Tell whether its jobs fit this board, by measured profiles."),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.01, help="So many times slower than that board: a guess.")
+    ] = 1.0,
+    profiles: Annotated[
+        list[Path] | None, typer.Option(help="More files that `olympus models bench` wrote.")
+    ] = None,
     schema: Annotated[
         bool, typer.Option("--json-schema", help="Print the launch files' JSON schema and end.")
     ] = False,
@@ -89,11 +105,17 @@ def check(
     if file is None:
         raise ConfigError("name a launch file: olympus check launch/patrol.yaml")
     checked = check_launch(file, words or (), imports=not no_import)
+    wanted = board or checked.plan.board
+    fit = timing(checked.plan, wanted, scale=scale, files=profiles or ()) if wanted else None
     if as_json:
-        typer.echo(json.dumps(_as_json(checked)))
+        more = {"timing": timing_json(fit)} if fit is not None else {}
+        typer.echo(json.dumps(_as_json(checked) | more))
     else:
         _show(checked)
-    raise typer.Exit(ConfigError.exit_code if checked.problems else 0)
+        if fit is not None:
+            show_timing(fit)
+    is_unfit = checked.problems or (fit is not None and fit.problems)
+    raise typer.Exit(ConfigError.exit_code if is_unfit else 0)
 
 
 def _as_json(checked: Checked) -> dict[str, object]:

@@ -23,7 +23,7 @@ from olympus.runtime.launch.plan import (
     joined,
 )
 from olympus.runtime.launch.schema import Broker, Host, Safety
-from olympus.runtime.launch.substitute import references
+from olympus.runtime.launch.substitute import beside, references
 
 
 def make_plan(file: Path, words: Iterable[str] = ()) -> LaunchPlan:
@@ -109,6 +109,8 @@ class _Building:
             mission=top.mission,
             nodes=nodes,
             hosts=hosts,
+            board=top.board,
+            profiles=tuple(Path(beside(loaded.file, name)) for name in top.profiles),
             disabled=frozenset(loaded.disabled),
             notes=tuple(self._notes),
         )
@@ -144,6 +146,7 @@ class _Building:
             remaps=dict(node.remaps),
             depends_on=tuple(self._needs(scope, entry)),
             where=entry.where,
+            jobs=tuple(node.jobs),
         )
 
     def _host(self, node_id: str, entry: Entry) -> str:

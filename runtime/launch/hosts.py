@@ -67,6 +67,7 @@ class HostRecipes:
             status_fd=fds.status,
             lifeline_fd=fds.lifeline,
             log_level=self._plan.telemetry.log_level,
+            resources=tuple(one.rules(name) for name, one in host.settings.resources.items()),
         )
 
     def _nodes(self, host: PlannedHost) -> list[NodeSpec]:

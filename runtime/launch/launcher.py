@@ -53,6 +53,8 @@ class Options:
     """Check params against the nodes' classes before anything starts."""
     understand: Callable[[str], Command] = as_spoken
     """Turns the mission's sentence into a command."""
+    overcommits: bool = False
+    """Start although CRITICAL jobs can be late on the launch file's board."""
 
 
 class Launch:

@@ -20,8 +20,8 @@ from olympus.runtime.launch.schema import (
     Node,
     Ros2,
     Safety,
-    Section,
 )
+from olympus.runtime.launch.section import Section
 from olympus.runtime.launch.substitute import beside
 
 S = TypeVar("S", bound=Section)

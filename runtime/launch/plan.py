@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from olympus.runtime.launch.computing import Job
 from olympus.runtime.launch.schema import Broker, Bus, Host, Safety, Telemetry
 
 
@@ -32,6 +33,8 @@ class PlannedNode:
     """Ids of nodes that must be active first."""
     where: str
     """`file:line` of its entry."""
+    jobs: tuple[Job, ...] = ()
+    """What it computes again and again."""
 
     @property
     def name(self) -> str:
@@ -100,6 +103,10 @@ class LaunchPlan:
     """By id, in start order."""
     hosts: dict[str, PlannedHost]
     """By name, in start order."""
+    board: str | None = None
+    """Board whose profiles say whether its jobs fit."""
+    profiles: tuple[Path, ...] = ()
+    """Files of measured profiles, absolute."""
     disabled: frozenset[str] = frozenset()
     """Ids of nodes that are switched off."""
     notes: tuple[str, ...] = ()

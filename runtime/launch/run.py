@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olympus.runtime.config import Session, new_session
+from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.findings import Finding, wiring
 from olympus.runtime.launch.gateway import gateway_problems
@@ -18,6 +19,7 @@ from olympus.runtime.launch.params import effective_params
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.recipes import backstop_problem, private_leftovers
 from olympus.runtime.launch.report import Report
+from olympus.runtime.launch.timing import timing
 
 
 def run_launch(
@@ -43,14 +45,24 @@ def run_launch(
     Raises:
         OlympusError: The launch file is wrong, or something could not start.
     """
-    plan = make_plan(file, words)
+    plan, options = make_plan(file, words), options or Options()
+    if plan.board and not options.overcommits:
+        _refuse_the_impossible(plan, plan.board)
     place = new_session(session or plan.name)
     _tidy(place)
     try:
-        return asyncio.run(_launched(plan, place, report or Report(), options or Options()))
+        return asyncio.run(_launched(plan, place, report or Report(), options))
     finally:
         for secret in (*private_leftovers(place), place.file):
             secret.unlink(missing_ok=True)
+
+
+def _refuse_the_impossible(plan: LaunchPlan, board: str) -> None:
+    if impossible := timing(plan, board).impossible:
+        raise LaunchError(
+            f"on {board} CRITICAL jobs can be late: {'; '.join(impossible)}; `olympus check` shows "
+            "the whole table, --overcommit starts it all the same"
+        )
 
 
 async def _launched(plan: LaunchPlan, session: Session, report: Report, options: Options) -> int:

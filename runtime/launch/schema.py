@@ -9,47 +9,23 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    StringConstraints,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
-from olympus.runtime.errors import did_you_mean
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
-Namespace = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*)?$")
-]
-NodeId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$")
-]
-ArgumentName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
-]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-SilenceLimit = Annotated[float, Field(gt=0, le=10)]
-
-
-class Section(BaseModel):
-    """A mapping that refuses keys it does not know, with a hint at the right one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                hint = did_you_mean(key, cls.model_fields)
-                raise PydanticCustomError(
-                    "unknown_key",
-                    "unknown key {key}; {hint}",
-                    {"key": repr(key), "raw": key, "hint": hint},
-                )
-        return data
+from olympus.runtime.launch.computing import Job, Resource
+from olympus.runtime.launch.section import (
+    ArgumentName,
+    Name,
+    Namespace,
+    NodeId,
+    Port,
+    Seconds,
+    Section,
+    SilenceLimit,
+)
 
 
 class Argument(Section):
@@ -253,6 +229,8 @@ class Host(Section):
     """What it may use."""
     ready_timeout_s: Seconds = 30.0
     """How long its nodes may take to become active."""
+    resources: dict[Name, Resource] = {}
+    """What its models run on; the first is the default. One worker when left out."""
 
     @field_validator("cpu_affinity")
     @classmethod
@@ -279,6 +257,8 @@ class Node(Section):
     """Nodes that must be active before this one starts."""
     enabled: bool | str = True
     """Whether it runs; may be a condition such as `record and speed > 0.2`."""
+    jobs: list[Job] = []
+    """What it computes again and again: `olympus check --board` tells whether that fits."""
 
 
 class Telemetry(Section):
@@ -334,3 +314,7 @@ class LaunchFile(Section):
     """The nodes. One without `uses` refines the included node of that name."""
     mission: str | None = None
     """The first command, sent by `olympus launch --go`."""
+    board: str | None = None
+    """Board whose measured profiles tell, before it starts, whether its CRITICAL jobs fit."""
+    profiles: list[str] = []
+    """More measured profiles: files that `olympus models bench` wrote."""

@@ -51,7 +51,11 @@ class Host:
         self.runners: list[NodeRunner] = []
         self.crashed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._bus = join(spec.session, self.clock, host=spec.name)
-        self._dispatcher = Dispatcher(self.clock)
+        self._dispatcher = Dispatcher(
+            self.clock,
+            resources=spec.resources,
+            trace_dir=spec.session.run_dir / "dispatch" / spec.name,
+        )
         self._meter = ProcessMeter()
         self._stats = self._bus.publisher(
             stats_topic(spec.name),
@@ -182,6 +186,7 @@ class Host:
     async def _report_stats(self) -> None:
         while True:
             await asyncio.sleep(STATS_PERIOD_S)
+            self._dispatcher.flush()
             self._publish_stats()
 
     async def _beat(self, beats: HeartbeatWriter) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from olympus.runtime.config import Session
+from olympus.runtime.scheduler.rules import ResourceRules
 
 
 class NodeSpec(BaseModel):
@@ -52,3 +53,5 @@ class HostSpec(BaseModel):
     log_file: Path | None = None
     """Where its log lines go besides the bus; None = standard error."""
     log_level: str = "info"
+    resources: tuple[ResourceRules, ...] = ()
+    """What its models run on; one worker when empty."""

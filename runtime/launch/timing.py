@@ -1,0 +1,203 @@
+"""Whether the jobs of a launch fit a board: measured profiles, and the scheduler's own analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+from olympus.runtime.errors import ConfigError, OlympusError, did_you_mean
+from olympus.runtime.launch.computing import Job, tier_of
+from olympus.runtime.launch.plan import LaunchPlan, PlannedNode
+from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler.analysis import Task, Verdict, analyse
+from olympus.runtime.scheduler.profile import Profile, read_profiles
+from olympus.runtime.scheduler.rules import ResourceRules
+
+GROUP = "olympus.profiles"
+"""Entry points that know measured profiles of models."""
+LEAST_RUNS = 100
+"""A worst case of fewer runs is no worst case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is known of a model before it is loaded."""
+
+    profiles: tuple[Profile, ...] = ()
+    memory_mb: float | None = None
+
+
+class Measurements(Protocol):
+    """Knows models; what an entry point of `GROUP` leads to."""
+
+    def __call__(self, model: str, folder: Path) -> Measured | None:
+        """Return what is known of a model, by name or by a path relative to `folder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One job of one node."""
+
+    node: str
+    job: Job
+    resource: str
+    """`host/resource`."""
+    profile: Profile
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a board makes of a launch."""
+
+    board: str
+    rows: tuple[Row, ...] = ()
+    loads: Mapping[str, float] = field(default_factory=dict)
+    """Share of each resource that its jobs take at worst."""
+    memory_mb: float = 0.0
+    """All models together, each once a host."""
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def impossible(self) -> tuple[str, ...]:
+        """Names of CRITICAL jobs that can be late: reason enough not to start."""
+        return tuple(
+            f"{row.node}: {row.job.model}: {row.verdict.why}"
+            for row in self.rows
+            if row.verdict.task.tier is Tier.CRITICAL and not row.verdict.holds
+        )
+
+
+def timing(
+    plan: LaunchPlan, board: str, *, scale: float = 1.0, files: Sequence[Path] = ()
+) -> Timing:
+    """Analyse the jobs of a launch.
+
+    Args:
+        plan: The launch.
+        board: Name under which profiles were measured.
+        scale: So many times slower than that board: an assumption, not a measurement.
+        files: More profile files; they win over the plan's and over manifests.
+
+    Raises:
+        ConfigError: A profile file can't be read, or a job names a resource its host has not.
+    """
+    return _Timing(plan, board, scale, [*plan.profiles, *files]).done()
+
+
+class _Timing:
+    def __init__(self, plan: LaunchPlan, board: str, scale: float, files: Sequence[Path]) -> None:
+        self._plan, self._board, self._scale = plan, board, scale
+        self._read = {key: found for file in files for key, found in read_profiles(file).items()}
+        self._problems: list[str] = []
+        self._notes: list[str] = []
+        self._memory: dict[tuple[str, str], float] = {}
+
+    def done(self) -> Timing:
+        """Return everything."""
+        rows: list[Row] = []
+        loads: dict[str, float] = {}
+        for (host, name), jobs in self._by_resource().items():
+            rules = self._rules(host)[name]
+            tasks = [task for _, _, task, _ in jobs]
+            verdicts = {id(verdict.task): verdict for verdict in analyse(tasks, rules)}
+            where = f"{host}/{name}"
+            loads[where] = sum(task.load for task in tasks) / rules.workers
+            for node, job, task, profile in jobs:
+                rows.append(Row(node.id, job, where, profile, verdicts[id(task)]))
+        late = [f"{r.node}: {r.job.model}: {r.verdict.why}" for r in rows if not r.verdict.holds]
+        return Timing(
+            self._board,
+            tuple(rows),
+            loads,
+            sum(self._memory.values()),
+            (*self._problems, *late),
+            (*self._notes, *self._shared_cores()),
+        )
+
+    def _by_resource(
+        self,
+    ) -> dict[tuple[str, str], list[tuple[PlannedNode, Job, Task, Profile]]]:
+        found: dict[tuple[str, str], list[tuple[PlannedNode, Job, Task, Profile]]] = {}
+        for node in self._plan.nodes.values():
+            for job in node.jobs:
+                rules = self._rules(node.host)
+                name = job.resource or next(iter(rules))
+                if name not in rules:
+                    hint = did_you_mean(name, rules)
+                    raise ConfigError(f"{node.where}: host {node.host} has no {name!r}; {hint}")
+                profile = self._profile(node, job)
+                if profile is not None:
+                    task = _task(node, job, profile)
+                    found.setdefault((node.host, name), []).append((node, job, task, profile))
+        return found
+
+    def _rules(self, host: str) -> dict[str, ResourceRules]:
+        written = self._plan.hosts[host].settings.resources
+        return {name: one.rules(name) for name, one in written.items()} or {"cpu": ResourceRules()}
+
+    def _profile(self, node: PlannedNode, job: Job) -> Profile | None:
+        known = measured(job.model, self._plan.file.parent)
+        if known.memory_mb is not None:
+            self._memory[node.host, job.model] = known.memory_mb
+        by_board = {profile.board: profile for profile in known.profiles}
+        by_board |= {board: p for (model, board), p in self._read.items() if model == job.model}
+        profile = by_board.get(self._board)
+        if profile is None:
+            others = ", ".join(sorted(by_board)) or "none"
+            self._problems.append(
+                f"{node.id}: {job.model} was not measured on {self._board!r}, only on: {others}; "
+                "run `olympus models bench` there and name its file under `profiles`, or take "
+                "another board with --scale"
+            )
+            return None
+        if profile.n < LEAST_RUNS:
+            self._notes.append(f"{job.model}: its worst time is the worst of only {profile.n} runs")
+        return profile if self._scale == 1.0 else profile.scaled(self._scale)
+
+    def _shared_cores(self) -> list[str]:
+        """Say which processors several resources count on: the analysis takes each for its own."""
+        users: dict[int, list[str]] = {}
+        for host in self._plan.hosts.values():
+            for name, one in host.settings.resources.items():
+                for core in one.cores:
+                    users.setdefault(core, []).append(f"{host.name}/{name}")
+        return [
+            f"core {core} is shared by {', '.join(names)}; their answers hold only if it is not"
+            for core, names in sorted(users.items())
+            if len(names) > 1
+        ]
+
+
+def _task(node: PlannedNode, job: Job, profile: Profile) -> Task:
+    period_ns = round(1e9 / job.rate_hz)
+    return Task(
+        name=f"{node.id}: {job.model}",
+        tier=tier_of(job.tier),
+        period_ns=period_ns,
+        deadline_ns=period_ns if job.deadline_ms is None else round(job.deadline_ms * 1e6),
+        cost_ns=profile.worst_ns * job.steps,
+        piece_ns=profile.worst_ns,
+    )
+
+
+@cache
+def _sources() -> tuple[Measurements, ...]:
+    return tuple(point.load() for point in entry_points(group=GROUP))
+
+
+def measured(model: str, folder: Path) -> Measured:
+    """Ask all who know models; nothing is known of one that is nowhere."""
+    for ask in _sources():
+        try:
+            found = ask(model, folder)
+        except OlympusError:  # no such model there, or not to be read: another may know it
+            continue
+        if found is not None:
+            return found
+    return Measured()

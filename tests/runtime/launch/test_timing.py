@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.errors import ConfigError, LaunchError
+from olympus.runtime.launch.build import make_plan
+from olympus.runtime.launch.launcher import Options
+from olympus.runtime.launch.run import run_launch
+from olympus.runtime.launch.timing import timing
+from olympus.runtime.qos import Tier
+
+PROFILES = """
+board: toy
+models:
+  eye: {n: 2000, p50_ms: 4, p99_ms: 5, worst_ms: 6}
+  ear: {n: 2000, p50_ms: 1, p99_ms: 1, worst_ms: 2}
+  talk: {n: 50, p50_ms: 8, p99_ms: 9, worst_ms: 10}
+"""
+NODES = """
+profiles: [toy.yaml]
+hosts: {{brain: {{nodes: [look, hear, speak], resources: {{cpu: {resource}}}}}}}
+nodes:
+  look: {{uses: a, jobs: [{{model: eye, rate_hz: 20, deadline_ms: 30, tier: critical}}]}}
+  hear: {{uses: a, jobs: [{{model: ear, rate_hz: 10, tier: high}}]}}
+  speak: {{uses: a, jobs: [{{model: talk, rate_hz: 0.5, tier: low, steps: 40}}]}}
+"""
+Write = Callable[..., Path]
+
+
+def launch_file(write: Write, resource: str = "{}", more: str = "") -> Path:
+    write(PROFILES, "toy.yaml")
+    return write(NODES.format(resource=resource) + more)
+
+
+def test_each_job_gets_its_worst_response(write: Write) -> None:
+    found = timing(make_plan(launch_file(write)), "toy")
+    by_node = {row.node: row.verdict for row in found.rows}
+    assert not found.problems
+    assert by_node["look"].response_ns == 16_000_000  # one step of `talk` is under way
+    assert by_node["hear"].task.tier is Tier.HIGH
+    assert dict(found.loads) == pytest.approx({"brain/cpu": 0.12 + 0.02 + 0.2})
+    assert any("only 50 runs" in note for note in found.notes)
+
+
+def test_a_slower_board_is_a_guess_that_says_so(write: Write) -> None:
+    found = timing(make_plan(launch_file(write)), "toy", scale=3.0)
+    assert {row.profile.board for row in found.rows} == {"toy x 3"}
+    assert "look: eye" in found.problems[0]
+    assert found.impossible
+
+
+def test_a_model_that_was_not_measured_on_the_board_is_named_with_the_way_out(write: Write) -> None:
+    found = timing(make_plan(launch_file(write)), "pi5")
+    assert len(found.problems) == 3
+    assert "eye was not measured on 'pi5', only on: toy" in found.problems[0]
+    assert "olympus models bench" in found.problems[0]
+
+
+def test_shipped_models_bring_their_own_profiles(write: Write) -> None:
+    node = "{uses: a, jobs: [{model: person-obstacle, rate_hz: 15}]}"
+    found = timing(make_plan(write(f"nodes: {{look: {node}}}\n")), "x86-64")
+    assert not found.problems
+    assert found.memory_mb > 1
+    assert found.rows[0].resource == "look/cpu"
+
+
+def test_a_resource_that_its_host_has_not_is_refused_with_a_hint(write: Write) -> None:
+    write(PROFILES, "toy.yaml")
+    job = "{model: eye, rate_hz: 1, resource: cup}"
+    file = write(f"profiles: [toy.yaml]\nnodes: {{look: {{uses: a, jobs: [{job}]}}}}\n")
+    with pytest.raises(ConfigError, match="did you mean 'cpu'"):
+        timing(make_plan(file), "toy")
+
+
+def test_guarantees_that_contradict_each_other_are_refused_by_line(write: Write) -> None:
+    with pytest.raises(LaunchError, match="no less than the guarantee"):
+        make_plan(launch_file(write, "{lanes: {low: {guarantee: 0.5, limit: 0.2}}}"))
+
+
+def test_two_resources_on_one_core_are_noted(write: Write) -> None:
+    write(PROFILES, "toy.yaml")
+    text = """
+profiles: [toy.yaml]
+hosts: {a: {resources: {cpu: {cores: [1]}}}, b: {resources: {cpu: {cores: [1]}}}}
+nodes: {x: {uses: a, host: a, jobs: [{model: eye, rate_hz: 1}]}, y: {uses: a, host: b}}
+"""
+    found = timing(make_plan(write(text)), "toy")
+    assert "core 1 is shared by a/cpu, b/cpu" in found.notes[0]
+
+
+def test_a_launch_whose_critical_jobs_can_be_late_does_not_start(write: Write) -> None:
+    file = launch_file(write, "{lanes: {low: {limit: 0.9}}}", "board: toy\n")
+    run_timing = timing(make_plan(file), "toy")
+    assert not run_timing.impossible  # a LOW job that can be late is no reason
+    assert run_timing.problems
+    slow = launch_file(write, more="board: toy\n")
+    (slow.parent / "toy.yaml").write_text(PROFILES.replace("worst_ms: 6", "worst_ms: 60"))
+    with pytest.raises(LaunchError, match=r"CRITICAL jobs can be late.*--overcommit"):
+        run_launch(slow)
+    with pytest.raises(LaunchError, match=r"looking at|uses"):  # it goes on to the next obstacle
+        run_launch(slow, options=Options(overcommits=True))
