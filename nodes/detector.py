@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.models.onnx import OnnxModel, open_model
+from olympus.models.registry import Registry
 from olympus.models.vision import Sight, sight_of
-from olympus.runtime.errors import LifecycleError, ModelError, ParamError
+from olympus.runtime.errors import BusError, LifecycleError, ModelError, ParamError
 from olympus.runtime.messages import Detections, Image
 from olympus.runtime.node import Field, Node, NodeContext, NodeParams, output, subscribe
+from olympus.runtime.node.remote_model import RemoteModel
 from olympus.runtime.qos import QoS
 from olympus.runtime.scheduler import JobDroppedError
 
@@ -24,18 +26,27 @@ EARLY = 0.2
 class Looker:
     """A loaded model and how it is asked about pictures."""
 
-    model: OnnxModel
+    model: OnnxModel | RemoteModel
+    title: str
     sight: Sight
 
     @classmethod
-    def load(cls, name_or_path: str) -> Looker:
-        """Load a model that sees.
+    def load(cls, name_or_path: str, host: str = "") -> Looker:
+        """Load a model that sees, or find out how to ask a model host for it.
+
+        Args:
+            name_or_path: Which one.
+            host: Full name of a model host's node; empty to run it here.
 
         Raises:
             ModelError: It is unknown, damaged, or made for something else.
         """
+        if host:
+            manifest = Registry().find(name_or_path).manifest
+            remote = RemoteModel(host, manifest.name)
+            return cls(remote, manifest.title, sight_of(manifest))
         model = open_model(name_or_path)
-        return cls(model, sight_of(model.manifest))
+        return cls(model, model.manifest.title, sight_of(model.manifest))
 
 
 class Detector(Node):
@@ -52,6 +63,9 @@ class Detector(Node):
             "person-obstacle",
             min_length=1,
             description="A shipped model's name, or the path of a manifest or its folder.",
+        )
+        model_host: str = Field(
+            "", description="Node of a model host that runs it; empty: it runs in this process."
         )
         min_confidence: float = Field(
             0.6, ge=0, le=1, description="Detections less sure than this are left out."
@@ -78,8 +92,8 @@ class Detector(Node):
 
     async def on_configure(self) -> None:
         """Load the model."""
-        self._looker = await asyncio.to_thread(Looker.load, self.params.model)
-        self.log.info("model loaded", model=self._looker.model.manifest.title)
+        self._looker = await asyncio.to_thread(Looker.load, self.params.model, self._host())
+        self.log.info("model loaded", model=self._looker.title)
 
     async def on_cleanup(self) -> None:
         """Let go of the model."""
@@ -91,9 +105,9 @@ class Detector(Node):
         Raises:
             ParamError: The new model can't be loaded; the old one stays.
         """
-        if "model" in changed and self._looker is not None:
+        if changed & {"model", "model_host"} and self._looker is not None:
             try:
-                self._looker = Looker.load(self.params.model)
+                self._looker = Looker.load(self.params.model, self._host())
             except ModelError as error:
                 raise ParamError(f"{self.name}: model: {error}") from error
 
@@ -109,7 +123,9 @@ class Detector(Node):
             outputs = await self.infer(
                 looker.model, feed, tier=image.header.tier, deadline_ns=deadline_ns
             )
-        except JobDroppedError:
+        except (JobDroppedError, BusError) as error:
+            if not isinstance(error, JobDroppedError):
+                self.log.warning(f"no answer from the model host: {error}")
             self.late += 1
             self.log.debug("picture dropped", seq=image.header.seq, late=self.late)
             return
@@ -120,9 +136,13 @@ class Detector(Node):
             frame_id=image.frame_id,
             width=width,
             height=height,
-            model=looker.model.manifest.title,
+            model=looker.title,
         )
         self.detections.publish(seen, cause=image)
+
+    def _host(self) -> str:
+        name = self.params.model_host
+        return self.full_topic(name) if name else ""
 
     def _loaded(self) -> Looker:
         if self._looker is None:

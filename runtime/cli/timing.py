@@ -42,6 +42,7 @@ def _row_json(row: Row) -> dict[str, object]:
 def show_timing(fit: Timing) -> None:
     """Print it for a person."""
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console.width = max(console.width, 110)  # a terminal folds a line, a cut figure is no figure
     if not (fit.rows or fit.problems):
         console.print("no node declares jobs; `jobs:` of a node says what it computes how often")
         return

@@ -86,6 +86,27 @@ class NodeStats:
     """Handler failures since the start."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStats:
+    """What became of the jobs of one tier on one resource, since the start."""
+
+    resource: str
+    tier: str
+    """`CRITICAL` to `DEFERRED`."""
+    arrived: int
+    ends: dict[str, int]
+    """Jobs by how they ended: `done`, `late`, `failed`, or the reason why they were shed."""
+    preempted: int
+    ran_s: float
+    waiting: int
+    starving_s: float
+    """How long jobs have waited since one of the lane last ran."""
+    delay_p50_ms: float
+    """From arrival to start."""
+    delay_p99_ms: float
+    delay_worst_ms: float
+
+
 @message("olympus/HostStats")
 class HostStats(Message):
     """One process: what it uses, its nodes, its ends of topics."""
@@ -103,6 +124,7 @@ class HostStats(Message):
     """Worst lateness of the event loop in the last period."""
     nodes: tuple[NodeStats, ...]
     topics: tuple[TopicStats, ...]
+    lanes: tuple[LaneStats, ...] = ()
 
 
 @message("olympus/Empty")

@@ -16,6 +16,7 @@ from olympus.runtime.bus.spill import Spill
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import HostStats, Log
+from olympus.runtime.node.lanes import lane_stats
 from olympus.runtime.node.lifecycle import State, Transition
 from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
@@ -180,6 +181,7 @@ class Host:
                 loop_lag_ms=lag_ms,
                 nodes=tuple(runner.stats() for runner in self.runners),
                 topics=self._bus.stats(self.clock.now_ns()),
+                lanes=lane_stats(self._dispatcher),
             )
         )
 

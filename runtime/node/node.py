@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from numpy.typing import NDArray
@@ -16,11 +17,14 @@ from olympus.runtime.config import Session
 from olympus.runtime.messages import Message
 from olympus.runtime.node.declare import Declared, Output, declared_by
 from olympus.runtime.node.params import NodeParams, make_params
+from olympus.runtime.node.remote_model import RemoteModel
 from olympus.runtime.qos import Tier
-from olympus.runtime.scheduler import NEVER_NS, Dispatcher
+from olympus.runtime.scheduler import NEVER_NS, Dispatcher, Work
+from olympus.runtime.scheduler.ticket import OnNews
 from olympus.runtime.telemetry.logs import StructuredLog
 
 A = TypeVar("A", bound=Message)
+T = TypeVar("T")
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -104,7 +108,7 @@ class Node:
 
     async def infer(
         self,
-        model: Model,
+        model: Model | RemoteModel,
         inputs: Mapping[str, NDArray[Any]],
         *,
         tier: Tier = Tier.NORMAL,
@@ -113,7 +117,7 @@ class Node:
         """Run a model when its turn comes, without holding up the event loop.
 
         Args:
-            model: What to run.
+            model: What to run; a `RemoteModel` runs in a model host.
             inputs: Tensors by name, shapes and dtypes as the model's manifest says.
             tier: Urgency of the job.
             deadline_ns: Robot time after which the result is of no use.
@@ -124,9 +128,57 @@ class Node:
         Raises:
             JobDroppedError: Its deadline passed before its turn, or too many jobs wait.
             ModelError: The model refused the inputs or failed.
+            BusError: The model host does not answer.
+        """
+        if isinstance(model, RemoteModel):
+            return await model.infer(
+                self.bus,
+                inputs,
+                tier=tier,
+                deadline_ns=deadline_ns,
+                source=self.name,
+                clock=self.clock,
+            )
+        work = partial(model.run, inputs)
+        return await self.compute(
+            work, tier=tier, deadline_ns=deadline_ns, what=str(getattr(model, "name", ""))
+        )
+
+    @property
+    def scheduler(self) -> Dispatcher:
+        """The scheduler of this node's process."""
+        return self._context.dispatcher
+
+    async def compute(
+        self,
+        work: Work[T],
+        *,
+        tier: Tier = Tier.NORMAL,
+        deadline_ns: int = NEVER_NS,
+        what: str = "",
+        source: str | None = None,
+        on_news: OnNews | None = None,
+    ) -> T:
+        """Do work when its turn comes: a call, or steps that make way to what is more urgent.
+
+        Args:
+            work: What to do, on a worker thread.
+            tier: Its urgency.
+            deadline_ns: Robot time after which nobody wants the result.
+            what: Name of the model.
+            source: Who asks; this node when left out.
+            on_news: Is told, on the event loop, what stepped work has to tell meanwhile.
+
+        Raises:
+            JobDroppedError: It was not done, or not to its end; `end` says why.
         """
         return await self._context.dispatcher.run(
-            lambda: model.run(inputs), tier=tier, deadline_ns=deadline_ns, source=self.name
+            work,
+            tier=tier,
+            deadline_ns=deadline_ns,
+            source=self.name if source is None else source,
+            what=what,
+            on_news=on_news,
         )
 
     @overload

@@ -128,11 +128,14 @@ def _owed(rules: ResourceRules, tier: Tier, tasks: Sequence[Task]) -> Owed:
     if tier is Tier.CRITICAL:
         return lambda _: 0
     window_ns = rules.window_ns * rules.workers
+    pieces = {
+        other: max(task.piece_ns for task in tasks if task.tier is other)
+        for other in {task.tier for task in tasks if task.tier > tier}
+    }
     shares = [
-        round(rules.lanes[other].guarantee * window_ns) + max(pieces)
-        for other in Tier
-        if other > tier and rules.lanes[other].guarantee
-        for pieces in [[task.piece_ns for task in tasks if task.tier is other] or [0]]
+        round(rules.lanes[other].guarantee * window_ns) + piece_ns
+        for other, piece_ns in pieces.items()
+        if rules.lanes[other].guarantee
     ]
     return lambda time_ns: sum(shares) * (time_ns // rules.window_ns + 2)
 

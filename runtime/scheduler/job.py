@@ -52,7 +52,9 @@ class End(StrEnum):
 class JobDroppedError(OlympusError):
     """A job was not run, or not to its end: too late, its lane was full, or nobody waited."""
 
+    end: End = End.REJECTED
+    """Why; of one that another process shed only the text tells."""
+
     def __init__(self, text: str, end: End = End.REJECTED) -> None:
         super().__init__(text)
         self.end = end
-        """Why."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.qos import Tier
@@ -69,7 +72,7 @@ class ResourceRules:
     """Rules by tier; a tier that is left out has the defaults."""
     window_ns: int = WINDOW_NS
     """Guarantees and limits are counted per window of this length."""
-    has_budgets: bool = field(init=False, default=False)
+    has_budgets: Annotated[bool, Field(exclude=True)] = field(init=False, default=False)
     """Whether any lane has a guarantee, a limit or a number of workers: else order is all."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from olympus.runtime.messages import HostStats, NodeStats, TopicStats
+from olympus.runtime.messages import HostStats, LaneStats, NodeStats, TopicStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = dict[str, str]
@@ -53,6 +53,26 @@ def _of_topics(
                 yield where | labels, number
 
     return samples
+
+
+def _of_lanes(
+    values: Callable[[LaneStats], Iterable[Sample]],
+) -> Callable[[HostStats], Iterable[Sample]]:
+    def samples(host: HostStats) -> Iterator[Sample]:
+        for lane in host.lanes:
+            where = {"host": host.host, "resource": lane.resource, "tier": lane.tier}
+            for labels, number in values(lane):
+                yield where | labels, number
+
+    return samples
+
+
+def _delays(lane: LaneStats) -> Iterable[Sample]:
+    return [
+        ({"quantile": "0.5"}, lane.delay_p50_ms / 1e3),
+        ({"quantile": "0.99"}, lane.delay_p99_ms / 1e3),
+        ({"quantile": "1"}, lane.delay_worst_ms / 1e3),
+    ]
 
 
 def _ages(end: TopicStats) -> Iterable[Sample]:
@@ -143,6 +163,36 @@ METRICS = (
         "counter",
         "Messages dropped, by reason.",
         _of_topics(lambda end: [({"reason": why}, n) for why, n in sorted(end.dropped.items())]),
+    ),
+    Metric(
+        "olympus_jobs_total",
+        "counter",
+        "Jobs of a scheduler's lane, by how they ended.",
+        _of_lanes(lambda lane: [({"end": end}, n) for end, n in sorted(lane.ends.items())]),
+    ),
+    Metric(
+        "olympus_jobs_preempted_total",
+        "counter",
+        "How often a job of the lane made way to a more urgent one.",
+        _of_lanes(lambda lane: [({}, lane.preempted)]),
+    ),
+    Metric(
+        "olympus_jobs_run_seconds_total",
+        "counter",
+        "Time the lane's jobs ran.",
+        _of_lanes(lambda lane: [({}, lane.ran_s)]),
+    ),
+    Metric(
+        "olympus_jobs_starving_seconds",
+        "gauge",
+        "How long jobs have waited since one of the lane last ran.",
+        _of_lanes(lambda lane: [({}, lane.starving_s)]),
+    ),
+    Metric(
+        "olympus_jobs_start_delay_seconds",
+        "gauge",
+        "From a job's arrival to its start.",
+        _of_lanes(_delays),
     ),
 )
 

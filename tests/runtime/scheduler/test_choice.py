@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
 
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.qos import Tier
@@ -157,3 +158,14 @@ def test_rules_that_can_not_be_kept_are_refused(make: object, way_out: str) -> N
     assert callable(make)
     with pytest.raises(ConfigError, match=way_out):
         make()
+
+
+class Parcel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    resources: tuple[ResourceRules, ...]
+
+
+def test_rules_travel_to_a_host_as_json() -> None:
+    sent = rules(low=LaneRules(guarantee=0.1, overload=Overload.LATEST))
+    text = Parcel(resources=(sent,)).model_dump_json()
+    assert Parcel.model_validate_json(text).resources == (sent,)

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olympus.runtime.messages import HostStats, NodeStats, TopicStats
+from olympus.runtime.messages import HostStats, LaneStats, NodeStats, TopicStats
 from olympus.runtime.telemetry.prometheus import METRICS, escape_label, exposition, number
 
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:\\["\\n]|[^"\\\n])*)"')
@@ -38,7 +38,12 @@ def end(
     )
 
 
-def host(name: str = "perception", *, topics: tuple[TopicStats, ...] = ()) -> HostStats:
+def host(
+    name: str = "perception",
+    *,
+    topics: tuple[TopicStats, ...] = (),
+    lanes: tuple[LaneStats, ...] = (),
+) -> HostStats:
     return HostStats(
         host=name,
         pid=42,
@@ -50,6 +55,7 @@ def host(name: str = "perception", *, topics: tuple[TopicStats, ...] = ()) -> Ho
         loop_lag_ms=2.0,
         nodes=(NodeStats(name="rover/detector", uses="x", state="active", errors=3),),
         topics=topics,
+        lanes=lanes,
     )
 
 
@@ -63,7 +69,23 @@ def test_nothing_is_said_about_nobody() -> None:
 
 
 def test_every_family_has_help_and_type_once_before_its_samples() -> None:
-    hosts = [host("a", topics=(end(dropped={"expired": 2}),)), host("b", topics=(end(),))]
+    lane = LaneStats(
+        resource="cpu",
+        tier="HIGH",
+        arrived=9,
+        ends={"done": 7, "expired": 2},
+        preempted=1,
+        ran_s=0.5,
+        waiting=0,
+        starving_s=0.0,
+        delay_p50_ms=1.0,
+        delay_p99_ms=2.0,
+        delay_worst_ms=3.0,
+    )
+    hosts = [
+        host("a", topics=(end(dropped={"expired": 2}),), lanes=(lane,)),
+        host("b", topics=(end(),)),
+    ]
     lines = lines_of(exposition(hosts))
     for metric in METRICS:
         helps = [i for i, line in enumerate(lines) if line.startswith(f"# HELP {metric.name} ")]

@@ -1,0 +1,117 @@
+"""Questions to models that run in another process, and their answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages.base import Message, message
+from olympus.runtime.messages.schema import Array
+from olympus.runtime.qos import Tier
+
+_KINDS = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """A named array of any dtype and shape, as bytes: nothing is copied either way."""
+
+    name: str
+    dtype: str
+    """numpy's name, such as `float32`; little endian."""
+    shape: tuple[int, ...]
+    data: Annotated[NDArray[np.uint8], Array("u1", (None,))]
+
+
+@message("olympus/Infer")
+class Infer(Message):
+    """Run a model on tensors when its turn comes."""
+
+    model: str
+    tier: Tier
+    deadline: int
+    """Robot time after which nobody wants the result, ns; 0 = never."""
+    source: str
+    """Node that asks."""
+    tensors: tuple[Tensor, ...]
+
+
+@message("olympus/Inferred")
+class Inferred(Message):
+    """What a model made of tensors."""
+
+    tensors: tuple[Tensor, ...]
+
+
+@message("olympus/Prompt")
+class Prompt(Message):
+    """Have a language model answer when its turn comes."""
+
+    model: str
+    tier: Tier
+    deadline: int
+    """Robot time after which nobody wants the result, ns; 0 = never."""
+    source: str
+    request: str
+    """JSON object: `prompt` or `messages`, and how it is to be answered."""
+
+
+@message("olympus/Completed")
+class Completed(Message):
+    """What a language model answered."""
+
+    answer: str
+    """JSON object: `text`, and how it came about."""
+
+
+def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
+    """Return named arrays as they travel; contiguous ones are not copied.
+
+    Raises:
+        MessageError: A dtype that does not travel.
+    """
+    return tuple(_tensor(name, array) for name, array in arrays.items())
+
+
+def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
+    """Return what `tensors_of` packed, as read-only views of the same memory.
+
+    Raises:
+        MessageError: A dtype that does not travel, a shape that the bytes don't fill, or a name
+            that comes twice.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for tensor in tensors:
+        if tensor.name in arrays:
+            raise MessageError(f"tensor {tensor.name!r:.80} comes twice")
+        arrays[tensor.name] = _array(tensor)
+    return arrays
+
+
+def _tensor(name: str, array: NDArray[Any]) -> Tensor:
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.name not in _KINDS:
+        raise MessageError(
+            f"tensor {name}: dtype {array.dtype} does not travel; use one of {_KINDS}"
+        )
+    flat = np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8)
+    return Tensor(name=name, dtype=dtype.name, shape=array.shape, data=flat)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    if tensor.dtype not in _KINDS:
+        raise MessageError(f"tensor {tensor.name!r:.80}: dtype {tensor.dtype!r:.40} is unknown")
+    dtype = np.dtype(tensor.dtype)
+    is_whole = all(axis >= 0 for axis in tensor.shape) and len(tensor.shape) <= 8
+    if not is_whole or math.prod(tensor.shape) * dtype.itemsize != tensor.data.nbytes:
+        raise MessageError(
+            f"tensor {tensor.name!r:.80}: {tensor.data.nbytes} bytes don't fill {tensor.dtype} "
+            f"of shape {tensor.shape!r:.80}"
+        )
+    return tensor.data.view(dtype).reshape(tensor.shape)

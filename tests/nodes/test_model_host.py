@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from olympus.models.onnx import OnnxModel, open_model
+from olympus.models.registry import ZOO, Registry
+from olympus.nodes.model_host import ModelHost
+from olympus.runtime.config import Session
+from olympus.runtime.errors import MessageError, ServiceError
+from olympus.runtime.messages.inference import (
+    Infer,
+    Inferred,
+    Prompt,
+    Tensor,
+    arrays_of,
+    tensors_of,
+)
+from olympus.runtime.node.testing import Bench, running
+from olympus.runtime.qos import Tier
+
+PICTURE = np.zeros((1, 120, 160, 3), np.uint8)
+
+
+@asynccontextmanager
+async def hosting(*models: str, **more: Any) -> AsyncIterator[Bench[ModelHost]]:
+    async with running(ModelHost, params={"models": list(models)} | more, name="models") as bench:
+        yield bench
+
+
+def question(model: str, **inputs: np.ndarray[Any, Any]) -> Infer:
+    return Infer(model=model, tier=Tier.HIGH, deadline=0, source="test", tensors=tensors_of(inputs))
+
+
+def picture() -> dict[str, np.ndarray[Any, Any]]:
+    model = open_model("person-obstacle")
+    tensor = model.manifest.inputs[0]
+    shape = tuple(dim if isinstance(dim, int) else 1 for dim in tensor.shape)
+    chance = np.random.default_rng(3)
+    return {tensor.name: chance.integers(0, 255, shape).astype(tensor.dtype)}
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.uint8, np.int16, np.float32, np.float64, np.bool_]),
+        arrays.array_shapes(min_dims=0, max_dims=4, max_side=5),
+    )
+)
+def test_arrays_travel_as_they_are(array: np.ndarray[Any, Any]) -> None:
+    back = arrays_of(tensors_of({"x": array}))["x"]
+    assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "why"),
+    [
+        ("object", (1,), "unknown"),
+        ("float32", (3,), "don't fill"),
+        ("uint8", (-4, -2), "don't fill"),
+        ("uint8", (1,) * 9, "don't fill"),
+    ],
+)
+def test_a_tensor_that_makes_no_sense_is_refused(
+    dtype: str, shape: tuple[int, ...], why: str
+) -> None:
+    tensor = Tensor(name="x", dtype=dtype, shape=shape, data=np.zeros(8, np.uint8))
+    with pytest.raises(MessageError, match=why):
+        arrays_of([tensor])
+
+
+async def test_a_model_answers_as_it_would_in_the_asking_process() -> None:
+    feed = picture()
+    mine = open_model("person-obstacle").run(feed)
+    async with hosting("person-obstacle") as bench:
+        asked = question("person-obstacle", **feed)
+        answer = await bench.bus.call("models/infer", asked, Inferred)
+    its = arrays_of(answer.tensors)
+    assert its.keys() == mine.keys()
+    assert all(np.array_equal(its[name], mine[name]) for name in mine)
+
+
+async def test_a_broken_model_is_refused_by_name_and_the_others_serve(tmp_path: Path) -> None:
+    broken = tmp_path / "person-obstacle"
+    shutil.copytree(ZOO / "person-obstacle", broken)
+    file = next(broken.glob("*.onnx"))
+    file.write_bytes(file.read_bytes()[:-100])
+    async with hosting(str(broken), "sound-events") as bench:
+        with pytest.raises(ServiceError, match="it is cut off or another file"):
+            await bench.bus.call("models/infer", question("person-obstacle", x=PICTURE), Inferred)
+        with pytest.raises(ServiceError, match="serves no model 'sound-event'; did you mean"):
+            await bench.bus.call("models/infer", question("sound-event", x=PICTURE), Inferred)
+        with pytest.raises(ServiceError, match="sound-events"):  # it serves: the input is wrong
+            await bench.bus.call("models/infer", question("sound-events", x=PICTURE), Inferred)
+
+
+async def test_text_for_a_model_of_tensors_is_refused_with_the_way_out() -> None:
+    async with hosting("sound-events") as bench:
+        prompt = Prompt(model="sound-events", tier=Tier.LOW, deadline=0, source="t", request="{}")
+        with pytest.raises(ServiceError, match="call `infer`"):
+            await bench.bus.call("models/prompt", prompt)
+
+
+async def test_a_caller_that_gives_up_takes_its_job_along() -> None:
+    async with hosting("person-obstacle") as bench:
+        held, dispatcher = asyncio.Event(), bench.node.scheduler
+        loop = asyncio.get_running_loop()
+
+        def hold() -> None:
+            asyncio.run_coroutine_threadsafe(held.wait(), loop).result(20)
+
+        first = asyncio.create_task(bench.node.compute(hold))
+        while not dispatcher.running():
+            await asyncio.sleep(0.002)
+        asked = question("person-obstacle", **picture())
+        waiting = asyncio.create_task(bench.bus.call("models/infer", asked, Inferred))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        held.set()
+        await first
+        ends = {lane.tier: lane.ends for lanes in dispatcher.lanes().values() for lane in lanes}
+        assert {end.value for end in ends[Tier.HIGH]} == {"cancelled"}
+
+
+class Hanging(OnnxModel):
+    """A model with an operator that does not come back, for now."""
+
+    def run(self, inputs: Any) -> dict[str, Any]:
+        time.sleep(1.0)
+        return {}
+
+
+class HangingHost(ModelHost):
+    """A model host whose models hang; there is no trial run that would hang already."""
+
+    def load(self, name_or_path: str) -> OnnxModel:
+        model = Hanging.__new__(Hanging)
+        model.manifest = Registry().find(name_or_path).manifest
+        return model
+
+
+async def test_a_model_that_hangs_ends_the_process_and_after_two_times_is_not_run_again(
+    session: Session,
+) -> None:
+    params = {"models": ["sound-events"], "hang_s": 0.2}
+    asked = question("sound-events", x=PICTURE)
+    for _ in range(2):
+        async with running(HangingHost, params=params, name="models", session=session) as bench:
+            call = asyncio.create_task(bench.bus.call("models/infer", asked, Inferred))
+            await until(lambda: bool(bench.crashes))
+            assert "sound-events has hung" in bench.crashes[0]
+            call.cancel()
+            await asyncio.wait({call})
+    async with running(HangingHost, params=params, name="models", session=session) as bench:
+        with pytest.raises(ServiceError, match="hung 2 times; it is not run again"):
+            await bench.bus.call("models/infer", asked, Inferred)
+    assert json.loads((session.run_dir / "models.hangs").read_text()) == {"sound-events": 2}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
