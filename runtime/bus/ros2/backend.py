@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from olympus.runtime.bus.link import Closable, Payload
 from olympus.runtime.bus.ros2.qos import RosQos
 from olympus.runtime.bus.ros2.wire import RosEntity
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a message came."""
+class Arrival(NamedTuple):
+    """How a message came; a tuple, since each message makes one."""
 
     gid: bytes
     """Which publisher sent it; empty when the middleware does not say."""

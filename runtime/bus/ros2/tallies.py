@@ -44,6 +44,9 @@ class Row:
 
     def gap(self, arrival: Arrival) -> int:
         """Return how many messages are missing before this one; 0 for a publisher's first."""
+        if self._last.get(arrival.gid) == arrival.seq - 1:
+            self._last[arrival.gid] = arrival.seq
+            return 0
         if not arrival.seq:
             return 0
         last = self._last.pop(arrival.gid, 0)

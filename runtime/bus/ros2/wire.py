@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import xxhash
 
@@ -21,9 +21,9 @@ BACKENDS: Final = "backends:cpu:"
 """Fourteenth part of a subscriber's token since Lyrical, for types with large byte arrays."""
 BUFFER_SUFFIX: Final = "_buf_cpu"
 """Last part of the key on which Lyrical sends such types to subscribers that can take them."""
-GID_SIZE: Final = 16
 _ROOT: Final = "@ros2_lv"
-_FIXED: Final = struct.Struct("<qqB")
+GID_SIZE: Final = 16
+_ATTACHMENT: Final = struct.Struct(f"<qqB{GID_SIZE}s")
 _KINDS: Final = ("NN", "MP", "MS", "SS", "SC")
 
 
@@ -108,9 +108,8 @@ def entity_of(token: str) -> RosEntity | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """What travels beside each message, request and reply."""
+class Attachment(NamedTuple):
+    """What travels beside each message, request and reply: a tuple, since each message makes two."""
 
     seq: int
     """Counts from 1; of a reply: that of its request."""
@@ -121,7 +120,7 @@ class Attachment:
 
     def to_bytes(self) -> bytes:
         """Return the 33 bytes that travel."""
-        return _FIXED.pack(self.seq, self.stamp_ns, GID_SIZE) + self.gid
+        return _ATTACHMENT.pack(self.seq, self.stamp_ns, GID_SIZE, self.gid)
 
     @classmethod
     def parse(cls, raw: bytes) -> Attachment:
@@ -130,10 +129,10 @@ class Attachment:
         Raises:
             MessageError: The bytes are none.
         """
-        if len(raw) != _FIXED.size + GID_SIZE or raw[16] != GID_SIZE:
+        if len(raw) != _ATTACHMENT.size or raw[16] != GID_SIZE:
             raise MessageError(f"an attachment of {len(raw)} bytes; rmw_zenoh's has 33")
-        seq, stamp_ns, _ = _FIXED.unpack_from(raw)
-        return cls(seq, stamp_ns, raw[17:])
+        seq, stamp_ns, _, gid = _ATTACHMENT.unpack(raw)
+        return cls(seq, stamp_ns, gid)
 
 
 def _mangled(name: str) -> str:
