@@ -15,6 +15,7 @@ import typer
 from olympus import __version__
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch.report import wrapped
+from olympus.runtime.launch.ros_args import as_words
 
 PLUGINS = "olympus.commands"
 """Entry points of this group add commands: a function, or a typer application for a group."""
@@ -47,6 +48,8 @@ def run(arguments: list[str]) -> int:
         The exit code; an OlympusError is one clear line and its own code.
     """
     try:
+        if arguments[:1] in (["launch"], ["check"]):
+            arguments = as_words(arguments)
         make(arguments)(args=arguments, prog_name="olympus")
     except OlympusError as error:
         text = f"olympus: {error}"

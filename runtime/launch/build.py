@@ -22,6 +22,7 @@ from olympus.runtime.launch.plan import (
     host_name,
     joined,
 )
+from olympus.runtime.launch.ros_args import RosWords
 from olympus.runtime.launch.schema import Broker, Host, Safety
 from olympus.runtime.launch.substitute import beside, references
 
@@ -39,11 +40,12 @@ def make_plan(file: Path, words: Iterable[str] = ()) -> LaunchPlan:
     Raises:
         LaunchError: Anything in a file or on the command line is wrong; says where.
     """
+    words, ros = RosWords.taken_from(words)
     given = parse_assignments(words)
     loaded = load(file, given)
     params = {key: value for key, value in given.items() if key not in loaded.declared}
     typed = _typed_params(params, loaded)
-    return _Building(loaded, typed).plan()
+    return ros.applied(_Building(loaded, typed).plan())
 
 
 def _typed_params(given: Mapping[str, Given], loaded: Loaded) -> dict[str, dict[str, JsonValue]]:

@@ -152,6 +152,8 @@ def _add_bridge(loaded: Loaded, section: Ros2, document: Document, scope: str) -
         if section.interfaces
         else {}
     )
+    if loaded.arguments.get("use_sim_time") is True and "clock" not in params:
+        params["clock"] = "follow"
     fields: dict[str, Any] = {"params": params}
     node_id = joined(scope, "ros2")
     if node_id not in {*loaded.entries, *loaded.disabled}:

@@ -12,6 +12,8 @@ from olympus.runtime.launch.plan import LaunchPlan, joined
 from olympus.runtime.launch.substitute import Early, finish
 
 Params = dict[str, JsonValue]
+_ROS = "ros__parameters"
+"""What stands between a node and its params in a params file of ROS."""
 
 
 def effective_params(plan: LaunchPlan, late: Mapping[str, JsonValue]) -> dict[str, Params]:
@@ -59,10 +61,19 @@ def _filed(plan: LaunchPlan) -> dict[str, Params]:
     for file in plan.params_files:
         document = read(file.path)
         for name in document.data:
-            node_id = joined(file.scope, name)
+            node_id = _node_id(name, plan, file.scope)
             params = _section(document, name, plan, node_id)
             result[node_id] = {**result.get(node_id, {}), **params}
     return result
+
+
+def _node_id(name: str, plan: LaunchPlan, scope: str) -> str:
+    """Return the node that a params file means; ROS names it with its namespace."""
+    inner, full = joined(scope, name), name.strip("/")
+    if inner in plan.nodes or inner in plan.disabled:
+        return inner
+    named = (n.id for n in plan.nodes.values() if joined(n.namespace, n.name) == full)
+    return next(named, joined(scope, full))
 
 
 def _section(document: Document, name: str, plan: LaunchPlan, node_id: str) -> Params:
@@ -72,6 +83,8 @@ def _section(document: Document, name: str, plan: LaunchPlan, node_id: str) -> P
     values = Early(document, plan.arguments).value(document.data[name], (name,))
     if values is None:
         return {}
+    if isinstance(values, dict) and list(values) == [_ROS]:
+        values = values[_ROS]
     if not isinstance(values, dict):
         raise LaunchError(f"{document.where((name,))}: {name} must be a mapping of its params")
     return values

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -88,7 +89,9 @@ def main() -> None:
     console.print(report["machine"], f"load {before} -> {psutil.getloadavg()}")
     console.print(table(results, options.rounds))
     for way, us in stream.items():
-        console.print(f"receiving a 64 B String {STREAM_HZ} times a second, {way}: {us:.0f} us each")
+        console.print(
+            f"receiving a 64 B String {STREAM_HZ} times a second, {way}: {us:.0f} us each"
+        )
     console.print(f"rclpy: {report['rclpy']}")
 
 
@@ -119,31 +122,33 @@ def join(router: str, backend: str) -> Participant:
     return join_graph(Joining.model_validate(how))
 
 
-def trips(
-    one: Participant, rounds: int, *, sizes: list[str] | None = None
-) -> dict[str, Measured]:
+def trips(one: Participant, rounds: int, *, sizes: list[str] | None = None) -> dict[str, Measured]:
     """Measure round trips of each size."""
     node = one.node("asker")
     found = {}
     for size in sizes or list(TRIPS):
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         kind, topic = (STRING, "p") if size.endswith("String") else (IMAGE, "image_p")
-        end = node.subscribe(f"/{topic}ong", kind, lambda v, _, put=answers.put: put(v))
+        end = node.subscribe(f"/{topic}ong", kind, partial(_keep, answers))
         publisher = node.publisher(f"/{topic}ing", kind)
-        value = (
-            one.new(STRING, data="x" * 55)  # with its length, its zero and its header: 64 bytes
-            if kind == STRING
-            else one.new(
-                IMAGE, height=1080, width=1920, encoding="rgb8", step=5760,
-                data=np.zeros(1920 * 1080 * 3, np.uint8),
-            )  # fmt: skip
-        )
-        _warm_up(lambda publisher=publisher, value=value: publisher.publish(value), answers)
+        value = _value(one, kind)
+        _warm_up(partial(publisher.publish, value), answers)
         found[size] = _rounds(publisher, value, answers, TRIPS[size], rounds)
         end.close()
         publisher.close()
     node.close()
     return found
+
+
+def _keep(answers: queue.SimpleQueue[Any], value: Any, _arrival: Any) -> None:
+    answers.put(value)
+
+
+def _value(one: Participant, kind: str) -> Any:
+    if kind == STRING:  # with its length, its zero and its header: 64 bytes
+        return one.new(STRING, data="x" * 55)
+    pixels = np.zeros(1920 * 1080 * 3, np.uint8)
+    return one.new(IMAGE, height=1080, width=1920, encoding="rgb8", step=5760, data=pixels)
 
 
 def _warm_up(say: Callable[[], None], answers: queue.SimpleQueue[Any]) -> None:
@@ -224,9 +229,11 @@ async def echo_for_ever(router: str, backend: str) -> None:
     loop = asyncio.get_running_loop()
     node.subscribe("/ping", STRING, lambda value, _: pong.publish(value))
     node.subscribe("/image_ping", IMAGE, lambda value, _: image_pong.publish(value))
-    node.subscribe(
-        "/start", "std_msgs/msg/Empty", lambda _, __: loop.call_soon_threadsafe(asked.set)
-    )
+
+    def start(_value: Any, _arrival: Any) -> None:
+        loop.call_soon_threadsafe(asked.set)
+
+    node.subscribe("/start", "std_msgs/msg/Empty", start)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     text = one.new(STRING, data="x" * 55)

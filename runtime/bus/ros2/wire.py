@@ -109,7 +109,7 @@ def entity_of(token: str) -> RosEntity | None:
 
 
 class Attachment(NamedTuple):
-    """What travels beside each message, request and reply: a tuple, since each message makes two."""
+    """What travels beside each message, request and reply; a tuple, to be made quickly."""
 
     seq: int
     """Counts from 1; of a reply: that of its request."""

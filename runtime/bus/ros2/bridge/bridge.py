@@ -10,6 +10,7 @@ from pathlib import Path
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.link import Entity
+from olympus.runtime.bus.ros2.bridge.errand import Errand
 from olympus.runtime.bus.ros2.bridge.inward import Inward
 from olympus.runtime.bus.ros2.bridge.outward import Outward
 from olympus.runtime.bus.ros2.bridge.reports import Reports
@@ -80,6 +81,18 @@ class Bridge:
             )
             for entry in settings.subscribe
         ]
+        self._errands = [
+            Errand(
+                entry,
+                one=self.participant,
+                node=self.node,
+                bus=bus,
+                mapper=self._mapper,
+                ctx=self._ctx,
+                name=name,
+            )
+            for entry in settings.actions
+        ]
         if settings.stop and safety_dir is not None:
             RosStop(self.participant, self.node, settings.stop, safety_dir)
         options = SubscriptionOptions(qos=QoS.queue(100), keep_expired=True)
@@ -131,6 +144,8 @@ class Bridge:
             await outward.close()
         for inward in self._inward:
             inward.close()
+        for errand in self._errands:
+            errand.close()
         await self._bus.unsubscribe(self._stats)
         await self._reports.close()
         await self.participant.close()

@@ -66,6 +66,20 @@ class Subscribe(_Entry):
     """Samples a second of sound."""
 
 
+class Action(_Entry):
+    """An action of ROS that our nodes can ask for as a service."""
+
+    ros: str
+    """Its name in ROS, such as `/navigate_to_pose`."""
+    type: str
+    """ROS type, such as `nav2_msgs/action/NavigateToPose`."""
+    service: str
+    """Full name of the service. It takes a Pose for NavigateToPose, else a RosValue, and answers
+    when the goal has ended."""
+    patience_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """How long the action's server may take to accept a goal."""
+
+
 class StaticFrame(BaseModel):
     """Where a frame is fixed in another (REP-105), told on `/tf_static`."""
 
@@ -95,6 +109,8 @@ class BridgeSettings(Joining):
     """Topics not to show; `*` and `**` may stand in a name."""
     subscribe: list[Subscribe] = Field(default_factory=list)
     """Topics of ROS to take."""
+    actions: list[Action] = Field(default_factory=list)
+    """Actions of ROS that our nodes can ask for."""
     params: bool = True
     """Answer the parameter services for every node."""
     lifecycle: bool = True

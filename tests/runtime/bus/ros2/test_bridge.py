@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,25 @@ import pytest
 from olympus.runtime.bus import Bus, PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
+from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session, new_session
+from olympus.runtime.errors import BusError, DeviceError, OlympusError
 from olympus.runtime.messages import (
+    Ack,
     Detections,
     Diagnostic,
+    Empty,
     HostStats,
     Image,
     Log,
+    Message,
     NodeStats,
     Odometry,
+    Pose,
     SafetyState,
     Twist,
 )
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 STRING = "std_msgs/msg/String"
+NAVIGATE = "nav2_msgs/action/NavigateToPose"
 
 
 class Wheel(Node):
@@ -459,6 +466,51 @@ async def test_a_stop_in_ros_reaches_the_guardian_and_nothing_there_can_reset(
     finally:
         started.process.kill()
         started.process.wait()
+
+
+@dataclass
+class Nav2:
+    """What stands for Nav2: it gets there at once, but for places far off or behind a wall."""
+
+    goals: list[Any] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def drive(self, goal: Goal) -> Any:
+        self.goals.append(goal.value)
+        x_m = goal.value.pose.pose.position.x
+        try:
+            await asyncio.sleep(60 if x_m > 5 else 0)
+        except asyncio.CancelledError:
+            self.ended.append("called off")
+            raise
+        if x_m < 0:
+            raise DeviceError("behind a wall")
+
+
+async def test_a_plan_step_can_have_nav2_drive_to_a_pose_and_call_it_off(
+    build: Build, until: Until
+) -> None:
+    entry = {"ros": "/navigate_to_pose", "type": NAVIGATE, "service": "rover/navigate"}
+    async with build(actions=[entry]) as place:
+        nav2 = Nav2()
+        ActionServer(place.ros, place.looker, "/navigate_to_pose", NAVIGATE, nav2.drive)
+
+        async def go(question: Message, timeout_s: float = 20.0) -> Ack:
+            answer: Ack = await place.bus.call("rover/navigate", question, Ack, timeout_s=timeout_s)
+            return answer
+
+        await until(lambda: "rover/navigate" in {e.topic for e in place.bus.graph()})
+        arrived = await go(Pose(x_m=2.0, y_m=1.0))
+        assert (arrived.ok, arrived.text) == (True, "succeeded")
+        goal = nav2.goals[0].pose
+        assert (goal.pose.position.x, goal.header.frame_id) == (2.0, "map")
+        failed = await go(Pose(x_m=-1.0, y_m=1.0))
+        assert (failed.ok, failed.text) == (False, "aborted")
+        with pytest.raises(BusError):
+            await go(Pose(x_m=9.0, y_m=1.0), timeout_s=1.0)
+        await until(lambda: nav2.ended)
+        with pytest.raises(OlympusError, match="takes a Pose or a RosValue"):
+            await go(Empty())
 
 
 def test_a_topic_that_is_shown_and_taken_would_go_in_a_circle() -> None:
