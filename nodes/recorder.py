@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from olympus.runtime.bus import Subscription, SubscriptionOptions
-from olympus.runtime.errors import MessageError, StoreError
+from olympus.runtime.bus.topics import matches
+from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Diagnostic, Message
 from olympus.runtime.node import Field, Node, NodeParams, output, timer
 from olympus.runtime.qos import QoS
-from olympus.runtime.store import DiskQueue, Gap, StreamStore
+from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
+from olympus.runtime.store.ledger import REFUSED, THINNED
+from olympus.runtime.store.retention import make_room, prune_old
+from olympus.runtime.store.room import PATTERNS, TopicClass
+from olympus.runtime.store.writer import BatchWriter, Written
 
 DRAIN_TRIES = 100
 """Hundredths of a second that the end of a recording waits for what is in the queues."""
+NAMED_GAPS = 20
+"""So many gaps are named at the end of a recording; `olympus store stats` names all."""
+MB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that has come and is not written yet."""
+
+    topic: str
+    message: Message
+    arrived: int
+    is_kept: bool = True
 
 
 class Recorder(Node):
@@ -31,11 +50,43 @@ class Recorder(Node):
             "", description="Folder of the store; empty: ~/.local/share/olympus/SESSION."
         )
         max_mb: int = Field(2048, ge=16, le=1_000_000, description="Largest size of the store.")
+        reserve_mb: int = Field(
+            16,
+            ge=0,
+            le=10_000,
+            description="Room that only safety records may use, besides max_mb.",
+        )
         flush_hz: float = Field(
-            2.0, ge=0.1, le=20, description="Flushes per second; SIGKILL loses at most one period."
+            2.0,
+            ge=0.02,
+            le=20,
+            description="Commits per second; what is lost at most is one period and the commit.",
         )
         is_durable: bool = Field(
-            False, description="Wait for the disk at each flush, so that power loss costs no more."
+            True,
+            description="Wait for the disk at each commit: the bound holds for power loss too. "
+            "Without, only a killed process is covered, and power loss may damage the store.",
+        )
+        max_waiting_mb: int = Field(
+            64, ge=1, le=10_000, description="What may wait in memory for a slow disk."
+        )
+        when_full: Literal["thin", "oldest"] = Field(
+            "thin", description="Thin out sensors and states, or remove the oldest of them."
+        )
+        max_age_h: dict[str, float] = Field(
+            default_factory=dict,
+            description="Hours that a class of topics is kept: safety, state, sensor.",
+        )
+        classes: dict[str, list[str]] = Field(
+            default={str(name): list(group) for name, group in PATTERNS.items()},
+            description="Topics of the classes safety and sensor; all others are states.",
+        )
+        subjects: dict[str, list[str]] = Field(
+            default_factory=dict,
+            description="Whom topics are about, so that `olympus store forget` can erase them.",
+        )
+        key: str = Field(
+            "", description="Encrypt with the key of this file, or of `command:COMMAND LINE`."
         )
 
     params: Params
@@ -46,42 +97,91 @@ class Recorder(Node):
 
         Raises:
             StoreError: It can't be opened.
+            ConfigError: The key can't be read.
         """
+        params = self.params
         self.path = self._folder()
-        self._store = StreamStore(
-            self.path, map_bytes=self.params.max_mb * 2**20, is_durable=self.params.is_durable
+        self.store = StreamStore(
+            self.path,
+            map_bytes=(params.max_mb + params.reserve_mb) * MB,
+            is_durable=params.is_durable,
+            key=params.key,
         )
-        self._batch: list[tuple[str, Message]] = []
+        self._writer = BatchWriter(
+            self.store,
+            max_bytes=params.max_mb * MB,
+            reserve_bytes=params.reserve_mb * MB,
+            patterns=params.classes,
+        )
+        self._subjects = {name: self.store.subject(name) for name in params.subjects}
+        session = self.session
+        self._of_session = (
+            f"{session.name}@{session.clock_offset_ns}" if session else str(self.clock.now_ns())
+        )
+        self._batch: list[Waiting] = []
+        self._waiting_bytes = 0
         self._writing: asyncio.Task[None] | None = None
+        self._told: dict[str, int] = {}
         self.recorded = self.unrecorded = self.gaps = 0
-        self.log.info("recording", path=self.path, topics=", ".join(self.params.topics))
 
     async def on_activate(self) -> None:
-        """Subscribe to everything that is to be recorded."""
+        """Begin a run, and subscribe to everything that is to be recorded.
+
+        Raises:
+            StoreError: The disk or the store is full.
+        """
+        self._tell_of_the_last_run()
+        now = self.clock.now_ns()
+        self._found: list[Gap] = []
+        self.store.begin_run(
+            Run(
+                number=0,
+                session=self._of_session,
+                started=now,
+                seen=now,
+                bound_s=1 / self.params.flush_hz,
+                is_durable=self.params.is_durable,
+                topics=list(self.params.topics),
+            )
+        )
         self._subscriptions = [self._subscribe(topic) for topic in self.params.topics]
+        self.log.info("recording", path=self.path, topics=", ".join(self.params.topics))
 
     async def on_deactivate(self) -> None:
-        """Write what is left and say whether the recording is complete."""
+        """Write what is left, and say whether the recording is complete and what it lacks."""
         for subscription in self._subscriptions:
             await self._drain(subscription)
             await self.bus.unsubscribe(subscription)
         await self.flush()
+        run = self.store.end_run(self.clock.now_ns())
         whole = "complete" if not (self.unrecorded or self.gaps) else "NOT complete"
         self.log.info(
             f"recording is {whole}",
+            run=run.number if run else 0,
             recorded=self.recorded,
             unrecorded=self.unrecorded,
             missing=self.gaps,
         )
+        for gap in self._found[:NAMED_GAPS]:
+            last = gap.after_seq + gap.missing
+            self.log.info(
+                f"missing: {gap.topic} no. {gap.after_seq + 1} to {last}, {gap.reason}",
+                source=gap.source,
+            )
 
     async def on_cleanup(self) -> None:
         """Close the store."""
-        self._store.close()
+        self.store.close()
 
     @timer(hz="flush_hz")
     async def on_flush_time(self) -> None:
         """Write what has come."""
         await self.flush()
+
+    @timer(60.0)
+    async def on_tidy_time(self) -> None:
+        """Remove what is too old, and, if so ordered, the oldest when room runs out."""
+        await asyncio.to_thread(self._tidy)
 
     @property
     def waiting(self) -> int:
@@ -95,22 +195,64 @@ class Recorder(Node):
         """
         while self._writing is not None and not self._writing.done():
             await asyncio.shield(self._writing)
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._waiting_bytes = self._batch, [], 0
         if batch:
             self._writing = asyncio.get_running_loop().create_task(self._write(batch))
             await asyncio.shield(self._writing)
 
-    async def _write(self, batch: list[tuple[str, Message]]) -> None:
-        try:
-            gaps = await asyncio.to_thread(self._store.append, batch)
-        except (StoreError, MessageError) as error:
-            self.unrecorded += len(batch)
-            self.log.error(f"{len(batch)} messages were not recorded: {error}")
-            self._diagnose("error", str(error))
-            return
-        self.recorded += len(batch)
-        for gap in gaps:
+    async def _write(self, batch: list[Waiting]) -> None:
+        self._on_written(await asyncio.to_thread(self._write_now, batch, self.clock.now_ns()))
+
+    def _write_now(self, batch: list[Waiting], now_ns: int) -> Written:
+        if self.params.when_full == "oldest" and self._writer.fill > 0.8:
+            make_room(self.store, self.params.max_mb * MB // 20, patterns=self.params.classes)
+        return self._writer.write([self._incoming(one) for one in batch], now_ns=now_ns)
+
+    def _on_written(self, written: Written) -> None:
+        self.recorded += written.recorded
+        self.unrecorded += sum(written.missed.values())
+        for gap in written.gaps:
             self._on_gap(gap)
+        if written.trouble:
+            self.log.error(written.trouble, fill=f"{written.fill:.0%}")
+            self._diagnose("error", written.trouble)
+
+    def _incoming(self, one: Waiting) -> Incoming:
+        header = one.message.header
+        missed = "" if one.is_kept else THINNED
+        if one.is_kept:
+            try:
+                subject = self._subject_of(one.topic)
+                return Incoming.of(one.topic, one.message, arrived=one.arrived, subject=subject)
+            except MessageError as error:
+                self.log.error(f"{one.topic} no. {header.seq} can't be recorded: {error}")
+                missed = REFUSED
+        return Incoming(
+            one.topic, header.stamp, header.seq, header.source, one.arrived, missed=missed
+        )
+
+    def _subject_of(self, topic: str) -> int:
+        for name, patterns in self.params.subjects.items():
+            if any(matches(pattern, topic) for pattern in patterns):
+                return self._subjects[name]
+        return 0
+
+    def _tidy(self) -> None:
+        now, params = self.clock.now_ns(), self.params
+        removed = prune_old(self.store, params.max_age_h, now, patterns=params.classes)
+        for topic, pruned in removed.items():
+            self.log.info(f"removed {pruned.messages} old messages of {topic}")
+
+    def _tell_of_the_last_run(self) -> None:
+        runs = self.store.runs()
+        if runs and not runs[-1].ended:
+            last = runs[-1]
+            self.log.warning(
+                f"run {last.number} was cut off: what came within {last.bound_s:g} s of "
+                f"{last.seen} ns may be missing",
+                recorded=last.recorded,
+            )
+            self._diagnose("warn", f"run {last.number} was cut off")
 
     async def _drain(self, subscription: Subscription[Any]) -> None:
         """Wait for what has arrived already; what takes too long is counted."""
@@ -138,18 +280,34 @@ class Recorder(Node):
 
     def _keep(self, pattern: str, message: Message) -> None:
         trace = message.header.trace
-        self._batch.append((trace[-1].topic if trace else pattern, message))
+        topic = trace[-1].topic if trace else pattern
+        is_kept = (
+            self._waiting_bytes < self.params.max_waiting_mb * MB
+            or self._writer.class_of(topic) is not TopicClass.SENSOR
+        )
+        self._waiting_bytes += _size(message) if is_kept else 0
+        self._batch.append(Waiting(topic, message, self.clock.now_ns(), is_kept))
 
     def _on_gap(self, gap: Gap) -> None:
         self.gaps += gap.missing
-        self.log.warning(
-            f"{gap.missing} messages of {gap.topic} are missing after no. {gap.after_seq}",
-            source=gap.source,
-        )
-        self._diagnose("warn", f"gap in {gap.topic}")
+        self._found.append(gap)
+        told = self._told[gap.topic] = self._told.get(gap.topic, 0) + 1
+        if told & (told - 1) == 0:  # 1, 2, 4, 8, …: loud, but no flood; the store has them all
+            self.log.warning(
+                f"{gap.missing} messages of {gap.topic} are missing after no. {gap.after_seq}",
+                source=gap.source,
+                reason=gap.reason,
+            )
+            self._diagnose("warn", f"gap in {gap.topic}: {gap.reason}")
 
     def _diagnose(self, level: str, text: str) -> None:
         values = {"recorded": str(self.recorded), "unrecorded": str(self.unrecorded)}
         self.diagnostics.publish(
             Diagnostic(level=level, name="recorder/store", text=text, values=values)
         )
+
+
+def _size(message: Message) -> int:
+    """Return about how many bytes a message takes."""
+    fields = (getattr(message, name) for name in message.__slots__)
+    return 300 + sum(getattr(field, "nbytes", 0) for field in fields)

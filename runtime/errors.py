@@ -14,6 +14,8 @@
     ├── ModelError               6   a model's file, shape or output
     ├── SafetyError              7   guardian, lease, gate
     ├── StoreError               8   the robot's database
+    │   ├── StoreFullError       8   no room, in the store or on the disk
+    │   └── DamageError          8   what is on the disk is not what was written
     └── LifecycleError           9   a node asked to do what its state forbids
 
 A message says what is wrong, where, and the way out. The exit code lives on the class.
@@ -95,6 +97,14 @@ class StoreError(OlympusError):
     """The robot's database can't do what was asked."""
 
     exit_code = 8
+
+
+class StoreFullError(StoreError):
+    """The store has reached its largest size, or the disk is full."""
+
+
+class DamageError(StoreError):
+    """What is on the disk is not what was written there; names the place."""
 
 
 class LifecycleError(OlympusError):

@@ -26,6 +26,7 @@ COMMANDS = {
     "topic": "olympus.runtime.cli.topic:app",
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",
+    "store": "olympus.runtime.cli.store:app",
     "top": "olympus.runtime.cli.top:top",
     "trace": "olympus.runtime.cli.trace:trace",
     "say": "olympus.runtime.cli.say:say",

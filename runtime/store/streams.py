@@ -1,46 +1,66 @@
-"""Streams: every topic's messages in the order of their capture, append-only, gap-checked.
-
-One LMDB environment per robot, one database per topic. The key is the capture time, the sequence
-number (both unsigned 64-bit) and the CRC-32 of the source's name, big endian, so that LMDB's order
-is time's order and two publishers never overwrite each other. The value is the frame as it travels.
-Gaps are rows of the database `@gaps`.
-"""
+"""Streams: every topic's messages in the order of their capture, append-only, gap-checked."""
 
 from __future__ import annotations
 
-import json
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import lmdb
 
-from olympus.runtime.errors import StoreError, did_you_mean
-from olympus.runtime.messages import Header, Message, decode, encode
-from olympus.runtime.store.environment import DEFAULT_MAP_BYTES, open_environment, store_errors
-
-_KEY = struct.Struct(">QQI")
-_GAPS = b"@gaps"
-_TOPIC = b"topic:"
+from olympus.runtime.errors import StoreError
+from olympus.runtime.messages import Message, encode
+from olympus.runtime.store.environment import DEFAULT_MAP_BYTES, StoreFile
+from olympus.runtime.store.layout import TOPIC, prepare, topic_database
+from olympus.runtime.store.ledger import (
+    Gap,
+    GapFinder,
+    Run,
+    read_ends,
+    read_runs,
+    write_ends,
+    write_gaps,
+    write_run,
+)
+from olympus.runtime.store.reading import LAST_KEY, StreamReader
+from olympus.runtime.store.records import KEY, arrival_of, record_key, seal, unseal
+from olympus.runtime.store.vault import StoreVault, is_encrypted, read_key, subject_number
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Messages that a recording lacks."""
+class Incoming:
+    """A message on its way into the store, or one that did not make it."""
 
     topic: str
-    source: str
-    after_seq: int
-    missing: int
     stamp: int
-    """Capture time of the first message after the gap, ns."""
+    seq: int
+    source: str
+    arrived: int
+    """When the recorder took it in, robot time in ns; 0 = at its stamp."""
+    frame: bytes = b""
+    missed: str = ""
+    """Why it is not stored; empty when it is."""
+    count: int = 1
+    """How many messages in a row were missed, this one the last of them."""
+    subject: int = 0
+
+    @classmethod
+    def of(cls, topic: str, message: Message, *, arrived: int = 0, subject: int = 0) -> Incoming:
+        """Take a message in.
+
+        Raises:
+            MessageError: It can't be encoded.
+        """
+        header = message.header
+        came = arrived or (header.trace[-1].sent if header.trace else 0)
+        frame = encode(message)
+        return cls(topic, header.stamp, header.seq, header.source, came, frame, subject=subject)
 
 
-class StreamStore:
+class StreamStore(StreamReader):
     """Appends and reads streams."""
 
     def __init__(
@@ -50,6 +70,7 @@ class StreamStore:
         map_bytes: int = DEFAULT_MAP_BYTES,
         read_only: bool = False,
         is_durable: bool = True,
+        key: str = "",
     ) -> None:
         """Open the robot's streams.
 
@@ -58,17 +79,30 @@ class StreamStore:
             map_bytes: Largest size, bytes.
             read_only: Only read; a recorder may write meanwhile.
             is_durable: Wait for the disk at each `append`.
+            key: File or `command:` of the key, for a store that is encrypted; a new store given
+                one is.
 
         Raises:
-            StoreError: It can't be opened.
+            StoreError: It can't be opened, or it is encrypted with another key.
+            DamageError: Its ends are damaged.
+            ConfigError: The key can't be read.
         """
         self.folder = folder
-        self._environment = open_environment(
-            folder, map_bytes=map_bytes, read_only=read_only, is_durable=is_durable
+        self.file = StoreFile(
+            folder, max_bytes=map_bytes, read_only=read_only, is_durable=is_durable
         )
-        self._databases: dict[str, lmdb._Database] = {}
-        self._last: dict[tuple[str, str], tuple[int, int]] = {}
-        self._read_only = read_only
+        try:
+            prepare(self.file)
+            self.vault: StoreVault | None = StoreVault(self.file, read_key(key)) if key else None
+            if not key and not read_only and is_encrypted(self.file):
+                raise StoreError(f"{folder} is encrypted; give its key to write to it")
+            self._finder = GapFinder()
+            self._run: Run | None = None
+            self._newest: dict[str, bytes] = {}
+            self._arrived = self._last_arrival()
+        except BaseException:
+            self.file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +114,43 @@ class StreamStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def begin_run(self, run: Run) -> Run:
+        """Begin a recording: what is appended from now on belongs to it.
+
+        In a session that was recorded before, what came between is a gap.
+
+        Args:
+            run: What is known of it; its `number` is given here.
+
+        Returns:
+            The run as stored.
+
+        Raises:
+            StoreError: The disk or the store is full.
+        """
+        with self.file.view() as view:
+            before = read_runs(view)
+            same = bool(before) and before[-1].session == run.session
+            self._finder = GapFinder(read_ends(view) if same else None)
+        made = self._run = replace(run, number=before[-1].number + 1 if before else 1)
+        self.file.write("beginning a run", lambda txn: write_run(self.file, txn, made))
+        return made
+
+    def end_run(self, now_ns: int) -> Run | None:
+        """End the recording.
+
+        Returns:
+            It, as stored; None if none was begun.
+
+        Raises:
+            StoreError: The disk or the store is full.
+        """
+        if self._run is None:
+            return None
+        ended, self._run = replace(self._run, ended=now_ns, seen=now_ns), None
+        self.file.write("ending a run", lambda txn: write_run(self.file, txn, ended))
+        return ended
 
     def append(self, batch: Sequence[tuple[str, Message]]) -> list[Gap]:
         """Write messages in one transaction: all or none.
@@ -94,84 +165,48 @@ class StreamStore:
             StoreError: The disk or the store is full; nothing of the batch is written.
             MessageError: A message can't be encoded.
         """
-        databases = [self._database(topic) for topic, _ in batch]
-        last = dict(self._last)
-        gaps = [gap for topic, message in batch if (gap := _gap_before(last, topic, message))]
-        with (
-            store_errors(f"recording to {self.folder}"),
-            self._environment.begin(write=True) as transaction,
-        ):
-            for (_, message), database in zip(batch, databases, strict=True):
-                key = _key(message.header)
-                transaction.put(key, encode(message), db=database)
-            for gap in gaps:
-                self._write_gap(transaction, gap)
-        self._last = last
-        return gaps
+        return self.add([Incoming.of(topic, message) for topic, message in batch])
 
-    def topics(self) -> list[str]:
-        """Return the recorded topics.
-
-        Raises:
-            StoreError: The store is damaged.
-        """
-        names = (name for name in self._names() if name.startswith(_TOPIC))
-        return [name[len(_TOPIC) :].decode(errors="replace") for name in names]
-
-    def read(self, topic: str, *, since: int = 0, until: int = 2**64 - 1) -> Iterator[Message]:
-        """Yield the messages of a topic in the order of their capture.
+    def add(self, batch: Sequence[Incoming], *, now_ns: int = 0) -> list[Gap]:
+        """Write what came, and note what was missed, in one transaction: all or none.
 
         Args:
-            topic: Full name.
-            since: First capture time, robot time in ns.
-            until: Last capture time, inclusive.
+            batch: In order of arrival.
+            now_ns: Robot time, for the row of the run.
+
+        Returns:
+            The gaps that the batch revealed; they are stored too.
 
         Raises:
-            StoreError: There is no such topic, or the store is damaged.
-            MessageError: A stored frame is damaged or of a type that is not known here.
+            StoreFullError: The disk or the store is full; nothing of the batch is written.
+            StoreError: LMDB refused; likewise.
         """
-        database = self._existing(topic)
-        with (
-            store_errors(f"reading {topic} in {self.folder}"),
-            self._environment.begin(db=database) as transaction,
-            transaction.cursor() as cursor,
-        ):
-            if not cursor.set_range(_KEY.pack(max(since, 0), 0, 0)):
-                return
-            for key, value in cursor.iternext():
-                if _KEY.unpack(key)[0] > until:
-                    return
-                yield decode(bytes(value))
-
-    def count(self, topic: str) -> int:
-        """Return how many messages of a topic there are.
-
-        Raises:
-            StoreError: There is no such topic, or the store is damaged.
-        """
-        database = self._existing(topic)
-        with store_errors(f"counting {topic}"), self._environment.begin() as transaction:
-            return int(transaction.stat(database)["entries"])
-
-    def gaps(self) -> list[Gap]:
-        """Return every gap that was found while recording.
-
-        Raises:
-            StoreError: The store is damaged.
-        """
-        if self._read_only and _GAPS not in self._names():
+        if not batch:
             return []
-        database = self._open(_GAPS)
-        with (
-            store_errors(f"reading the gaps in {self.folder}"),
-            self._environment.begin(db=database) as transaction,
-            transaction.cursor() as cursor,
-        ):
-            rows = [bytes(value) for _, value in cursor.iternext()]
-        try:
-            return [Gap(**json.loads(row)) for row in rows]
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"the gaps in {self.folder} are damaged: {error}") from error
+        finder = GapFinder(self._finder.ends)
+        for one in batch:
+            missed = one.count if one.missed else 0
+            finder.take(one.topic, one.source, one.seq, one.stamp, missed=missed, reason=one.missed)
+        run = self._run and replace(
+            self._run,
+            seen=max(now_ns, self._run.seen),
+            recorded=self._run.recorded + sum(not one.missed for one in batch),
+            missing=self._run.missing + sum(gap.missing for gap in finder.gaps),
+        )
+        arrived, newest = self.file.write(
+            f"recording to {self.folder}", lambda txn: self._write(txn, batch, finder, run)
+        )
+        self._arrived, self._newest, self._run = arrived, newest, run
+        self._finder = GapFinder(finder.ends)
+        return finder.gaps
+
+    def subject(self, name: str) -> int:
+        """Return the number under which records about somebody are kept.
+
+        Raises:
+            StoreError: The store can't be written.
+        """
+        return subject_number(self.file, name, self.vault)
 
     def sync(self) -> None:
         """Wait until everything appended is on the disk.
@@ -179,54 +214,61 @@ class StreamStore:
         Raises:
             StoreError: The disk refuses.
         """
-        with store_errors(f"syncing {self.folder}"):
-            self._environment.sync(True)
+        self.file.sync()
 
     def close(self) -> None:
         """Close the store; again is harmless."""
-        self._environment.close()
+        self.file.close()
 
-    def _names(self) -> list[bytes]:
-        with (
-            store_errors(f"reading {self.folder}"),
-            self._environment.begin() as transaction,
-            transaction.cursor() as cursor,
-        ):
-            return [bytes(key) for key in cursor.iternext(values=False)]
+    def _write(
+        self, txn: lmdb.Transaction, batch: Sequence[Incoming], finder: GapFinder, run: Run | None
+    ) -> tuple[int, dict[str, bytes]]:
+        arrived, newest = self._arrived, dict(self._newest)
+        for one in batch:
+            arrived = max(arrived + 1, one.arrived or one.stamp)
+            if not one.missed:
+                self._put(txn, one, arrived, newest)
+        write_gaps(self.file, txn, finder.gaps, arrived)
+        write_ends(self.file, txn, finder.changed)
+        if run is not None:
+            write_run(self.file, txn, run)
+        return arrived, newest
 
-    def _write_gap(self, transaction: lmdb.Transaction, gap: Gap) -> None:
-        row = {name: getattr(gap, name) for name in Gap.__slots__}
-        key = _KEY.pack(gap.stamp, gap.after_seq, 0) + gap.topic.encode()
-        transaction.put(key, json.dumps(row).encode(), db=self._open(_GAPS, transaction))
+    def _put(
+        self, txn: lmdb.Transaction, one: Incoming, arrived: int, newest: dict[str, bytes]
+    ) -> None:
+        database = self.file.database(topic_database(one.topic), txn)
+        if one.topic not in newest:
+            with txn.cursor(database) as cursor:
+                newest[one.topic] = bytes(cursor.key()) if cursor.last() else b""
+        key = record_key(one.stamp, one.seq, one.source)
+        while key <= newest[one.topic] and (held := txn.get(key, db=database)) is not None:
+            if unseal(one.topic, key, bytes(held), self.vault).frame == one.frame:
+                return  # the same message once more
+            key = _next_to(key)
+        value = seal(
+            one.topic, key, one.frame, arrived=arrived, subject=one.subject, vault=self.vault
+        )
+        is_newest = key > newest[one.topic]
+        txn.put(key, value, db=database, append=is_newest)
+        if is_newest:
+            newest[one.topic] = key
 
-    def _existing(self, topic: str) -> lmdb._Database:
-        if topic not in self._databases and topic not in (known := self.topics()):
-            raise StoreError(f"no topic {topic!r} in {self.folder}; {did_you_mean(topic, known)}")
-        return self._database(topic)
-
-    def _database(self, topic: str) -> lmdb._Database:
-        if topic not in self._databases:
-            self._databases[topic] = self._open(_TOPIC + topic.encode())
-        return self._databases[topic]
-
-    def _open(self, name: bytes, transaction: lmdb.Transaction | None = None) -> lmdb._Database:
-        with store_errors(f"opening {name.decode()} in {self.folder}"):
-            return self._environment.open_db(name, txn=transaction, create=not self._read_only)
-
-
-def _key(header: Header) -> bytes:
-    return _KEY.pack(header.stamp, header.seq, zlib.crc32(header.source.encode()))
+    def _last_arrival(self) -> int:
+        """Return the largest arrival among the newest records: a bound for the next ones."""
+        with self.file.view() as view:
+            names = [name for name in view.trees if name.startswith(TOPIC)]
+            return max(
+                (
+                    arrival_of(value)
+                    for name in names
+                    for _, value in islice(view.items(name, LAST_KEY, backwards=True), 1)
+                ),
+                default=0,
+            )
 
 
-def _gap_before(
-    last: dict[tuple[str, str], tuple[int, int]], topic: str, message: Message
-) -> Gap | None:
-    """Compare a message with the one before it of the same publisher, and remember it."""
-    header = message.header
-    key = (topic, header.source)
-    previous, _ = last.get(key, (0, 0))
-    last[key] = (header.seq, header.stamp)
-    missing = header.seq - previous - 1
-    if not previous or missing <= 0:  # the first one, or a publisher that was started again
-        return None
-    return Gap(topic, header.source, previous, missing, header.stamp)
+def _next_to(key: bytes) -> bytes:
+    """Return the key behind one that another message of the same instant and number has."""
+    number = int.from_bytes(key[KEY.size :], "big") + 1 if len(key) > KEY.size else 1
+    return key[: KEY.size] + number.to_bytes(2, "big")

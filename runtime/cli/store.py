@@ -1,0 +1,178 @@
+"""`olympus store`: what a recorder's store holds, and looking after it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from olympus.runtime.cli.connect import AsJson
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
+from olympus.runtime.store import Run, StreamStore
+from olympus.runtime.store.environment import DATA
+from olympus.runtime.store.upkeep import (
+    backup,
+    check_all,
+    compact,
+    forget,
+    restore,
+    topic_rows,
+)
+
+app = typer.Typer(help="The robot's recordings: stats, backup, restore, compact, forget.")
+HOME = Path.home() / ".local" / "share" / "olympus"
+Place = Annotated[
+    str | None,
+    typer.Argument(help="Folder of the store, or the session's name; the only one by default."),
+]
+Key = Annotated[str, typer.Option(help="Key of an encrypted store: a file, or command:LINE.")]
+
+
+@app.command()
+def stats(store: Place = None, key: Key = "", as_json: AsJson = False) -> None:
+    """Show what was recorded, what is missing and why, and whether each run is complete."""
+    folder = found(store)
+    with StreamStore(folder, read_only=True, key=key) as opened:
+        rows, runs, gaps = topic_rows(opened), opened.runs(), opened.gaps()
+        used = opened.file.used_bytes()
+    if as_json:
+        told = {
+            "folder": str(folder),
+            "used_bytes": used,
+            "topics": [asdict(row) for row in rows],
+            "runs": [asdict(run) | {"is_complete": run.is_complete} for run in runs],
+            "gaps": [asdict(gap) for gap in gaps],
+        }
+        typer.echo(json.dumps(told))
+        return
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console.width = max(console.width, 110)
+    console.print(f"{folder}: {used / 1e6:.1f} MB in use")
+    table = Table(box=None, pad_edge=False)
+    for head in ("topic", "messages", "from", "to", "missing", "removed"):
+        table.add_column(head, justify="left" if head == "topic" else "right", no_wrap=True)
+    for row in rows:
+        ends = (_time(row.first), _time(row.last))
+        table.add_row(
+            row.topic, str(row.messages), *ends, _number(row.missing), _number(row.pruned)
+        )
+    console.print(table)
+    for run in runs:
+        console.print(_run_line(run))
+    for gap in gaps:
+        last = gap.after_seq + gap.missing
+        console.print(f"  {gap.topic} no. {gap.after_seq + 1} to {last}: {gap.reason}")
+
+
+@app.command()
+def check(store: Place = None, key: Key = "") -> None:
+    """Read every record and check it against its checksum."""
+    folder = found(store)
+    with StreamStore(folder, read_only=True, key=key) as opened:
+        typer.echo(f"{folder}: {check_all(opened)} records, all as they were written")
+
+
+@app.command(name="backup")
+def backup_(
+    target: Annotated[Path, typer.Argument(help="An empty or new folder.")], store: Place = None
+) -> None:
+    """Copy a store; a recorder may go on writing."""
+    size = backup(found(store), target)
+    typer.echo(f"{target}: {size / 1e6:.1f} MB")
+
+
+@app.command(name="restore")
+def restore_(
+    source: Annotated[Path, typer.Argument(help="Folder of a backup.")], store: str
+) -> None:
+    """Put a backup in the place of a store; what stood there stays beside it as NAME.before."""
+    folder = Path(store) if "/" in store else HOME / store
+    typer.echo(f"{folder}: {restore(source, folder)} records")
+
+
+@app.command(name="compact")
+def compact_(store: Place = None) -> None:
+    """Make the file as small as what is in it; nobody may use it meanwhile."""
+    folder = found(store)
+    before, after = compact(folder)
+    typer.echo(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now")
+
+
+@app.command(name="forget")
+def forget_(
+    subject: Annotated[str, typer.Option(help="Whom, as the recorder's `subjects` name it.")],
+    store: Place = None,
+    key: Key = "",
+) -> None:
+    """Erase all that was recorded about somebody, overwrite it, and destroy its key."""
+    folder = found(store)
+    count = forget(folder, subject, key=key)
+    typer.echo(f"{folder}: {count} records of {subject} erased; none is left")
+
+
+@app.command()
+def migrate(store: Place = None, key: Key = "") -> None:
+    """Bring a store of an older version to the layout of today."""
+    folder = found(store)
+    with StreamStore(folder, key=key):
+        typer.echo(f"{folder}: of today's layout")
+
+
+@app.command()
+def key(file: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
+    """Make a key for an encrypted store, readable by you alone.
+
+    Raises:
+        ConfigError: The file is there already, or can't be written.
+    """
+    try:
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_text(secrets.token_urlsafe(48) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{file} can't be written: {error}") from error
+    typer.echo(f"{file}: without it nobody can read the store; keep a copy elsewhere")
+
+
+def found(place: str | None) -> Path:
+    """Return the folder of a store.
+
+    Raises:
+        StoreError: There is none, or several and none was named.
+    """
+    known = {path.parent.name: path.parent for path in sorted(HOME.glob(f"*/{DATA}"))}
+    if place is None:
+        if len(known) != 1:
+            raise StoreError(f"name a store: {', '.join(known) or f'there is none in {HOME}'}")
+        return next(iter(known.values()))
+    if (Path(place) / DATA).is_file():
+        return Path(place)
+    if place not in known:
+        raise StoreError(f"no store {place!r}; {did_you_mean(place, known)}")
+    return known[place]
+
+
+def _run_line(run: Run) -> str:
+    whole = "complete" if run.is_complete else "NOT complete"
+    end = _time(run.ended) if run.ended else f"cut off after {_time(run.seen)}"
+    return (
+        f"run {run.number}: {_time(run.started)} to {end}, {run.recorded} recorded, "
+        f"{run.missing} missing: {whole}"
+    )
+
+
+def _time(stamp_ns: int) -> str:
+    if not stamp_ns:
+        return ""
+    return datetime.fromtimestamp(stamp_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _number(value: int) -> str:
+    return str(value) if value else ""
