@@ -54,6 +54,14 @@ class RosPublisher:
         """
         self._raw.put(self.codec.encode(value))
 
+    def publish_cdr(self, cdr: bytes) -> None:
+        """Send what is CDR of this topic's type already, as from a bag.
+
+        Raises:
+            BusError: It is closed.
+        """
+        self._raw.put(cdr)
+
     def close(self) -> None:
         """Stop being a publisher; again is harmless."""
         self._raw.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from olympus.runtime.cli.ros2 import action, interface, node, router, service, topic
+from olympus.runtime.cli.ros2 import action, bag, interface, node, router, service, topic
 from olympus.runtime.cli.ros2.joined import choose
 
 app = typer.Typer(no_args_is_help=True)
@@ -15,6 +15,7 @@ for _name, _group in (
     ("service", service.app),
     ("action", action.app),
     ("interface", interface.app),
+    ("bag", bag.app),
 ):
     app.add_typer(_group, name=_name)
 app.command()(router.router)
