@@ -5,7 +5,8 @@
 
 A round trip is a std_msgs/String of 64 bytes, or a sensor_msgs/Image of 1920x1080x3, to another
 process and the same back, written and read as CDR four times. `bridge` goes on from there: from ROS
-through the bridge to a node in a third process, and back. rclpy is measured where it is installed.
+through the bridge to a node in a third process, and back. `bare Zenoh` is the wire alone.
+rclpy is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from typing import Any
 
 import numpy as np
 import psutil
+import zenoh
 from _machine import described
 from rich.console import Console
 from rich.table import Table
+from zenoh.handlers import Callback
 
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
-from olympus.runtime.bus.ros2.participant import Participant, RosPublisher
-from olympus.runtime.bus.ros2.zenoh_session import open_router
+from olympus.runtime.bus.ros2.participant import Participant
+from olympus.runtime.bus.ros2.zenoh_session import open_ros_session, open_router
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.telemetry.meters import quantile
 
@@ -106,6 +109,8 @@ async def measure(rounds: int) -> tuple[dict[str, dict[str, Measured]], dict[str
                 results[backend] = trips(one, rounds)
                 stream[backend] = median([receive_us(one) for _ in range(rounds)])
                 await one.close()
+        with echo_process(router, "zenoh"):
+            results["bare Zenoh"] = {"64 B String": bare_trips(router, rounds)}
         with tempfile.TemporaryDirectory(prefix="oly") as folder:
             words = [f"router:={router}"]
             with Launched(LAUNCH, *words, root=Path(folder), name="ros2") as robot:
@@ -133,7 +138,7 @@ def trips(one: Participant, rounds: int, *, sizes: list[str] | None = None) -> d
         publisher = node.publisher(f"/{topic}ing", kind)
         value = _value(one, kind)
         _warm_up(partial(publisher.publish, value), answers)
-        found[size] = _rounds(publisher, value, answers, TRIPS[size], rounds)
+        found[size] = _rounds(partial(publisher.publish, value), answers, TRIPS[size], rounds)
         end.close()
         publisher.close()
     node.close()
@@ -149,6 +154,23 @@ def _value(one: Participant, kind: str) -> Any:
         return one.new(STRING, data="x" * 55)
     pixels = np.zeros(1920 * 1080 * 3, np.uint8)
     return one.new(IMAGE, height=1080, width=1920, encoding="rgb8", step=5760, data=pixels)
+
+
+def bare_trips(router: str, rounds: int) -> Measured:
+    """Measure Zenoh without us: the same session, the same bytes, nothing read or counted."""
+    session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def take(sample: zenoh.Sample) -> None:
+        answers.put(sample.payload.to_bytes())
+
+    session.declare_subscriber("bare/pong", Callback(take, indirect=False))
+    publisher = session.declare_publisher("bare/ping")
+    say = partial(publisher.put, bytes(64), attachment=bytes(33))
+    _warm_up(say, answers)
+    found = _rounds(say, answers, TRIPS["64 B String"], rounds)
+    session.close()  # type: ignore[no-untyped-call]
+    return found
 
 
 def _warm_up(say: Callable[[], None], answers: queue.SimpleQueue[Any]) -> None:
@@ -170,7 +192,7 @@ def _warm_up(say: Callable[[], None], answers: queue.SimpleQueue[Any]) -> None:
 
 
 def _rounds(
-    publisher: RosPublisher, value: Any, answers: queue.SimpleQueue[Any], count: int, rounds: int
+    say: Callable[[], None], answers: queue.SimpleQueue[Any], count: int, rounds: int
 ) -> Measured:
     p50s, p99s, cpus, lost = [], [], [], 0
     for _ in range(rounds):
@@ -178,7 +200,7 @@ def _rounds(
         cpu = time.process_time()
         for _ in range(count):
             begun = time.perf_counter_ns()
-            publisher.publish(value)
+            say()
             try:
                 answers.get(timeout=LOST_S)
                 times.append((time.perf_counter_ns() - begun) / 1e6)
@@ -234,6 +256,14 @@ async def echo_for_ever(router: str, backend: str) -> None:
         loop.call_soon_threadsafe(asked.set)
 
     node.subscribe("/start", "std_msgs/msg/Empty", start)
+    if backend == "zenoh":
+        session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
+        back = session.declare_publisher("bare/pong")
+
+        def answer(sample: zenoh.Sample) -> None:
+            back.put(sample.payload.to_bytes(), attachment=bytes(33))
+
+        session.declare_subscriber("bare/ping", Callback(answer, indirect=False))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     text = one.new(STRING, data="x" * 55)

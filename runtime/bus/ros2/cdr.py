@@ -76,7 +76,9 @@ class Codec:
                 f"{self.name}: representation {bytes(data[:2]).hex()} is not read here; "
                 "ROS 2 sends 0001, little-endian CDR"
             )
-        body = memoryview(data)[4:].toreadonly()
+        body = memoryview(data)[4:]
+        if not body.readonly:
+            body = body.toreadonly()
         try:
             value, position = self.take(body, 0, end)
         except struct.error:

@@ -213,10 +213,9 @@ class ZenohBackend:
             self.tallies.refuse("graph", MessageError(f"{token:.120} is no token of rmw_zenoh"))
 
     def _on_sample(self, topic: str, deliver: Deliver, sample: zenoh.Sample) -> None:
-        if sample.kind == zenoh.SampleKind.DELETE:
-            return
+        raw = sample.attachment
         try:
-            attached = _attachment(sample.attachment)
+            attached = Attachment.parse(raw.to_bytes()) if raw is not None else _attachment(raw)
         except MessageError as error:
             self.tallies.refuse(topic, error)
             return
