@@ -152,9 +152,8 @@ class Generation:
     def _choose(self) -> None:
         """Take the next token from the scores of the last one."""
         ground = self._ground
-        if self._wish.watch_odds:
-            scores = self._scores()
-        token = self._sampler.next()
+        scores = self._scores()
+        token = self._sampler.next(scores)
         if ground.native.llama_vocab_is_eog(ground.vocab, token):
             self._odds += [_odds(scores, token)] if self._wish.watch_odds else []
             self._end("end")

@@ -58,6 +58,9 @@ class Mission:
                 self._goals = [_point(command.args, site)]
             case "turn":
                 turn = _TURNS.get(command.args.get("direction", ""), 0.0)
+                if "degrees" in command.args:
+                    degrees = min(180.0, abs(float(command.args["degrees"])))
+                    turn = math.copysign(math.radians(degrees), turn)
                 self.turn_to = math.remainder(pose.yaw_rad + turn, math.tau)
             case "wait":
                 self.wait_s = float(command.args["seconds"])

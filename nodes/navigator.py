@@ -105,6 +105,7 @@ class Navigator(Node):
         walls = self.params.corridor
         self._where = Whereabouts(Corridor(*walls) if walls is not None else None)
         self._told: MissionState | None = None
+        self._done = 0
         self._deadline_ns = 0
         self._decided_ns = 0
         directory = self.session.safety_dir if self.session is not None else None
@@ -184,6 +185,7 @@ class Navigator(Node):
         if self._mission is not None and self._mission.is_over:
             self.log.info("mission accomplished", mission=self._mission.text)
             self._mission = None
+            self._done += 1
         cause: Message | None = self._view
         now = self._decided_ns = self.clock.now_ns()
         twist = Twist(
@@ -327,13 +329,14 @@ class Navigator(Node):
             goal_x_m=goal[0] if goal is not None else 0.0,
             goal_y_m=goal[1] if goal is not None else 0.0,
             laps=mission.laps if mission is not None else 0,
+            done=self._done,
         )
         if self._told is None or _facts(state) != _facts(self._told):
             self._told = self.mission_state.publish(state)
 
 
 def _facts(state: MissionState) -> tuple[object, ...]:
-    return (state.mission, state.state, state.goal, state.laps, state.reason[:12])
+    return (state.mission, state.state, state.goal, state.laps, state.reason[:12], state.done)
 
 
 def _gap_m(neighbour: Neighbour) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from olympus.models.planner.words import NUMBER, PLACE, SOUND, THING, Masked
 
@@ -26,33 +26,57 @@ def grammar(masked: Masked) -> str:
         masked: The sentence.
 
     Returns:
-        Rules whose `root` is a JSON list of steps, with slots in place of names and numbers.
+        Rules whose `root` is a JSON list of steps, with slots in place of names and numbers. What
+        the sentence offers nothing for (no number, no name) has no rule, so that no way ends blind.
     """
-    has_numbers = any(slot[0] == NUMBER for slot in masked.values)
     strangers = [f'"{name}"' for name in unknown_names(masked)]
-    rules = {
-        "root": '"[]" | "[" step ("," step)* "]"',
-        "step": "patrol | go | turn | wait | stop",
-        "patrol": rf'{_begin("patrol")} ("," place)? {"rounds? " * has_numbers}until? "}}"',
-        "go": rf'{_begin("go")} "," (place{" | at" * has_numbers}) "}}"',
-        "turn": rf'{_begin("turn")} {_text(",direction")} {_side} {"degrees? " * has_numbers}"}}"',
-        "wait": rf'{_begin("wait")} ({"seconds | minutes | " * has_numbers}until) "}}"',
-        "stop": rf'({_begin("stop")} | {_begin("continue")}) "}}"',
-        "until": rf'",\"until\":{{" ({_named("sees", "thing")} | {_named("hears", "sound")}) "}}"',
-        "place": _named("place", "placename"),
-        "placename": _choice(_slots(masked, PLACE), strangers),
-        "thing": _choice(_slots(masked, THING), strangers),
-        "sound": _choice(_slots(masked, SOUND), strangers),
+    names = {
+        "placename": [*_slots(masked, PLACE), *strangers],
+        "thing": [*_slots(masked, THING), *strangers],
+        "sound": [*_slots(masked, SOUND), *strangers],
+        "number": _slots(masked, NUMBER),
     }
-    if has_numbers:
-        rules |= {name: rf'",\"{name}\": " number' for name in _FIGURES}
+    rules = {name: " | ".join(those) for name, those in names.items() if those}
+    if "placename" in rules:
+        rules["place"] = _named("place", "placename")
+    conditions = [
+        _named(verb, kind)
+        for verb, kind in (("sees", "thing"), ("hears", "sound"))
+        if kind in rules
+    ]
+    if conditions:
+        rules["until"] = rf'"\"until\":{{" ({" | ".join(conditions)}) "}}"'
+    if "number" in rules:
+        rules |= {name: rf'"\"{name}\": " number' for name in _FIGURES}
         rules["at"] = r'"\"x\": " number ",\"y\": " number'
-        rules["number"] = _choice(_slots(masked, NUMBER), [])
+    rules |= _steps(rules.keys())
+    steps = [verb for verb in _VERBS if verb in rules]
+    rules |= {"root": '"[]" | "[" step ("," step)* "]"', "step": " | ".join(steps)}
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items()) + "\n"
 
 
 _FIGURES = ("rounds", "degrees", "seconds", "minutes")
-_side = r'("\"left\"" | "\"right\"" | "\"around\"")'
+_VERBS = ("patrol", "go", "turn", "wait", "stop")
+
+
+def _steps(known: Collection[str]) -> dict[str, str]:
+    """Write the rules of the steps that are possible with the parts that are known."""
+    rules = {
+        "patrol": f"{_begin('patrol')} {_optional(known, 'place', 'rounds', 'until')}",
+        "turn": rf'{_begin("turn")} ",\"direction\":" {_SIDE} {_optional(known, "degrees")}',
+        "stop": f"({_begin('stop')} | {_begin('continue')})",
+    }
+    for verb, parts in (("go", ("place", "at")), ("wait", ("seconds", "minutes", "until"))):
+        if choices := [part for part in parts if part in known]:
+            rules[verb] = f'{_begin(verb)} "," ({" | ".join(choices)})'
+    return {verb: f'{rule} "}}"' for verb, rule in rules.items()}
+
+
+def _optional(known: Collection[str], *parts: str) -> str:
+    return " ".join(f'("," {part})?' for part in parts if part in known)
+
+
+_SIDE = r'("\"left\"" | "\"right\"" | "\"around\"")'
 
 
 def unknown_names(masked: Masked) -> list[str]:
@@ -76,19 +100,9 @@ def _begin(verb: str) -> str:
     return rf'"{{\"do\":\"{verb}\""'
 
 
-def _text(name: str) -> str:
-    comma, name = name[:1], name[1:]
-    return rf'"{comma}\"{name}\":"'
-
-
 def _named(field: str, rule: str) -> str:
     return rf'"\"{field}\":\" " {rule} "\""'
 
 
 def _slots(masked: Masked, kind: str) -> list[str]:
     return [f'"{slot}"' for slot in masked.values if slot[0] == kind]
-
-
-def _choice(*groups: Iterable[str]) -> str:
-    """Join alternatives; with none, one that can't be continued into a right plan."""
-    return " | ".join(one for group in groups for one in group) or r'"\x00"'

@@ -66,6 +66,7 @@ _SHAPES: dict[str, set[frozenset[str]]] = {
     "stop": {frozenset()},
     "continue": {frozenset()},
 }
+_WITHOUT_ARTICLE = ("home",)
 Plan = tuple[Step, ...]
 """Steps, done one after the other; an empty plan means: not understood."""
 
@@ -160,7 +161,7 @@ def _spoken(step: Step) -> str:
             rounds = f" {step.rounds} rounds" if step.rounds else ""
             return f"patrol{where}{rounds}{_until(step)}"
         case "go":
-            return f"go to {_where(step)}"
+            return f"go {_where(step)}" if step.place == "home" else f"go to {_where(step)}"
         case "turn":
             degrees = f" by {step.degrees:g} degrees" if step.degrees else ""
             return f"turn {step.direction}{degrees}"
@@ -173,6 +174,8 @@ def _spoken(step: Step) -> str:
 
 
 def _where(step: Step) -> str:
+    if step.place in _WITHOUT_ARTICLE:
+        return str(step.place)
     return f"the {step.place}" if step.place else f"{step.x:g}, {step.y:g}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from olympus.models.generation import Generation
 from olympus.models.llama import LlamaModel
 from olympus.models.planner.gbnf import grammar
 from olympus.models.planner.plan import Plan, read_plan, spoken
@@ -76,18 +77,32 @@ class Planner:
         Raises:
             ModelError: The model fails.
         """
+        thinking = self.begin(sentence)
+        try:
+            while thinking.step():
+                pass
+            return thinking.result()
+        finally:
+            thinking.close()
+
+    def begin(self, sentence: str) -> Thinking:
+        """Begin to understand a sentence; the scheduler steps it.
+
+        Raises:
+            ModelError: The model fails.
+        """
         if len(sentence) > LONGEST_SENTENCE:
-            return Understood((), 0.0, f"that is longer than {LONGEST_SENTENCE} letters; say less")
+            text = f"that is longer than {LONGEST_SENTENCE} letters; say less"
+            return Thinking(self, Understood((), 0.0, text))
         masked = self._mask.of(sentence)
         if not masked.text:
-            return Understood((), 0.0, "nothing was said")
-        answer = self._model.complete(
-            f"<|begin|> {masked.text}<|answer|>",
-            Wish(special=True, max_tokens=100, grammar=grammar(masked), watch_odds=True),
-        )
-        return self._judged(masked, answer.text, min(answer.odds))
+            return Thinking(self, Understood((), 0.0, "nothing was said"))
+        wish = Wish(special=True, max_tokens=100, grammar=grammar(masked), watch_odds=True)
+        generation = self._model.generate(f"<|begin|> {masked.text}<|answer|>", wish)
+        return Thinking(self, None, masked, generation)
 
-    def _judged(self, masked: Masked, text: str, sure: float) -> Understood:
+    def judged(self, masked: Masked, text: str, sure: float) -> Understood:
+        """Make a plan of what the model wrote, or say why there is none."""
         try:
             plan = read_plan(filled(text, masked))
         except ModelError:
@@ -105,6 +120,37 @@ class Planner:
         if sure < self._sure:
             return f"I am only {sure:.0%} sure"
         return ""
+
+
+class Thinking:
+    """A sentence that is being understood; the scheduler's `Stepped`."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        known: Understood | None,
+        masked: Masked | None = None,
+        generation: Generation | None = None,
+    ) -> None:
+        """Take what is known already, or what will generate it; use `Planner.begin`."""
+        self._planner, self._known, self._masked = planner, known, masked
+        self._generation = generation
+
+    def step(self) -> bool:
+        """Let the model read a micro-batch or write a token."""
+        return self._generation is not None and self._generation.step()
+
+    def result(self) -> Understood:
+        """Give what was understood."""
+        if self._known is None and self._generation is not None and self._masked is not None:
+            answer = self._generation.result()
+            self._known = self._planner.judged(self._masked, answer.text, min(answer.odds))
+        return self._known or Understood((), 0.0, "nothing was said")
+
+    def close(self) -> None:
+        """Give up."""
+        if self._generation is not None:
+            self._generation.close()
 
 
 def filled(text: str, masked: Masked) -> str:

@@ -12,9 +12,11 @@ from olympus.runtime.agents import NotUnderstoodError, understand
 from olympus.runtime.bus import Bus, Entity
 from olympus.runtime.cli.connect import AsJson, SessionName, carry_out, graph_of, joined
 from olympus.runtime.errors import BusError, ConfigError, did_you_mean
-from olympus.runtime.messages import Ack, Command, schema_by_class
+from olympus.runtime.messages import Ack, Command, Message, Sentence, schema_by_class
 
 COMMAND = schema_by_class(Command).name
+SENTENCE = schema_by_class(Sentence).name
+PLANNING_S = 5.0
 
 
 def say(
@@ -52,20 +54,30 @@ async def ask(bus: Bus, text: str, to: str | None) -> Ack:
         to: Full name of the node; None for the only one.
 
     Returns:
-        Its answer; a sentence outside the grammar is answered here, with sentences inside it.
+        Its answer. A sentence outside the grammar goes to the planner if there is one; else it is
+        answered here, with sentences inside the grammar.
 
     Raises:
         BusError: No such node takes commands, several do, or it does not answer.
     """
-    service = listener(await graph_of(bus), to)
+    graph = await graph_of(bus)
+    service = listener(graph, to)
+    question: Message
     try:
-        command = understand(text)
+        question = understand(text)
     except NotUnderstoodError as error:
-        return Ack(ok=False, text=str(error))
-    answer = await bus.call(service, command)
+        planner = next((one.topic for one in graph if _makes_plans(one)), None)
+        if planner is None:
+            return Ack(ok=False, text=str(error))
+        service, question = planner, Sentence(text=text)
+    answer = await bus.call(service, question, timeout_s=PLANNING_S)
     if not isinstance(answer, Ack):
         raise BusError(f"{service} answered {type(answer).__name__} instead of Ack")
     return answer
+
+
+def _makes_plans(one: Entity) -> bool:
+    return one.kind == "srv" and one.type == SENTENCE
 
 
 def listener(graph: Iterable[Entity], to: str | None) -> str:

@@ -10,7 +10,14 @@ from olympus.runtime.messages.base import (
     schema_by_name,
 )
 from olympus.runtime.messages.codec import decode, encode, read_header
-from olympus.runtime.messages.motion import Actuation, Command, MissionState, Odometry, Twist
+from olympus.runtime.messages.motion import (
+    Actuation,
+    Command,
+    MissionState,
+    Odometry,
+    Sentence,
+    Twist,
+)
 from olympus.runtime.messages.perception import Detection, Detections, Percept, SoundEvent
 from olympus.runtime.messages.robot import (
     CameraInfo,
@@ -87,6 +94,7 @@ __all__ = [
     "RosValue",
     "SafetyState",
     "Schema",
+    "Sentence",
     "SoundEvent",
     "Text",
     "TopicStats",

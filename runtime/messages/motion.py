@@ -52,6 +52,13 @@ class Command(Message):
     """Named arguments, such as `{"place": "corridor"}`."""
 
 
+@message("olympus/Sentence")
+class Sentence(Message):
+    """What somebody said, for whoever can make a plan of it."""
+
+    text: str
+
+
 @message("olympus/MissionState")
 class MissionState(Message):
     """What the navigator is doing, and why it does not move if it does not."""
@@ -67,3 +74,5 @@ class MissionState(Message):
     goal_y_m: float = 0.0
     laps: int = 0
     """Completed rounds of a patrol."""
+    done: int = 0
+    """Missions accomplished since the start; one that was stopped or replaced doesn't count."""

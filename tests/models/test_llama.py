@@ -127,6 +127,15 @@ def test_a_bad_grammar_is_refused_without_a_word_on_standard_error(
     assert capfd.readouterr().err == ""
 
 
+def test_a_grammar_without_a_way_on_is_an_error_and_not_the_end_of_the_process(
+    model: LlamaModel,
+) -> None:
+    dead = 'root ::= "go " name\nname ::= "\\x00"'
+    with pytest.raises(ModelError, match="leaves no way on"):
+        model.complete(prompt("go"), wish(grammar=dead))
+    assert model.complete(prompt(PROMPTS[0]), wish()).ending == "end"
+
+
 def test_loading_says_nothing_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     if llama_native.missing():
         pytest.skip(llama_native.missing())

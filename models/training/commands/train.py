@@ -1,6 +1,12 @@
 """Trains the planner: seeded, one thread; keeps what it has so far, so that it can be stopped.
 
-Run `python -m olympus.models.training.commands.train --work build/planner`.
+The shipped planner was made in two runs, the second going on from the first:
+
+    python -m olympus.models.training.commands.train --work build/one --steps 3000
+    cp build/one/merges.json build/two/
+    python -m olympus.models.training.commands.train --work build/two --steps 3000 --seed 1 \\
+        --again build/one/planner.pt
+
 """
 
 from __future__ import annotations
@@ -50,7 +56,7 @@ def examples(seed: int) -> Iterator[Example]:
         teller = Teller(rng)
         for _ in range(8):
             example = teller.example()
-            if is_held_out(example.masked.text) == (seed != TRAINING_SEED):
+            if not is_held_out(example.masked.text):
                 yield example
 
 
@@ -140,16 +146,26 @@ def rate_at(step: int, steps: int) -> float:
     return RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
-def train(work: Path, steps: int, seed: int, keep_every: int) -> None:
-    """Train and keep the averaged weights every so often in `work/planner.pt`."""
+def train(work: Path, steps: int, seed: int, keep_every: int, again: Path | None = None) -> None:
+    """Train and keep the averaged weights every so often in `work/planner.pt`.
+
+    Args:
+        work: Folder for what is made.
+        steps: Batches.
+        seed: For the first weights, and which commands are told.
+        keep_every: Steps between two times that the weights are kept.
+        again: Weights to go on from, as an earlier training kept them.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     shape = Shape()
     tokenizer = tokenizer_for(work, TRAINING_SEED, shape.vocabulary)
     net = Net(shape)
+    if again is not None:
+        net.load_state_dict(torch.load(again, weights_only=True)["weights"])
     average = {name: weight.detach().clone() for name, weight in net.named_parameters()}
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.05)
-    source, began, recent = batches(tokenizer, TRAINING_SEED), time.process_time(), 0.0
+    source, began, recent = batches(tokenizer, TRAINING_SEED + seed), time.process_time(), 0.0
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, steps)
@@ -179,11 +195,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/planner"))
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", type=Path, help="weights to go on from")
     parser.add_argument("--keep-every", type=int, default=250)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args.work.mkdir(parents=True, exist_ok=True)
-    train(args.work, args.steps, args.seed, args.keep_every)
+    train(args.work, args.steps, args.seed, args.keep_every, args.again)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,169 @@
+"""Understands sentences that the grammar does not, says what it understood, sees a plan through.
+
+The grammar of `olympus.runtime.agents` stays the first and certain path: what it knows never comes
+here. A stop needs no planner, and when somebody stops or redirects the rover the plan is over.
+"""
+
+from __future__ import annotations
+
+from olympus.models import llama_native
+from olympus.models.llama import LlamaModel, open_language_model
+from olympus.models.planner.plan import spoken
+from olympus.models.planner.planner import Planner, Understood
+from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary
+from olympus.nodes.errand import Ended, Errand
+from olympus.runtime.errors import BusError
+from olympus.runtime.messages import Ack, Command, MissionState, Percept, Sentence
+from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
+from olympus.runtime.qos import QoS, Tier
+
+YES = frozenset(
+    ("yes", "yes please", "yes do it", "do it", "ok", "okay", "right", "correct", "sure")
+)
+NO = frozenset(("no", "no thanks", "cancel", "never mind", "wrong"))
+
+
+class PlannerNode(Node):
+    """Makes a plan of a sentence, asks back in doubt, and hands its steps to the navigator."""
+
+    class Params(NodeParams):
+        """What the site is called, and how sure to be."""
+
+        model: str = Field("planner", description="Name or path of a model for task 'plan'.")
+        places: list[str] = Field(default=[], description="Names of places, as the navigator's.")
+        things: list[str] = Field(
+            default=sorted(THINGS), description="Labels that the detector reports."
+        )
+        sounds: list[str] = Field(
+            default=sorted(SOUNDS), description="Labels that the listener reports."
+        )
+        sure: float = Field(
+            0.0, ge=0, le=1, description="Ask back below these odds; 0: the model's own figure."
+        )
+        navigator: str = Field("navigator", description="Node that carries out commands.")
+        answer_s: float = Field(
+            30.0, gt=0, le=600, description="How long a 'yes' to what it asked back counts."
+        )
+
+    params: Params
+    plan = output("plan", Sentence, latched=True)
+
+    async def on_configure(self) -> None:
+        """Load the model; without llama.cpp say so once and understand nothing."""
+        self._missing = llama_native.missing()
+        self._model: LlamaModel | None = None
+        if self._missing:
+            self.log.warning(f"no planner: {self._missing}")
+        else:
+            self._model = open_language_model(self.params.model)
+            sure = self.params.sure or None
+            self._planner = Planner(self._model, self._vocabulary(), sure=sure)
+        self._errand: Errand | None = None
+        self._state: MissionState | None = None
+        self._asked: Understood | None = None
+        self._asked_ns = 0
+
+    async def on_cleanup(self) -> None:
+        """Let the model go."""
+        if self._model is not None:
+            self._model.close()
+
+    async def on_deactivate(self) -> None:
+        """Forget the plan; nothing goes on by itself."""
+        self._errand = self._asked = None
+
+    @subscribe("mission")
+    def on_mission(self, state: MissionState) -> None:
+        """Remember what the navigator is doing."""
+        self._state = state
+
+    @subscribe("percepts", qos=QoS.queue(50))
+    def on_percept(self, percept: Percept) -> None:
+        """Look whether this is what a step waits for."""
+        if self._errand is not None:
+            self._errand.notice(percept)
+
+    @service("understand")
+    async def on_sentence(self, sentence: Sentence) -> Ack:
+        """Understand a sentence, and do what it says or ask back."""
+        word = " ".join(sentence.text.lower().replace(",", " ").split()).strip(" .!")
+        if word in YES or word in NO:
+            return await self._answered(is_yes=word in YES)
+        self._asked = None
+        if self._missing:
+            return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {self._missing}")
+        found = await self._context.dispatcher.run(
+            self._planner.begin(sentence.text), tier=Tier.NORMAL, source=self.name
+        )
+        self.log.info(found.text, sentence=sentence.text, sure=round(found.sure, 3))
+        if not found.plan:
+            return Ack(ok=False, text=found.text)
+        if found.doubt:
+            self._asked, self._asked_ns = found, self.clock.now_ns()
+            return Ack(ok=False, text=f"{found.text}; say 'yes' if so")
+        return await self._begin(found)
+
+    @timer(0.2)
+    async def on_tick(self) -> None:
+        """Go on with the plan."""
+        errand = self._errand
+        if errand is None:
+            return
+        verdict = errand.look(self._state, self.clock.now_ns())
+        if isinstance(verdict, Ended):
+            self._end(verdict.text)
+        elif verdict:
+            await self._next(errand)
+
+    async def _answered(self, *, is_yes: bool) -> Ack:
+        asked, self._asked = self._asked, None
+        since_ns = self.clock.now_ns() - self._asked_ns
+        if asked is None or since_ns > self.params.answer_s * 1e9:
+            return Ack(ok=False, text="there was no question; say what to do")
+        if not is_yes:
+            return Ack(ok=True, text="good that I asked; say it in other words")
+        return await self._begin(asked)
+
+    async def _begin(self, found: Understood) -> Ack:
+        errand = self._errand = Errand(found.plan)
+        refused = await self._next(errand)
+        if refused is not None:
+            return Ack(ok=False, text=f"understood: {spoken(found.plan)}; but {refused}")
+        return Ack(ok=True, text=f"understood: {spoken(found.plan)}")
+
+    async def _next(self, errand: Errand) -> str | None:
+        """Tell the navigator the next step; return why it refused."""
+        if errand.step.until is not None:
+            await self._tell(Command(text="stop", verb="stop"))
+        command = errand.advance(self._state, self.clock.now_ns())
+        if command is None:
+            self._end("the plan is done")
+            return None
+        refusal = await self._tell(command)
+        if refusal is not None:
+            self._end(f"{command.text}: {refusal}")
+        elif self._errand is errand:
+            self.plan.publish(Sentence(text=command.text))
+        return refusal
+
+    async def _tell(self, command: Command) -> str | None:
+        prefix = self.name.rpartition("/")[0]
+        name = f"{prefix}/{self.params.navigator}" if prefix else self.params.navigator
+        try:
+            answer = await self.call(f"{name}/say", command, Ack)
+        except BusError as error:
+            return str(error)
+        return None if answer.ok else answer.text
+
+    def _end(self, text: str) -> None:
+        self._errand = None
+        self.plan.publish(Sentence(text=""))
+        self.log.info(text)
+
+    def _vocabulary(self) -> Vocabulary:
+        p = self.params
+        return Vocabulary(
+            places=dict.fromkeys(p.places, ()),
+            things={name: THINGS.get(name, ()) for name in p.things},
+            sounds={name: SOUNDS.get(name, ()) for name in p.sounds},
+        )

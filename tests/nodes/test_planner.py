@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from olympus.models import llama_native
+from olympus.models.planner.plan import read_short
+from olympus.nodes.errand import Ended, Errand, command_of
+from olympus.nodes.planner import PlannerNode
+from olympus.runtime.messages import Ack, Command, Header, MissionState, Percept, Sentence
+from olympus.runtime.node.testing import Bench, running
+
+needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
+PLACES = ["lab", "kitchen", "corridor", "home"]
+
+
+def state(mission: str, done: int = 0, what: str = "driving") -> MissionState:
+    return MissionState(mission=mission, state=what, done=done)
+
+
+def percept(kind: str, label: str, stamp: int) -> Percept:
+    return Percept(header=Header(stamp=stamp), kind=kind, label=label, confidence=0.9)
+
+
+def test_a_step_is_a_command_for_the_navigator() -> None:
+    for short, verb, args in (
+        ("go lab", "go", {"place": "lab"}),
+        ("go @2,-1.5", "go", {"x": "2", "y": "-1.5"}),
+        ("patrol corridor x3", "patrol", {"place": "corridor", "rounds": "3"}),
+        ("turn left 45", "turn", {"direction": "left", "degrees": "45"}),
+        ("wait 2m", "wait", {"seconds": "120"}),
+        ("wait until sees person", "wait", {"seconds": "86400"}),
+        ("continue", "continue", {}),
+    ):
+        command = command_of(read_short(short)[0])
+        assert (command.verb, command.args) == (verb, args)
+
+
+def test_steps_follow_when_missions_are_accomplished() -> None:
+    errand = Errand(read_short("go lab ; wait 3s"))
+    first = errand.advance(state("", done=4), 0)
+    assert first is not None and first.text == "go to the lab"
+    assert errand.look(state("", done=4), 10) is False
+    assert errand.look(state("go to the lab", done=4), 20) is False
+    assert errand.look(state("", done=5), 30) is True
+    second = errand.advance(state("", done=5), 40)
+    assert second is not None and second.verb == "wait"
+    assert errand.look(state("", done=6), 50) is True  # too short to be seen at all
+    assert errand.advance(state("", done=6), 60) is None
+
+
+def test_what_is_seen_after_a_step_began_ends_it_and_what_was_seen_before_does_not() -> None:
+    errand = Errand(read_short("patrol corridor until sees person"))
+    errand.advance(None, 1000)
+    errand.notice(percept("object", "person", 999))
+    errand.notice(percept("object", "obstacle", 1001))
+    errand.notice(percept("sound", "person", 1001))
+    assert errand.look(state(errand.text), 1002) is False
+    errand.notice(percept("object", "person", 1003))
+    assert errand.look(state(errand.text), 1004) is True
+
+
+@pytest.mark.parametrize(
+    ("after", "text"),
+    [
+        (state(""), "another command came, or a stop"),
+        (state("patrol the corridor"), "another command came, or a stop"),
+        (state("", what="stopped"), "motion was stopped"),
+        (state("", done=1, what="stopped"), "motion was stopped"),
+    ],
+)
+def test_after_a_stop_or_another_command_nothing_goes_on(after: MissionState, text: str) -> None:
+    errand = Errand(read_short("go lab ; go home"))
+    errand.advance(state(""), 0)
+    assert errand.look(state("go to the lab"), 1) is False
+    verdict = errand.look(after, 2)
+    assert isinstance(verdict, Ended)
+    assert text in verdict.text
+
+
+def test_a_navigator_that_never_begins_ends_the_plan() -> None:
+    errand = Errand(read_short("go lab"))
+    errand.advance(state(""), 0)
+    assert errand.look(state(""), 4_000_000_000) is False
+    assert isinstance(errand.look(state(""), 6_000_000_000), Ended)
+
+
+class Navigator:
+    """Takes commands and says so, as the real one does."""
+
+    def __init__(self, bench: Bench[PlannerNode]) -> None:
+        self.bench, self.told, self.done = bench, [], 0  # type: tuple[Bench[PlannerNode], list[Command], int]
+
+    async def take(self, command: Command) -> Ack:
+        if command.args.get("place") == "moon":
+            return Ack(ok=False, text="no place 'moon' is known")
+        self.told.append(command)
+        await self.say(command.text if command.verb != "stop" else "")
+        return Ack(ok=True, text="understood")
+
+    async def say(self, mission: str) -> None:
+        await self.bench.send("mission", state(mission, self.done))
+
+    async def accomplish(self) -> None:
+        self.done += 1
+        await self.say("")
+
+    async def until_told(self, count: int) -> list[str]:
+        async with asyncio.timeout(10):
+            while len(self.told) < count:
+                await asyncio.sleep(0.01)
+        return [command.text for command in self.told]
+
+
+@asynccontextmanager
+async def planning() -> AsyncIterator[tuple[Bench[PlannerNode], Navigator]]:
+    async with running(PlannerNode, params={"places": PLACES}) as bench:
+        navigator = Navigator(bench)
+        bench.bus.serve("navigator/say", Command, navigator.take)
+        yield bench, navigator
+
+
+async def ask(bench: Bench[PlannerNode], text: str) -> Ack:
+    answer = await bench.bus.call(f"{bench.node.name}/understand", Sentence(text=text), Ack)
+    assert isinstance(answer, Ack)
+    return answer
+
+
+@needs_llama
+async def test_a_free_sentence_is_understood_said_back_and_carried_out() -> None:
+    async with planning() as (bench, navigator):
+        answer = await ask(bench, "head over to the lab and then come back home")
+        assert answer.ok, answer.text
+        assert answer.text == "understood: go to the lab, then go home"
+        await navigator.until_told(1)
+        await navigator.accomplish()
+        assert await navigator.until_told(2) == ["go to the lab", "go home"]
+
+
+@needs_llama
+async def test_in_doubt_it_asks_and_a_yes_carries_it_out() -> None:
+    async with planning() as (bench, navigator):
+        await bench.node.on_deactivate()
+        bench.node._planner._sure = 1.01  # nothing is sure enough
+        answer = await ask(bench, "head over to the lab")
+        assert not answer.ok
+        assert answer.text.startswith("did you mean: go to the lab?")
+        assert navigator.told == []
+        assert (await ask(bench, "Yes, please!")).ok
+        assert await navigator.until_told(1) == ["go to the lab"]
+        assert not (await ask(bench, "yes")).ok  # a yes counts once
+
+
+@needs_llama
+async def test_nonsense_moves_nothing() -> None:
+    async with planning() as (bench, navigator):
+        for text in ("make me a coffee", "", "!!!", "x" * 300, "don't go to the lab"):
+            assert not (await ask(bench, text)).ok
+        await asyncio.sleep(0.3)
+        assert navigator.told == []
+
+
+async def test_without_llama_cpp_it_says_what_is_missing() -> None:
+    async with planning() as (bench, navigator):
+        bench.node._missing = "language models need llama-cpp-python"
+        answer = await ask(bench, "head over to the lab")
+        assert not answer.ok
+        assert "language models need llama-cpp-python" in answer.text
+        assert navigator.told == []
