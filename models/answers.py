@@ -1,0 +1,117 @@
+"""Remembers deterministic answers for a while, so that the same question is computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+import msgpack
+import numpy as np
+
+from olympus.runtime.store.environment import open_environment, store_errors
+
+MAP_BYTES: Final = 64 * 2**20
+_EXPIRY = struct.Struct(">Q")
+
+
+class AnswerCache:
+    """Answers in an LMDB folder, keyed by the model's hash and the inputs.
+
+    What is damaged or outdated counts as not there. When the folder is full, it is emptied: it is a
+    cache.
+    """
+
+    def __init__(
+        self, folder: Path, ttl_s: float, now_ns: Callable[[], int], *, map_bytes: int = MAP_BYTES
+    ) -> None:
+        """Open or make it.
+
+        Args:
+            folder: Its folder.
+            ttl_s: How long an answer counts.
+            now_ns: Robot time.
+            map_bytes: Largest size.
+
+        Raises:
+            StoreError: It can't be opened.
+        """
+        self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
+        self._ttl_ns, self._now_ns = round(ttl_s * 1e9), now_ns
+
+    def get(self, key: bytes) -> Any:
+        """Find an answer.
+
+        Returns:
+            It, or None.
+
+        Raises:
+            StoreError: The folder can't be read.
+        """
+        with store_errors("reading the answer cache"), self._environment.begin() as reading:
+            raw = reading.get(key)
+        if raw is None or len(raw) < _EXPIRY.size:
+            return None
+        (expires_ns,) = _EXPIRY.unpack_from(raw)
+        if self._now_ns() >= expires_ns:
+            return None
+        return msgpack.unpackb(raw[_EXPIRY.size :], object_hook=_as_array)
+
+    def put(self, key: bytes, answer: Any) -> None:
+        """Keep an answer of plain values and arrays.
+
+        Raises:
+            StoreError: The folder can't be written.
+        """
+        packed = msgpack.packb(answer, default=_as_plain)
+        raw = _EXPIRY.pack(self._now_ns() + self._ttl_ns) + packed
+        try:
+            self._write(key, raw)
+        except lmdb.MapFullError:
+            with store_errors("emptying the answer cache"):
+                self._empty()
+                self._write(key, raw)
+
+    def close(self) -> None:
+        """Close the folder."""
+        self._environment.close()
+
+    def _empty(self) -> None:
+        """Forget everything; freed pages can be used from the commit after the next one."""
+        with self._environment.begin(write=True) as writing:
+            writing.drop(self._environment.open_db(txn=writing), delete=False)
+        for i in range(2):
+            self._write(b"emptied", bytes([i]))
+
+    def _write(self, key: bytes, raw: bytes) -> None:
+        with self._environment.begin(write=True) as writing:
+            writing.put(key, raw)
+
+
+def key_of(sha256: str, request: Mapping[str, Any]) -> bytes:
+    """Hash a model and its inputs; the order of the inputs doesn't matter."""
+    digest = hashlib.sha256(sha256.encode())
+    for name in sorted(request):
+        value = request[name]
+        if isinstance(value, np.ndarray):
+            head = f"{value.dtype.str}{value.shape}".encode()
+            raw = head + np.ascontiguousarray(value).tobytes()
+        else:
+            raw = repr(value).encode()
+        digest.update(struct.pack(">II", len(name.encode()), len(raw)) + name.encode() + raw)
+    return digest.digest()
+
+
+def _as_plain(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return {"__array__": value.dtype.str, "shape": value.shape, "raw": value.tobytes()}
+    raise TypeError(f"{type(value).__name__} can't be kept")
+
+
+def _as_array(value: dict[str, Any]) -> object:
+    if "__array__" not in value:
+        return value
+    return np.frombuffer(value["raw"], value["__array__"]).reshape(value["shape"])

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from olympus.models import llama_native
+from olympus.models.answers import AnswerCache, key_of
+from olympus.models.breaker import Breaker, Tolerance
+from olympus.models.budgets import Budget, Cost, Ledger
+from olympus.models.registry import Registry
+from olympus.models.router import Router, RouterRules
+from olympus.runtime.errors import ConfigError, ModelError
+
+needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
+PICTURE = {"image": np.zeros((1, 120, 160, 3), np.uint8)}
+S = 1_000_000_000
+
+
+class Watch:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def __call__(self) -> int:
+        return self.ns
+
+    def forward(self, seconds: float) -> None:
+        self.ns += round(seconds * S)
+
+
+def rules(candidates: list[str], **more: Any) -> RouterRules:
+    task = {name: more.pop(name) for name in ("failures", "slow_ms", "rest_s") if name in more}
+    return RouterRules.model_validate(
+        {"tasks": {"detect": {"candidates": candidates, **task}}, **more}
+    )
+
+
+def broken(tmp_path: Path, name: str = "broken") -> str:
+    """Copy the detector and change a byte of it."""
+    source = Registry().find("person-obstacle")
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    data = bytearray(source.read())
+    data[100] ^= 1
+    (folder / source.manifest.model_file.path).write_bytes(data)
+    (folder / "manifest.yaml").write_text((source.folder / "manifest.yaml").read_text())
+    return str(folder)
+
+
+def mend(folder: str) -> None:
+    source = Registry().find("person-obstacle")
+    (Path(folder) / source.manifest.model_file.path).write_bytes(source.read())
+
+
+def test_the_first_candidate_serves() -> None:
+    routed = Router(rules(["person-obstacle"])).call("detect", PICTURE, caller="test")
+    assert routed.model == "person-obstacle"
+    assert routed.value["logits"].shape == (1, 15, 20, 3)
+    assert not routed.is_cached
+    assert routed.passed_over == {}
+
+
+def test_a_failing_model_is_passed_over_left_alone_and_comes_back(tmp_path: Path) -> None:
+    watch, bad = Watch(), broken(tmp_path)
+    router = Router(rules([bad, "person-obstacle"], failures=2, rest_s=10), now_ns=watch)
+    for _ in range(2):
+        routed = router.call("detect", PICTURE, caller="test")
+        assert routed.model == "person-obstacle"
+        assert "sha256" in routed.passed_over[bad]
+    assert router.state("detect")[bad] == "open"
+    assert "circuit is open" in router.call("detect", PICTURE, caller="test").passed_over[bad]
+    watch.forward(11)
+    assert router.state("detect")[bad] == "half-open"
+    assert "sha256" in router.call("detect", PICTURE, caller="test").passed_over[bad]  # a probe
+    assert router.state("detect")[bad] == "open"
+    watch.forward(11)
+    mend(bad)
+    assert router.call("detect", PICTURE, caller="test").model == bad
+    assert router.state("detect")[bad] == "closed"
+
+
+def test_a_slow_model_is_left_alone_though_its_answer_is_given() -> None:
+    router = Router(rules(["person-obstacle"], failures=1, slow_ms=1e-6))
+    assert router.call("detect", PICTURE, caller="test").model == "person-obstacle"
+    assert router.state("detect") == {"person-obstacle": "open"}
+    with pytest.raises(
+        ModelError, match="no model serves it: person-obstacle: its circuit is open"
+    ):
+        router.call("detect", PICTURE, caller="test")
+
+
+def test_half_open_only_one_call_probes() -> None:
+    watch = Watch()
+    breaker = Breaker(Tolerance(failures=1, rest_s=5), watch)
+    breaker.failed()
+    assert not breaker.admit()
+    watch.forward(5)
+    assert breaker.admit()
+    assert not breaker.admit()
+    breaker.given_up()
+    assert breaker.admit()
+    breaker.succeeded(1.0)
+    assert breaker.admit() and breaker.admit()
+
+
+def test_an_unknown_task_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'detect'"):
+        Router(rules(["person-obstacle"])).call("detec", PICTURE, caller="test")
+
+
+@pytest.mark.parametrize("what", ["tokens", "ms", "joules", "money"])
+def test_a_budget_ends_and_comes_again(what: str) -> None:
+    watch = Watch()
+    ledger = Ledger({"a": Budget(**{what: 10.0, "window_s": 60.0}), "*": Budget()}, watch)
+    ledger.check("a")
+    ledger.note("a", Cost(**{what: 10.0}))
+    watch.forward(20)
+    with pytest.raises(ModelError, match=f"caller a: 10 of 10 {what} are spent.* in 40 s"):
+        ledger.check("a")
+    ledger.check("b")
+    watch.forward(41)
+    ledger.check("a")
+    assert ledger.spent("a") == Cost()
+
+
+def test_time_energy_and_callers_are_accounted_for() -> None:
+    energy = iter(float(i) for i in range(0, 1000, 5))
+    router = Router(
+        rules(["person-obstacle"], budgets={"x": {"joules": 4}}), joules=lambda: next(energy)
+    )
+    router.call("detect", PICTURE, caller="x")
+    assert router.spent("x").ms > 0
+    assert router.spent("x").joules == 5
+    with pytest.raises(ModelError, match="caller x: 5 of 4 joules"):
+        router.call("detect", PICTURE, caller="x")
+    router.call("detect", PICTURE, caller="y")
+
+
+def test_the_same_question_is_answered_from_memory_until_it_is_old(tmp_path: Path) -> None:
+    watch = Watch()
+    router = Router(
+        rules(["person-obstacle"], cache_ttl_s=60), cache=tmp_path / "cache", now_ns=watch
+    )
+    first = router.call("detect", PICTURE, caller="test")
+    again = router.call("detect", PICTURE, caller="test")
+    assert (first.is_cached, again.is_cached) == (False, True)
+    for name, array in first.value.items():
+        assert np.array_equal(again.value[name], array)
+    other = {"image": np.ones((1, 120, 160, 3), np.uint8)}
+    assert not router.call("detect", other, caller="test").is_cached
+    watch.forward(61)
+    assert not router.call("detect", PICTURE, caller="test").is_cached
+    router.close()
+
+
+def test_a_full_memory_is_emptied(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path, 60, Watch(), map_bytes=2**20)
+    for i in range(40):
+        cache.put(key_of("m", {"i": i}), {"big": b"x" * 100_000})
+    assert cache.get(key_of("m", {"i": 39})) == {"big": b"x" * 100_000}
+    cache.close()
+
+
+def test_a_key_tells_models_inputs_shapes_and_dtypes_apart() -> None:
+    zeros = np.zeros(4, np.float32)
+    keys = [
+        key_of("a", {"x": zeros}),
+        key_of("b", {"x": zeros}),
+        key_of("a", {"y": zeros}),
+        key_of("a", {"x": zeros.reshape(2, 2)}),
+        key_of("a", {"x": zeros.astype(np.int32)}),
+        key_of("a", {"x": zeros, "y": 1}),
+        key_of("a", {"x": 0}),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key_of("a", {"x": 1, "y": 2}) == key_of("a", {"y": 2, "x": 1})
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    asked: list[dict[str, Any]] = []  # noqa: RUF012  one test server at a time
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append({"path": self.path, "key": self.headers["Authorization"], **body})
+        answer = {
+            "choices": [{"message": {"content": "a far answer"}}],
+            "usage": {"total_tokens": 1000},
+        }
+        raw = json.dumps(answer).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Callable[..., dict[str, Any]]]:
+    Answering.asked.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+
+    def remote(**more: Any) -> dict[str, Any]:
+        return {
+            "endpoints": {"far": {"url": url, "model": "m", "per_million_tokens": 500.0}},
+            **more,
+        }
+
+    yield remote
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("more", "lacking"),
+    [
+        ({}, "allow: true"),
+        ({"daily_budget": 1.0}, "allow: true"),
+        ({"allow": True}, "a daily_budget above 0"),
+    ],
+)
+def test_a_remote_model_is_off_unless_allowed_and_budgeted(
+    endpoint: Callable[..., dict[str, Any]], more: dict[str, Any], lacking: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"remote model 'far' is off: {lacking} is missing"):
+        Router(rules(["remote:far"], remote=endpoint(**more)))
+    assert Answering.asked == []
+
+
+def test_a_remote_model_serves_until_the_day_s_money_is_spent(
+    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    remote = endpoint(allow=True, daily_budget=1.0)
+    remote["endpoints"]["far"]["key_file"] = str(tmp_path / "key")
+    watch = Watch()
+    router = Router(rules(["remote:far"], remote=remote, failures=1), now_ns=watch)
+    for _ in range(2):
+        routed = router.call("detect", {"prompt": "hello", "max_tokens": 5}, caller="test")
+        assert routed.value == {"text": "a far answer"}
+    assert router.spent("test") == Cost(tokens=2000, ms=router.spent("test").ms, money=1.0)
+    with pytest.raises(ModelError, match="1 of 1 money are spent"):
+        router.call("detect", {"prompt": "hello"}, caller="test")
+    assert router.state("detect") == {"remote:far": "closed"}  # it is not the model's fault
+    assert len(Answering.asked) == 2
+    assert Answering.asked[0]["path"] == "/v1/chat/completions"
+    assert Answering.asked[0]["key"] == "Bearer secret"
+    assert Answering.asked[0]["messages"] == [{"role": "user", "content": "hello"}]
+    watch.forward(86401)
+    router.call("detect", {"prompt": "hello"}, caller="test")
+
+
+def test_a_remote_model_that_is_not_there_is_passed_over() -> None:
+    far = {"url": "http://127.0.0.1:9/v1", "model": "m", "per_million_tokens": 1.0}
+    remote = {"allow": True, "daily_budget": 1.0, "endpoints": {"far": far}}
+    router = Router(rules(["remote:far", "person-obstacle"], remote=remote))
+    routed = router.call("detect", PICTURE, caller="test")
+    assert routed.model == "person-obstacle"
+    assert "no answer" in routed.passed_over["remote:far"]
+
+
+AIR_GAPPED = """
+import os, sys
+connects = []
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind"):
+        connects.append(event)
+sys.addaudithook(watch)
+import numpy as np
+from olympus.models import llama_native
+from olympus.models.router import Router, RouterRules
+tasks = {"detect": {"candidates": ["person-obstacle"]}, "plan": {"candidates": ["planner"]}}
+endpoint = {"url": "https://192.0.2.1/v1", "model": "m", "per_million_tokens": 1}
+rules = {"tasks": tasks, "remote": {"endpoints": {"far": endpoint}}}
+router = Router(RouterRules.model_validate(rules))
+router.call("detect", {"image": np.zeros((1, 120, 160, 3), np.uint8)}, caller="x")
+if not llama_native.missing():
+    router.call("plan", {"prompt": "go", "max_tokens": 5}, caller="x")
+paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+names = [os.readlink(path) for path in paths if os.path.lexists(path)]
+print(connects, [name for name in names if name.startswith("socket:")])
+"""
+
+
+def test_nothing_leaves_the_machine_by_default() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AIR_GAPPED], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[] []"
+
+
+@needs_llama
+def test_a_language_model_is_routed_like_any_other() -> None:
+    router = Router(RouterRules.model_validate({"tasks": {"plan": {"candidates": ["planner"]}}}))
+    request = {"prompt": "<|begin|> go to the P1<|answer|>", "special": True, "max_tokens": 40}
+    routed = router.call("plan", request, caller="test")
+    assert json.loads(str(routed.value["text"]))[0]["do"] == "go"
+    assert router.spent("test").tokens > 5
+    router.close()
