@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from olympus.models.generation import Generation
 from olympus.models.llama import LlamaModel
+from olympus.models.planner.clauses import clauses
 from olympus.models.planner.gbnf import grammar
 from olympus.models.planner.plan import Plan, read_plan, spoken
 from olympus.models.planner.words import Mask, Masked, Vocabulary
-from olympus.models.wish import Wish
+from olympus.models.wish import Completion, Wish
 from olympus.runtime.errors import ModelError
 
 LONGEST_SENTENCE = 200
@@ -97,9 +98,12 @@ class Planner:
         masked = self._mask.of(sentence)
         if not masked.text:
             return Thinking(self, Understood((), 0.0, "nothing was said"))
+        return Thinking(self, None, masked)
+
+    def generation(self, masked: Masked) -> Generation:
+        """Let the model begin to write the plan of a sentence or a clause."""
         wish = Wish(special=True, max_tokens=100, grammar=grammar(masked), watch_odds=True)
-        generation = self._model.generate(f"<|begin|> {masked.text}<|answer|>", wish)
-        return Thinking(self, None, masked, generation)
+        return self._model.generate(f"<|begin|> {masked.text}<|answer|>", wish)
 
     def judged(self, masked: Masked, text: str, sure: float) -> Understood:
         """Make a plan of what the model wrote, or say why there is none."""
@@ -123,34 +127,60 @@ class Planner:
 
 
 class Thinking:
-    """A sentence that is being understood; the scheduler's `Stepped`."""
+    """A sentence that is being understood; the scheduler's `Stepped`.
+
+    The whole sentence first; where that leaves a doubt, its clauses one by one, if it has some.
+    What comes of them counts if the model is surer of each than of the whole.
+    """
 
     def __init__(
-        self,
-        planner: Planner,
-        known: Understood | None,
-        masked: Masked | None = None,
-        generation: Generation | None = None,
+        self, planner: Planner, known: Understood | None, masked: Masked | None = None
     ) -> None:
-        """Take what is known already, or what will generate it; use `Planner.begin`."""
-        self._planner, self._known, self._masked = planner, known, masked
-        self._generation = generation
+        """Take what is known already, or the sentence; use `Planner.begin`."""
+        self._planner, self._known = planner, known
+        self._left = [masked] if masked is not None else []
+        self._whole: Understood | None = None
+        self._parts: list[Understood] = []
+        self._generation: Generation | None = None
 
     def step(self) -> bool:
         """Let the model read a micro-batch or write a token."""
-        return self._generation is not None and self._generation.step()
+        if self._generation is None:
+            if self._known is not None or not self._left:
+                return False
+            self._generation = self._planner.generation(self._left[0])
+        if not self._generation.step():
+            answer, self._generation = self._generation.result(), None
+            self._take(answer, self._left.pop(0))
+        return bool(self._left)
 
     def result(self) -> Understood:
         """Give what was understood."""
-        if self._known is None and self._generation is not None and self._masked is not None:
-            answer = self._generation.result()
-            self._known = self._planner.judged(self._masked, answer.text, min(answer.odds))
-        return self._known or Understood((), 0.0, "nothing was said")
+        return self._known or self._best()
 
     def close(self) -> None:
         """Give up."""
         if self._generation is not None:
             self._generation.close()
+
+    def _take(self, answer: Completion, masked: Masked) -> None:
+        found = self._planner.judged(masked, answer.text, min(answer.odds))
+        if self._whole is not None:
+            self._parts.append(found)
+            return
+        self._whole = found
+        if found.doubt:
+            self._left = clauses(masked)
+
+    def _best(self) -> Understood:
+        whole, parts = self._whole, self._parts
+        if whole is None:
+            return Understood((), 0.0, "nothing was said")
+        sure = min((part.sure for part in parts), default=0.0)
+        if not all(part.plan for part in parts) or sure <= whole.sure:
+            return whole
+        doubt = next((part.doubt for part in parts if part.doubt), "")
+        return Understood(tuple(step for part in parts for step in part.plan), sure, doubt)
 
 
 def filled(text: str, masked: Masked) -> str:

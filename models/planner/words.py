@@ -82,6 +82,7 @@ _LEADS = frozenset(
         "yells",
     ]
 )
+_BARE = frozenset(("go", "come", "drive", "head", "return", "get", "back", "move"))
 _POLITE = re.compile(r"\s*\b(?:please|kindly|thank you|thanks)\b[\s,]*")
 
 
@@ -158,6 +159,8 @@ class Mask:
                 at += 1
                 continue
             kind, value, length = found
+            if kind == PLACE and out and out[-1] in _BARE:
+                out += ["to", "the"]  # `go home` is `go to the P1`, which every name has
             out += [slots.slot(kind, value)] + ["times"] * (words[at] in _TIMES)
             at += length
         return Masked(" ".join(_trimmed(out)), slots.values)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from olympus.models import llama_native
+from olympus.models.llama import LlamaModel, open_language_model
+from olympus.models.planner.clauses import clauses
+from olympus.models.planner.gbnf import grammar, unknown_names
+from olympus.models.planner.plan import Plan, short
+from olympus.models.planner.planner import Planner
+from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary, mask
+from olympus.models.training.commands.evaluate import SITE, examine, score, told, written
+from olympus.models.wish import Wish
+
+needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[LlamaModel]:
+    if reason := llama_native.missing():
+        pytest.skip(reason)
+    model = open_language_model("planner")
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def planner(model: LlamaModel) -> Planner:
+    return Planner(model, SITE)
+
+
+def named(plan: Plan) -> tuple[set[str], set[float]]:
+    """Collect the names and the numbers of a plan."""
+    names: set[str] = set()
+    numbers: set[float] = set()
+    for step in plan:
+        names |= {step.place or ""}
+        if step.until is not None:
+            names |= {step.until.sees or "", step.until.hears or ""}
+        figures = (step.x, step.y, step.rounds, step.degrees, step.seconds, step.minutes)
+        numbers |= {float(value) for value in figures if value is not None}
+    return names - {""}, numbers
+
+
+@pytest.mark.parametrize(
+    ("sentence", "plan"),
+    [
+        ("go to the lab", "go lab"),
+        ("could you head over to the storage room", "go storage room"),
+        ("patrol the corridor three times and then go home", "patrol corridor x3 ; go home"),
+        ("drive to 2, -1.5 and wait there for 10 seconds", "go @2,-1.5 ; wait 10s"),
+        ("patrol the lobby until you see somebody", "patrol lobby until sees person"),
+        ("wait until you hear an alarm", "wait until hears alarm"),
+        ("turn left by 45 degrees", "turn left 45"),
+    ],
+)
+def test_plain_commands_are_understood(planner: Planner, sentence: str, plan: str) -> None:
+    assert short(planner.understand(sentence).plan) == plan
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *("make me a coffee", "don't go to the lab", "", "?", "x" * 201, "go to the lab or home"),
+        "never patrol the corridor",
+    ],
+)
+def test_what_it_should_not_do_is_not_done_without_asking(planner: Planner, sentence: str) -> None:
+    found = planner.understand(sentence)
+    assert found.doubt
+    assert found.text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "parts"),
+    [
+        ("go to the lab, then wait 5 s and after that go to the office", 3),
+        ("go to the lab. wait 5 s", 2),
+        ("go to the lab", 0),
+        ("before you go to the lab, wait 5 s, then turn left", 0),
+        ("patrol the lab and then stop when you see somebody", 0),
+    ],
+)
+def test_clauses_are_parted_only_where_their_order_is_plain(sentence: str, parts: int) -> None:
+    found = clauses(mask(sentence, SITE))
+    assert len(found) == parts
+    assert all("P2" not in part.text for part in found)  # each counts its slots anew
+
+
+def test_something_said_that_has_no_place_in_the_plan_is_asked_about(planner: Planner) -> None:
+    found = planner.understand("go to the lab 77 77 kitchen")
+    assert found.doubt
+
+
+def test_no_name_and_no_number_is_invented_whatever_the_model_writes(model: LlamaModel) -> None:
+    rng = random.Random(3)
+    words = ["go", "patrol", "wait", "turn", "to the", "lab", "zebra", "7", "two", "until", "hear"]
+    words += ["you see", "somebody", "siren", "and", "<|end|>", "left"]
+    site = Vocabulary({"lab": ()}, dict(THINGS), dict(SOUNDS))
+    planner = Planner(model, site)
+    for seed in range(150):
+        sentence = " ".join(rng.choices(words, k=rng.randint(1, 12)))
+        masked = mask(sentence, site)
+        wild = Wish(
+            special=True, max_tokens=80, grammar=grammar(masked), temperature=4.0, seed=seed
+        )
+        text = model.complete(f"<|begin|> {masked.text}<|answer|>", wild).text
+        names, numbers = named(planner.judged(masked, text, 1.0).plan)
+        known = set(masked.values.values()) | set(unknown_names(masked))
+        assert names <= known, sentence
+        assert numbers <= {float(v) for k, v in masked.values.items() if k[0] == "N"}, sentence
+
+
+def test_the_shipped_planner_is_as_good_as_its_manifest_says(model: LlamaModel) -> None:
+    manifest = model.manifest
+    people = score(examine(model, written(1), None))
+    assert people.exact == pytest.approx(manifest.accuracy_of("exact.people").value, abs=0.02)
+    assert people.right >= manifest.accuracy_of("right.people").value - 0.03
+    names = score(examine(model, told(100, 502, unseen=True), None))
+    assert names.exact == pytest.approx(manifest.accuracy_of("exact.unseen-names").value, abs=0.09)
