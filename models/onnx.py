@@ -11,6 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from olympus.models import tensors
+from olympus.models.bound import Bound
 from olympus.models.manifest import Manifest, Tensor
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.tensors import Array
@@ -200,35 +201,6 @@ class OnnxModel:
                 tensors.check_finite(self.name, array, tensor)
             outputs[tensor.name] = array
         return outputs
-
-
-class Bound:
-    """A model tied to memory: `inputs` may be written between runs, `outputs` read after them."""
-
-    def __init__(
-        self, model: OnnxModel, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
-    ) -> None:
-        """Tie them; use `OnnxModel.bind`."""
-        self.inputs, self.outputs, self._model = inputs, outputs, model
-        self._binding = model.binding()
-        for name, array in inputs.items():
-            place = array.ctypes.data
-            self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, place)
-        for name, array in outputs.items():
-            place = array.ctypes.data
-            self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, place)
-
-    def run(self) -> Mapping[str, Array]:
-        """Compute what is in `inputs` now.
-
-        Returns:
-            `outputs`: the same arrays each time.
-
-        Raises:
-            ModelError: The model fails, is aborted, or an output holds NaN or infinity.
-        """
-        self._model.run_bound(self._binding, self.outputs)
-        return self.outputs
 
 
 def best_providers() -> list[str]:
