@@ -170,8 +170,9 @@ def main() -> None:
     stored = StoredModel(manifest, args.out)
     small = scores_of(stored, args.n, args.sure)
     timing = measure(stored)
-    known = {"accuracy": accuracies(small, full), "latency": (timing.latency(board_name()),)}
-    known |= {"memory_mb": timing.memory_mb}
+    known: dict[str, object] = {"accuracy": accuracies(small, full)}
+    known["latency"] = (timing.latency(board_name()),)
+    known["memory_mb"] = timing.memory_mb
     write_manifest(manifest.model_copy(update=known), args.out / MANIFEST_NAME)
 
 
