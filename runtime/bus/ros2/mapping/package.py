@@ -12,7 +12,6 @@ from olympus.runtime.messages import (
     Actuation,
     Command,
     Heartbeat,
-    HostStats,
     Message,
     MissionState,
     Percept,
@@ -26,14 +25,14 @@ CLASSES: tuple[type[Message], ...] = (
     Actuation,
     Command,
     Heartbeat,
-    HostStats,
     MissionState,
     Percept,
     Reading,
     SafetyState,
     SoundEvent,
 )
-"""What ROS users can build; any other class of ours is known to our own nodes all the same."""
+"""What ROS users can build. Any other class of ours is known to our own nodes all the same: its
+definition is derived when it is first sent. So a class that still changes does not stand here."""
 
 
 def package_files() -> dict[str, str]:
