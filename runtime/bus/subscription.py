@@ -107,7 +107,7 @@ class Subscription(Generic[M]):
             with self._arrival:
                 if not self._is_news(channel.key, channel.incarnation, frame.head[4]):
                     return False
-                if later or not self._is_prompt or self._is_occupied:
+                if later or not self._is_prompt or self._is_occupied():
                     if self.inbox.put(frame) and not self._is_prompt:
                         self._wake.set()
                     return self._is_prompt
@@ -164,7 +164,6 @@ class Subscription(Generic[M]):
         self.inbox.forget_spill()
         self._room.set()
 
-    @property
     def _is_occupied(self) -> bool:
         return self._unfinished is not None or self._is_closed or not self.inbox.is_empty
 

@@ -28,7 +28,7 @@ MAX_FRAME = 256 * 2**20
 MAX_HEAD = 2**20
 _PREFIX = struct.Struct("<4sI")
 _KINDS = ("u1", "i1", "b1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
-_DTYPES = frozenset(f"{order}{kind}" for order in "<|" for kind in _KINDS)
+_DTYPES = {name: np.dtype(name) for name in (f"{o}{kind}" for o in "<|" for kind in _KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +202,16 @@ def checked_array(entry: object, index: int) -> tuple[np.dtype[Any], tuple[int, 
     Raises:
         MessageError: It is no such pair, or means more than a frame may hold.
     """
-    match entry:
-        case [str(dtype), list(shape)] if dtype in _DTYPES and len(shape) <= 8:
+    if type(entry) is list and len(entry) == 2 and type(entry[1]) is list:
+        dtype, shape = _DTYPES.get(entry[0]) if type(entry[0]) is str else None, entry[1]
+        if dtype is not None and len(shape) <= 8:
             # Axes of length 0 don't excuse the others: numpy refuses such shapes too.
-            is_whole = all(type(n) is int and n >= 0 for n in shape)
-            if is_whole and math.prod(n or 1 for n in shape) <= MAX_FRAME:
-                return np.dtype(dtype), tuple(shape)
+            size = 1
+            for length in shape:
+                is_length = type(length) is int and length >= 0
+                size = size * (length or 1) if is_length else MAX_FRAME + 1
+            if size <= MAX_FRAME:
+                return dtype, tuple(shape)
     raise MessageError(f"array {index} is not [dtype, shape]: {entry!r:.60}")
 
 

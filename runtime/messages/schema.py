@@ -129,8 +129,14 @@ def _enum_kind(cls: type[enum.Enum]) -> Kind:
 
 
 def _array_kind(spec: Array) -> Kind:
+    dtype, ndim = np.dtype(spec.dtype), len(spec.shape)
+    is_free = all(length is None for length in spec.shape)
+
+    def fits(value: Any) -> bool:  # what is right, found right fast; the rest by `complaint`
+        return is_free and type(value) is np.ndarray and value.dtype is dtype and value.ndim == ndim
+
     def pack(value: Any, arrays: list[AnyArray]) -> int:
-        if problem := spec.complaint(value):
+        if not fits(value) and (problem := spec.complaint(value)):
             raise MessageError(problem)
         arrays.append(value)
         return len(arrays) - 1
@@ -138,7 +144,7 @@ def _array_kind(spec: Array) -> Kind:
     def unpack(value: Any, arrays: list[AnyArray], where: str) -> AnyArray:
         if type(value) is not int or not 0 <= value < len(arrays):
             raise MessageError(f"{where}: there is no array {value!r:.40}")
-        if problem := spec.complaint(arrays[value]):
+        if not fits(arrays[value]) and (problem := spec.complaint(arrays[value])):
             raise MessageError(f"{where}: {problem}")
         return arrays[value]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overload
+
+from numpy.typing import DTypeLike, NDArray
 
 from olympus.runtime.bus import Publisher, PublisherOptions
 from olympus.runtime.errors import ConfigError, LifecycleError
@@ -69,6 +71,18 @@ class Output(Generic[M]):
             self.unsent += 1
             return message
         return await publisher.send(message, cause=cause)
+
+    def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array to write into; published in a message, it is not copied on the way.
+
+        Args:
+            shape: Of the array; its content is not defined.
+            dtype: Of the array.
+
+        Raises:
+            LifecycleError: The node is not configured.
+        """
+        return self._checked().loan(shape, dtype)
 
     def _checked(self) -> Publisher[M]:
         if self._publisher is None:

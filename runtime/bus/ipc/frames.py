@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -151,8 +152,28 @@ class Frame:
             MessageError: It is no valid message of its type, or the type is unknown here.
         """
         if self._message is None:
-            self._message = self.read()[0]
+            head = self.head
+            self._message = self._read_plain(head) if not (head[2] or head[8]) else self.read()[0]
         return self._message
+
+    def _read_plain(self, head: tuple[int, ...]) -> Message:
+        """Do what `read` does, for a record that has nothing but fields.
+
+        Raises:
+            MessageError: As for `message`.
+        """
+        channel = self.channel
+        _, tier, _, _, seq, stamp, expires, sent, _, _ = head
+        if channel.parts is None or tier >= len(_TIERS):
+            raise channel.error or MessageError(f"{channel.type}: tier {tier}")
+        try:
+            body = msgpack.unpackb(self._record[HEAD.size :])
+        except (ValueError, msgpack.UnpackException, RecursionError) as error:
+            raise MessageError(f"the body is no msgpack: {error}") from error
+        trace = (make_hop(channel.topic, seq, stamp, sent),)
+        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
+        message: Message = channel.parts.unpack(body, [], channel.type, header)
+        return message
 
     def read(self) -> tuple[Message, Any]:
         """Return the message, and for a call what belongs to it.

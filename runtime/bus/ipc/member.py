@@ -16,21 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olympus.runtime.bus.ipc.board import OtherBoard
 from olympus.runtime.bus.ipc.calls import Calls
 from olympus.runtime.bus.ipc.door import Peer, enter, next_peer
-from olympus.runtime.bus.ipc.frames import Channel, Frame, Lent
-from olympus.runtime.bus.ipc.memory import map_memory
+from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.outbox import Rule, strictest
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.pool import Pools
 from olympus.runtime.bus.ipc.records import HEAD, Kind
 from olympus.runtime.bus.ipc.sender import Sender
+from olympus.runtime.bus.ipc.talk import hear, here
 from olympus.runtime.bus.link import Closable, Entity
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import BusError, MessageError
 from olympus.runtime.messages import Message
-from olympus.runtime.qos import Overflow
 
 if TYPE_CHECKING:
     from olympus.runtime.bus.service import Service
@@ -140,7 +138,7 @@ class Member:
         """Make an entity visible until it is taken back or this process ends."""
         number = self.next_number()
         self._entities[number] = entity
-        self._tell_all(*_here(number, entity))
+        self._tell_all(*here(number, entity))
         return _Ended(lambda: self._take_back(number))
 
     def entities(self) -> set[Entity]:
@@ -180,21 +178,33 @@ class Member:
     def on_talk(self, pair: Pair, words: list[Any], descriptors: list[int]) -> None:
         """Take in what another host said; what makes no sense is dropped and counted."""
         try:
-            match words:
-                case ["board"]:
-                    pair.other = OtherBoard(descriptors.pop())
-                case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
-                    mapped = map_memory(descriptors.pop(), nbytes * count)
-                    pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)
-                case ["open", int(number), str(t), str(n), int(v), bytes(h), str(s), int(i)]:
-                    pair.channels[number] = Channel(t, (n, v, h), s, i)
-                    self._aim(pair.channels[number])
-                case _:
-                    self._on_word(pair, words)
+            if not hear(self, pair, words, descriptors):
+                self._stray(f"{pair.host} said {words!r:.80}")
         except (BusError, ValueError, IndexError) as error:
             self._stray(f"{pair.host} said {words!r:.80}: {error}")
         for descriptor in descriptors:
             os.close(descriptor)
+
+    def set_pattern(self, pair: Pair, number: int, heard: tuple[str, Rule] | None) -> None:
+        """Know that another host listens to a pattern from now on, or no longer."""
+        with self._changing:
+            if heard is None:
+                pair.patterns.pop(number, None)
+            else:
+                pair.patterns[number] = heard
+            self.version += 1
+        if heard is not None:
+            self._on_listener(heard[0], pair)
+
+    def note_met(self, pair: Pair) -> None:
+        """Know that another host has said all there is to know at first."""
+        pair.is_met = True
+        self._news.set()
+
+    def aim(self, channel: Channel) -> None:
+        """Find the subscriptions that a channel is for."""
+        every = self._listening.values()
+        channel.targets = [s for pattern, _, s in every if matches(pattern, channel.topic)]
 
     def on_record(self, pair: Pair, record: bytes | memoryview, later: bool) -> None:
         """Take in a record."""
@@ -254,32 +264,6 @@ class Member:
         pair.read_talk()
         return pair.channels.get(channel)
 
-    def _on_word(self, pair: Pair, words: list[Any]) -> None:
-        match words:
-            case ["sub", int(number), str(pattern), str(overflow), int(depth)]:
-                rule = Rule(Overflow(overflow), max(1, depth))
-                with self._changing:
-                    pair.patterns[number] = pattern, rule
-                    self.version += 1
-                self._on_listener(pattern, pair)
-            case ["unsub", int(number)]:
-                with self._changing:
-                    pair.patterns.pop(number, None)
-                    self.version += 1
-            case ["here", int(number), str(kind), str(host), str(node), str(topic), str(name)]:
-                pair.entities[number] = Entity(kind, host, node, topic, name)
-            case ["gone", int(number)]:
-                pair.entities.pop(number, None)
-            case ["serve", str(name)]:
-                pair.services.add(name)
-            case ["unserve", str(name)]:
-                pair.services.discard(name)
-            case ["met"]:
-                pair.is_met = True
-                self._news.set()
-            case _:
-                self._stray(f"{pair.host} said {words!r:.80}")
-
     # ── who is there ──
 
     def _on_door(self) -> None:
@@ -297,7 +281,7 @@ class Member:
         for number, (pattern, rule, _) in self._listening.items():
             pair.tell("sub", number, pattern, rule.overflow.value, rule.depth)
         for number, entity in self._entities.items():
-            pair.tell(*_here(number, entity))
+            pair.tell(*here(number, entity))
         for name in self.calls.services:
             pair.tell("serve", name)
         pair.tell("met")
@@ -327,11 +311,7 @@ class Member:
     def _aim_anew(self) -> None:
         for pair in self._pairs.values():
             for channel in pair.channels.values():
-                self._aim(channel)
-
-    def _aim(self, channel: Channel) -> None:
-        every = self._listening.values()
-        channel.targets = [s for pattern, _, s in every if matches(pattern, channel.topic)]
+                self.aim(channel)
 
     def _reclaim(self) -> None:
         for pair in list(self._pairs.values()):
@@ -348,10 +328,6 @@ class _Ended:
 
     def __init__(self, take_back: Callable[[], None]) -> None:
         self.close = take_back
-
-
-def _here(number: int, entity: Entity) -> tuple[Any, ...]:
-    return ("here", number, entity.kind, entity.host, entity.node, entity.topic, entity.type)
 
 
 _NO_CHANNEL = Channel("", ("", 0, b""), "", 0)

@@ -71,8 +71,28 @@ class Pair:
         self._sent = self._received = 0
         self._loop = asyncio.get_running_loop()
         self._is_waiting = False
+        self._is_stuck = False
+        """Whether something waits already, so that nothing may overtake it."""
+        self._cells, self._send_data = self.board.cells, self._data.send
         self._loop.add_reader(self._data, self._read_data)
         self._loop.add_reader(self._talk, self.read_talk)
+
+    def post(self, record: bytes) -> bool:
+        """Send a record at once; False if it can't go, so that `send` has to see to it."""
+        with self._sending:
+            if self._is_stuck:
+                return False
+            self._sent += 1
+            self._cells[0] = self._sent
+            try:
+                self._send_data(record)
+            except BlockingIOError:
+                self._sent -= 1
+                self._cells[0] = self._sent
+                return False
+            except OSError:
+                self._note_end()
+            return True
 
     def send(self, packed: Packed, channel: int, rule: Rule) -> int:
         """Send a record whose slots are held for the reader; from any thread, never waits.
@@ -83,18 +103,9 @@ class Pair:
         with self._sending:
             if self.is_gone:
                 return 0
-            if not self._outbox and not self._words:
-                self._sent += 1
-                self.board.cells[0] = self._sent
-                try:
-                    self._data.send(packed.data)
-                    return 0
-                except BlockingIOError:
-                    self._sent -= 1
-                    self.board.cells[0] = self._sent
-                except OSError:
-                    self._note_end()
-                    return 0
+        if self.post(packed.data):
+            return 0
+        with self._sending:
             dropped = self._outbox.put(Parcel(packed.data, packed.slots), channel, rule)
             for parcel in dropped:
                 for slot in parcel.slots:
@@ -143,7 +154,7 @@ class Pair:
         with self._sending:
             if self.is_gone:
                 return
-            self.is_gone = True
+            self.is_gone = self._is_stuck = True
         for end in (self._data, self._talk):
             self._loop.remove_reader(end)
             self._loop.remove_writer(end)
@@ -211,6 +222,7 @@ class Pair:
                     self.board.cells[0] = self._sent
                     self._data.send(packet)
                 self._outbox.done(parcels)
+            self._is_stuck = False
         except BlockingIOError:
             if not self._words:
                 self._sent -= 1
@@ -221,7 +233,7 @@ class Pair:
 
     def _ask_for_room(self) -> None:
         if not self._is_waiting:
-            self._is_waiting = True
+            self._is_waiting = self._is_stuck = True
             self._in_loop(self._wait_for_room)
 
     def _wait_for_room(self) -> None:

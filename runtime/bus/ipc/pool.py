@@ -7,6 +7,7 @@ needs and those stay in the processor's cache.
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import deque
@@ -80,7 +81,7 @@ class Pools:
         None when all slots are held.
         """
         kind = np.dtype(dtype)
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         slot = self.take(max(1, count * kind.itemsize))
         if slot is None:
             return None

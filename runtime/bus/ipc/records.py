@@ -27,7 +27,7 @@ import numpy as np
 
 from olympus.runtime.bus.ipc.pool import Pools
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import Message
+from olympus.runtime.messages import Header, Message, schema_by_class
 from olympus.runtime.messages.codec import MAX_HEAD, checked_array
 from olympus.runtime.messages.parts import Parts, parts_of
 from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray
@@ -42,6 +42,8 @@ _SHORT_SUM = 24_576
 _LONG_BODY = 24_576
 """A body that is longer takes a slot."""
 ALIGN = 16
+_pack_head = HEAD.pack
+_NO_ARRAYS: list[AnyArray] = []
 
 
 class Kind(IntEnum):
@@ -83,6 +85,27 @@ class Packing:
         self.parts: Parts = parts_of(cls)
         self._pools = pools
         self._packer = msgpack.Packer()
+        self.is_plain = "array(" not in schema_by_class(cls).kind.text
+        """Whether there is no array in such a message."""
+
+    def record(self, message: Message, header: Header) -> bytes | None:
+        """Return the record of a plain message without a past; None if it is too long for one.
+
+        Raises:
+            MessageError: A field holds what its type does not allow, or too much.
+        """
+        body = self._packed(self.parts.pack(message, _NO_ARRAYS))
+        length = len(body)
+        if length > _LONG_BODY:
+            return None
+        sent = header.trace[0].sent
+        return (
+            _pack_head(
+                0, header.tier, 0, self.channel, header.seq, header.stamp, header.expires, sent, 0,
+                length,
+            )
+            + body
+        )  # fmt: skip
 
     def pack(
         self, kind: int, message: Message, stamps: tuple[int, int, int, int, int], **more: Any

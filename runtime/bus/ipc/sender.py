@@ -69,6 +69,12 @@ class Sender:
         routes = self._routes if self._version == self._member.version else self._current_routes()
         if not routes:
             return 0
+        header = message.header
+        if self._packing.is_plain and len(header.trace) == 1:
+            record = self._packing.record(message, header)
+            if record is not None:
+                self._post(record, routes)
+                return len(record)
         packed = self._pack(message)
         if packed is None:
             return 0
@@ -77,6 +83,12 @@ class Sender:
         for slot in packed.taken:
             self._member.pools.drop(slot)
         return packed.nbytes or len(packed.data)
+
+    def _post(self, record: bytes, routes: list[tuple[Pair, Rule]]) -> None:
+        number = self._number
+        for pair, rule in routes:
+            if number not in pair.opened or not pair.post(record):
+                self._send_to(pair, Packed(record), rule)
 
     def send_last(self, message: Message, pair: Pair) -> None:
         """Send the last value of a latched topic to a host that listens from now on.
@@ -102,6 +114,7 @@ class Sender:
             if self._number in pair.opened:
                 pair.opened.discard(self._number)
                 pair.send(bare(Kind.SHUT, self._number), self._number, PATIENT)
+        self._routes = []
 
     def _current_routes(self) -> list[tuple[Pair, Rule]]:
         if self._is_closed:

@@ -1,0 +1,87 @@
+"""What two hosts say to each other besides messages: msgpack lists, some with a descriptor.
+
+board + memory                          how far this side is, see board.py
+sub, number, pattern, overflow, depth   somebody here listens to a pattern
+unsub, number                           and no longer does
+open, channel, topic, type, version, hash, source, incarnation
+what the records of a channel are; before the first one
+pool, number, slot bytes, slots + memory
+where slots lie; before the first record that has one
+here, number, kind, host, node, topic, type
+a node, publisher, subscriber or service is there
+gone, number                            and no longer is
+serve, name / unserve, name             questions to a service are answered here, or no longer
+met                                     that was all there is to say at first
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from olympus.runtime.bus.ipc.board import OtherBoard
+from olympus.runtime.bus.ipc.frames import Channel, Lent
+from olympus.runtime.bus.ipc.memory import map_memory
+from olympus.runtime.bus.ipc.outbox import Rule
+from olympus.runtime.bus.ipc.pair import Pair
+from olympus.runtime.bus.link import Entity
+from olympus.runtime.qos import Overflow
+
+if TYPE_CHECKING:
+    from olympus.runtime.bus.ipc.member import Member
+
+
+def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -> bool:
+    """Take in what another host said.
+
+    Args:
+        member: Who hears it.
+        pair: Where it came from.
+        words: What was said.
+        descriptors: What came along; those that are taken are removed.
+
+    Returns:
+        Whether it made sense.
+
+    Raises:
+        BusError: The memory that came along can't be used.
+        ValueError: A rule is none.
+        IndexError: No descriptor came along.
+    """
+    match words:
+        case ["board"]:
+            pair.other = OtherBoard(descriptors.pop())
+        case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
+            mapped = map_memory(descriptors.pop(), nbytes * count)
+            pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)
+        case ["open", int(number), str(t), str(n), int(v), bytes(h), str(s), int(i)]:
+            pair.channels[number] = Channel(t, (n, v, h), s, i)
+            member.aim(pair.channels[number])
+        case ["sub", int(number), str(pattern), str(overflow), int(depth)]:
+            member.set_pattern(pair, number, (pattern, Rule(Overflow(overflow), max(1, depth))))
+        case ["unsub", int(number)]:
+            member.set_pattern(pair, number, None)
+        case ["met"]:
+            member.note_met(pair)
+        case _:
+            return _hear_of_things(pair, words)
+    return True
+
+
+def _hear_of_things(pair: Pair, words: list[Any]) -> bool:
+    match words:
+        case ["here", int(number), str(kind), str(host), str(node), str(topic), str(name)]:
+            pair.entities[number] = Entity(kind, host, node, topic, name)
+        case ["gone", int(number)]:
+            pair.entities.pop(number, None)
+        case ["serve", str(name)]:
+            pair.services.add(name)
+        case ["unserve", str(name)]:
+            pair.services.discard(name)
+        case _:
+            return False
+    return True
+
+
+def here(number: int, entity: Entity) -> tuple[Any, ...]:
+    """Return the words that announce an entity."""
+    return ("here", number, entity.kind, entity.host, entity.node, entity.topic, entity.type)

@@ -1,0 +1,159 @@
+"""A host that sends nonsense: counted, never obeyed, and it breaks nothing."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from olympus.runtime.bus import Bus, SubscriptionOptions
+from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.bus.ipc.door import enter
+from olympus.runtime.bus.ipc.frames import Channel, Frame
+from olympus.runtime.bus.ipc.pool import Pools
+from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.errors import BusError, MessageError
+from olympus.runtime.messages import Image, Message, Reading, schema_by_class
+from olympus.runtime.qos import QoS
+
+CARD = schema_by_class(Reading)
+RECORD = (
+    Packing(Reading, 5, Pools())
+    .pack(Kind.DATA, Reading(name="a", value=1.0, unit="1"), (2, 1, 0, 0, 0))
+    .data
+)
+
+
+@pytest.fixture
+async def stranger(tmp_path: Path) -> AsyncIterator[tuple[Any, Bus, list[Message]]]:
+    with open_door(tmp_path / "s"):
+        bus = Bus(SystemClock(), host="a", door=tmp_path / "s")
+        door, (peer,) = enter(tmp_path / "s", "stranger")
+        peer.data.setblocking(True)
+        seen: list[Message] = []
+        bus.subscribe("r", Reading, seen.append, SubscriptionOptions(qos=QoS.queue(100)))
+        yield peer, bus, seen
+        await bus.close()
+        for end in (door, peer.data, peer.talk):
+            end.close()
+
+
+async def taken_in(bus: Bus, count: int) -> None:
+    async with asyncio.timeout(20):
+        while bus.near is None or bus.near.stray < count:
+            await asyncio.sleep(0.002)
+
+
+def say(peer: Any, *words: Any) -> None:
+    peer.talk.send(msgpack.packb(words))
+
+
+async def test_nonsense_is_counted_and_the_next_message_heard(
+    stranger: tuple[Any, Bus, list[Message]],
+) -> None:
+    peer, bus, seen = stranger
+    peer.data.send(b"nonsense")
+    peer.data.send(RECORD)  # on a channel that was never opened
+    say(peer, "pool", 0, 65536, 4)  # and no memory came along
+    say(peer, "board")
+    say(peer, "sub", 1, "r", "whenever", 3)
+    say(peer, ["what"], None)
+    peer.talk.send(b"\xc1")
+    await taken_in(bus, 7)
+    say(peer, "open", 5, "r", CARD.name, CARD.version, CARD.hash, "n", 1)
+    peer.data.send(RECORD)
+    async with asyncio.timeout(20):
+        while not seen:
+            await asyncio.sleep(0.002)
+
+
+async def test_a_slot_that_does_not_exist_is_refused(
+    stranger: tuple[Any, Bus, list[Message]],
+) -> None:
+    peer, bus, seen = stranger
+    say(peer, "open", 5, "r", CARD.name, CARD.version, CARD.hash, "n", 1)
+    head = HEAD.pack(0, 2, 1, 5, 1, 0, 0, 0, 1, 1)
+    peer.data.send(head + struct.pack("<Q", 7 << 32 | 9) + b"\x90")
+    await taken_in(bus, 1)
+    assert seen == []
+
+
+async def test_memory_of_another_size_is_refused(
+    stranger: tuple[Any, Bus, list[Message]],
+) -> None:
+    peer, bus, _ = stranger
+    pools = Pools()
+    pools.take(10)
+    descriptor = pools.pools[0].memory.descriptor
+    said = msgpack.packb(["pool", 0, 2**40, 64])
+    socket.send_fds(peer.talk, [said], [descriptor])
+    await taken_in(bus, 1)
+    pools.close()
+
+
+async def test_who_speaks_another_version_is_sent_away(tmp_path: Path) -> None:
+    with open_door(tmp_path / "s"):
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door.settimeout(10)
+        door.connect(str(tmp_path / "s"))
+        door.send(msgpack.packb([99, "old"]))
+        assert door.recv(100) == b""
+        door.close()
+        with pytest.raises(BusError):
+            enter(tmp_path / "s", "")
+        bus = Bus(SystemClock(), host="a", door=tmp_path / "s")
+        await bus.close()
+
+
+def frame_of(record: bytes, cls: type[Message] = Reading) -> Frame:
+    card = schema_by_class(cls)
+    channel = Channel("r", (card.name, card.version, card.hash), "n", 1)
+    return Frame(channel, HEAD.unpack_from(record), record, [np.zeros(100, np.uint8)])
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=200), st.integers(0, 15), st.integers(0, 255), st.data())
+def test_no_record_breaks_the_reader(
+    body: bytes, flags: int, tier: int, data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(0, 2**64 - 1))
+    length = data.draw(st.sampled_from([len(body), 2**32 - 1]))
+    record = HEAD.pack(0, tier, flags, 5, number, number, 0, 0, 0, length) + body
+    for cls in (Reading, Image):
+        try:
+            frame_of(record, cls).message()
+        except MessageError:
+            continue
+
+
+entries = st.one_of(
+    st.none(),
+    st.lists(
+        st.one_of(
+            st.sampled_from(["|u1", "<f4", "O", -1, 0, 1, 2**62, [2, 2, 3], [0], [2**40, 3], [-1]]),
+            st.integers(-5, 2**63),
+        ),
+        max_size=5,
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(entries, max_size=3))
+def test_no_list_of_arrays_leads_beyond_its_memory(arrays: list[Any]) -> None:
+    body = msgpack.packb([0, "rgb8", "camera", arrays])
+    record = HEAD.pack(0, 2, 1, 5, 1, 0, 0, 0, 0, len(body)) + body
+    try:
+        made = frame_of(record, Image).message()
+    except MessageError:
+        return
+    assert isinstance(made, Image)
+    assert made.data.nbytes <= 100
