@@ -62,14 +62,21 @@ async def ask(bus: Bus, text: str, to: str | None) -> Ack:
     """
     graph = await graph_of(bus)
     service = listener(graph, to)
-    question: Message
+    planner = next((one.topic for one in graph if _makes_plans(one)), None)
     try:
-        question = understand(text)
+        command = understand(text)
     except NotUnderstoodError as error:
-        planner = next((one.topic for one in graph if _makes_plans(one)), None)
         if planner is None:
             return Ack(ok=False, text=str(error))
-        service, question = planner, Sentence(text=text)
+        return await _asked(bus, planner, Sentence(text=text))
+    answer = await _asked(bus, service, command)
+    is_long_name = " " in command.args.get("place", "")
+    if planner is not None and not answer.ok and is_long_name:
+        return await _asked(bus, planner, Sentence(text=text))  # `lab and then home` is no place
+    return answer
+
+
+async def _asked(bus: Bus, service: str, question: Message) -> Ack:
     answer = await bus.call(service, question, timeout_s=PLANNING_S)
     if not isinstance(answer, Ack):
         raise BusError(f"{service} answered {type(answer).__name__} instead of Ack")
