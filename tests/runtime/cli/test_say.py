@@ -1,14 +1,27 @@
 from __future__ import annotations
 
-from olympus.runtime.bus import Bus
+from olympus.runtime.bus import Bus, Entity
 from olympus.runtime.cli.say import ask
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.messages import Ack, Command, Message, Sentence
+from olympus.runtime.messages import Ack, Command, Message, Sentence, schema_by_class
+
+
+class Known(Bus):
+    """A bus of one process that says who is on it."""
+
+    entities: list[Entity]
+
+    def graph(self) -> list[Entity]:
+        return self.entities
+
+
+def end(node: str, name: str, kind: type[Message]) -> Entity:
+    return Entity(kind="srv", host="test", node=node, topic=name, type=schema_by_class(kind).name)
 
 
 def robot(*, planner: bool) -> tuple[Bus, list[Message]]:
     """A bus on which a navigator that knows only the lab takes commands."""
-    bus, told = Bus(SystemClock(), host="test"), list[Message]()
+    bus, told = Known(SystemClock(), host="test"), list[Message]()
 
     async def navigate(command: Command) -> Ack:
         told.append(command)
@@ -20,7 +33,9 @@ def robot(*, planner: bool) -> tuple[Bus, list[Message]]:
         return Ack(ok=True, text="planned")
 
     bus.serve("r/navigator/say", Command, navigate)
+    bus.entities = [end("r/navigator", "r/navigator/say", Command)]
     if planner:
+        bus.entities.append(end("r/planner", "r/planner/understand", Sentence))
         bus.serve("r/planner/understand", Sentence, plan)
     return bus, told
 
