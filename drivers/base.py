@@ -201,12 +201,15 @@ class RoverBase(Device):
     def neutral(self) -> None:
         """Stop both wheels; safe from any thread, waits on nothing, never fails."""
 
-    @property
-    def neutral_line(self) -> tuple[str, bytes] | None:
-        """A port, and the bytes that stop both wheels when anybody writes them there; or None.
+    def neutral_line(self, hand: int = 0) -> tuple[str, bytes] | None:
+        """Return a port, and the bytes that stop both wheels when anybody writes them there.
 
-        A base has one when its motors go on with the last command while nobody talks to them.
+        A base has them when its motors go on with the last command while nobody talks to them.
+
+        Args:
+            hand: Who will write them: 0 the guardian, 1 the drive beside its motors' process.
         """
+        del hand
         return None
 
     @abstractmethod

@@ -35,6 +35,9 @@ from olympus.runtime.errors import ConfigError, DeviceError, StallError
 
 DEAF_S = 0.5
 """A controller that acknowledged no command for so long does not hear us."""
+NEUTRALS = 5
+"""How often neutral is said at the end, while the controller does not acknowledge it."""
+_ACK_S = 0.045  # two of its reports
 _log = logging.getLogger(__name__)
 
 
@@ -95,10 +98,9 @@ class SerialRoverBase(RoverBase):
         """Lines that came, good and bad, since it was opened."""
         return self._reader.counts
 
-    @property
-    def neutral_line(self) -> tuple[str, bytes]:
-        """The port, and a neutral frame with a number of its own."""
-        return self._device, encode_neutral(SEQ_RANGE - 1)
+    def neutral_line(self, hand: int = 0) -> tuple[str, bytes]:
+        """Return the port, and a neutral frame whose number tells the hands apart."""
+        return self._device, encode_neutral(SEQ_RANGE - 1 - hand)
 
     @property
     def flags(self) -> Flag:
@@ -131,8 +133,19 @@ class SerialRoverBase(RoverBase):
         """Bring the motors to neutral and let the port go."""
         port, self._port = self._port, None
         if port is not None:
-            port.write_urgent(self._next_neutral())
+            self._insist(port)
             port.close()
+
+    def _insist(self, port: SerialPort) -> None:
+        """Say neutral until the controller has acknowledged it, a few times at most."""
+        for _ in range(NEUTRALS):
+            port.write_urgent(self._next_neutral())
+            until = time.monotonic() + _ACK_S
+            with self._news:
+                while self._awaits_neutral and time.monotonic() < until and not port.failure:
+                    self._news.wait(_ACK_S / 4)
+            if not self._awaits_neutral or port.failure:
+                return
 
     def command(self, left_radps: float, right_radps: float) -> None:
         """Ask for wheel speeds, positive ahead; return at once.

@@ -92,7 +92,8 @@ class SerialPort:
             until = time.monotonic() + _DRAIN_S
             while not self.failure and self._serial.out_waiting and time.monotonic() < until:
                 time.sleep(0.002)
-            termios.tcflush(self._fd, termios.TCOFLUSH)  # else close() might wait for a dead line
+            if self._serial.out_waiting:  # else close() might wait for a dead line
+                termios.tcflush(self._fd, termios.TCOFLUSH)
         with self._lock, suppress(OSError):
             self._serial.close()
 

@@ -16,9 +16,10 @@ from olympus.nodes.motor_wire import MotorSpec
 from olympus.nodes.motors_apart import ApartBase, ApartMotors
 from olympus.nodes.odometry import DeadReckoning, Pose
 from olympus.nodes.pose_memory import PoseMemory
+from olympus.nodes.vouching import Voucher
 from olympus.nodes.wheels import WheelBase
 from olympus.runtime.config import Session
-from olympus.runtime.errors import ConfigError, DeviceError, SafetyError
+from olympus.runtime.errors import ConfigError, DeviceError
 from olympus.runtime.messages import (
     Actuation,
     Battery,
@@ -32,7 +33,6 @@ from olympus.runtime.messages import (
 )
 from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
 from olympus.runtime.qos import Tier
-from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.lease import LeaseReader
 
@@ -89,9 +89,8 @@ class Drive(Node):
         self._base: RoverBase = self._make_base()
         path = self._session.run_dir / f"{self.name.replace('/', '.')}.pose"
         self._memory = PoseMemory(path, self._session.clock_offset_ns)
-        self._guardian = SafetyClient(self._session.safety_dir)
+        self._voucher = Voucher(self._session.safety_dir, self.log)
         self._lease = LeaseReader(self._session.safety_dir)
-        self._conditions: dict[str, bool] = {}
         self._trouble = ""
         self._safety_told: tuple[str, str, int] = ("", "", 0)
 
@@ -290,12 +289,5 @@ class Drive(Node):
         await self._report_condition("battery", is_ok, text)
 
     async def _report_condition(self, name: str, is_ok: bool, text: str) -> None:
-        """Tell the guardian about something that motion depends on, once for each change."""
-        if self._conditions.get(name) == is_ok:
-            return
-        try:
-            await asyncio.to_thread(self._guardian.report, name, ok=is_ok, text=text)
-        except SafetyError as error:
-            self.log.error(f"the guardian does not take the state of the {name}: {error}")
-        else:
-            self._conditions[name] = is_ok
+        """Tell the guardian about something that motion depends on."""
+        await self._voucher.tell(name, is_ok=is_ok, text=text)

@@ -84,8 +84,8 @@ class MotorLoop:
 
     def start(self) -> None:
         """Begin to tick."""
-        if self._base.neutral_line is not None:
-            device, frame = self._base.neutral_line
+        if (line := self._base.neutral_line()) is not None:
+            device, frame = line
             try:
                 announce(self._directory, "drive", device, frame)
             except SafetyError as error:

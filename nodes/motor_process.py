@@ -24,6 +24,7 @@ from olympus.nodes.motor_wire import MotorSpec, Packet, receive, send, told_stat
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import ConfigError, DeviceError, OlympusError
 from olympus.runtime.safety.gate import Applied, Command
+from olympus.runtime.safety.realtime import real_time
 from olympus.runtime.telemetry.logs import log_to
 
 
@@ -42,7 +43,6 @@ class MotorProcess:
             rate_hz=spec.rate_hz,
             tell=self._tell,
             clock_offset_ns=spec.session.clock_offset_ns,
-            priority=spec.priority,
         )
         self._is_ending = threading.Event()
 
@@ -57,7 +57,7 @@ class MotorProcess:
             self._loop.start()
             reports = threading.Thread(target=self._report, name="reports", daemon=True)
             try:
-                device, frame = base.neutral_line or ("", b"")
+                device, frame = base.neutral_line(hand=1) or ("", b"")
                 send(
                     self._end,
                     "ready",
@@ -125,6 +125,9 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     log_to(SystemClock(spec.session.clock_offset_ns))
+    said = real_time(spec.priority, whole_process=True)
+    if said.startswith("refused"):
+        sys.stderr.write(f"motors: real-time priority {said}\n")
     with socket.socket(fileno=descriptor) as end:
         try:
             for plugin in arguments[2:]:

@@ -69,9 +69,11 @@ class Flag(IntFlag):
     """That measurement is newer than the neutral output."""
     STILL = 16
     """It says that the actuator stands."""
+    REFUSED = 32
+    """The actuator did not take the output: its line is cut, or it reports a fault."""
 
 
-_ALL_FLAGS: Final = int(Flag.NEUTRAL | Flag.CLOSED | Flag.WATCHED | Flag.SENSED | Flag.STILL)
+_ALL_FLAGS: Final = sum(Flag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,9 @@ class Gate:
         try:
             self._apply(applied.channels)
             taken = applied.channels == self._rules.neutral
+        except BaseException:
+            flags |= Flag.REFUSED
+            raise
         finally:
             if taken:
                 flags |= Flag.NEUTRAL | self._sensed(tick_ns)

@@ -286,6 +286,8 @@ class Keeper:
         if not is_concerned:
             return ""
         if self.state.mode is Mode.PERMITTED:
+            if Flag.REFUSED in ack.flags:
+                return "its actuator does not take what it is given"
             return "saw the lease lapse" if ack.burned >= self.state.epoch else ""
         return "" if ack.is_neutral else "not at neutral"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.acks import Ack
+from olympus.runtime.safety.acks import Ack, Flag
 
 PREFIX: Final = "neutral."
 """A gate called `drive` has its neutral line described in `neutral.drive`."""
@@ -88,6 +88,12 @@ def announce(directory: Path, gate: str, device: str, frame: bytes) -> None:
         raise SafetyError(f"{file}: {error.strerror}") from error
 
 
+def _is_sure(ack: Ack, since_ns: int) -> bool:
+    """Whether a gate has stopped; one that was closed since is believed if it measured that."""
+    is_believed = Flag.CLOSED not in ack.flags or ack.is_still is True
+    return ack.has_stopped_since(since_ns) and is_believed
+
+
 class NeutralLines:
     """The guardian's side: all lines that were announced, and when each was used."""
 
@@ -125,7 +131,7 @@ class NeutralLines:
         """
         for name, line in self._lines.items():
             ack = acks.get(name)
-            if ack is None or ack.has_stopped_since(since_ns) or now_ns - ack.tick_ns < SILENT_NS:
+            if ack is None or _is_sure(ack, since_ns) or now_ns - ack.tick_ns < SILENT_NS:
                 self._used.pop(name, None)
                 continue
             last_ns, count = self._used.get(name, (0, 0))

@@ -31,7 +31,7 @@ def prepare(settings: Settings) -> Mapping[str, str]:
         Per thing asked for, `granted …` or `refused: …` with the reason; a refusal is no error.
     """
     granted = {
-        "sched_fifo": real_time(settings.sched_fifo),
+        "sched_fifo": real_time(settings.sched_fifo, whole_process=True),
         "memory_lock": _lock_memory() if settings.lock_memory else NOT_ASKED,
         "storage": storage_kind(settings.dir),
     }
@@ -75,26 +75,33 @@ def storage_kind(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -
     return f"refused: {directory} is on {kind}, whose writeback may delay a write; use a tmpfs"
 
 
-def real_time(priority: int | None) -> str:
+def real_time(priority: int | None, *, whole_process: bool = False) -> str:
     """Give the calling thread a real-time priority.
 
     Args:
         priority: 1..99, or None to ask for nothing.
+        whole_process: Give it to all threads, those to come too: one at ordinary priority that is
+            put aside while it holds the interpreter's lock would keep the urgent one waiting.
 
     Returns:
         `granted …`, or `refused: …` with the reason and the way out.
     """
     if priority is None:
         return NOT_ASKED
-    policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    policy = os.SCHED_FIFO if whole_process else os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
     try:
-        os.sched_setscheduler(0, policy, os.sched_param(priority))
+        for thread in _threads() if whole_process else (0,):
+            os.sched_setscheduler(thread, policy, os.sched_param(priority))
     except OSError as error:
         return (
             f"refused: {error.strerror} for priority {priority}; "
             "raise RLIMIT_RTPRIO (rtprio in limits.conf) or grant CAP_SYS_NICE"
         )
     return f"granted: priority {priority}"
+
+
+def _threads() -> list[int]:
+    return [int(task.name) for task in Path("/proc/self/task").iterdir()]
 
 
 def _lock_memory() -> str:

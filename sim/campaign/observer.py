@@ -4,7 +4,7 @@
 
 A process of its own, so that no fault of the runtime touches its clock. It prints one JSON object a
 line: `ready`, then each time the motors' command turns from neutral to driven or back. On standard
-input it takes `cut` (the wire towards the motors is cut), `stutter` (it passes every other piece)
+input it takes `cut` (the wire towards the motors is cut), `stutter` (half of the pieces are lost)
 and `whole`. It ends when standard input does.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import select
 import signal
 import sys
@@ -62,7 +63,7 @@ class Observer:
         self._board = SimBoard(config)
         self.controller = Witness(self._board, config)
         self._begun = self._last = time.monotonic()
-        self._wire, self._piece = "whole", 0
+        self._wire, self._luck = "whole", random.Random(1)
 
     def turn(self) -> bool:
         """Hear, let time pass, answer; False when standard input has ended."""
@@ -80,8 +81,7 @@ class Observer:
     def _hear(self) -> bytes:
         data = os.read(self._fd, 4096)
         self.controller.heard_ns = time.monotonic_ns()
-        self._piece += 1
-        is_lost = self._wire == "cut" or (self._wire == "stutter" and self._piece % 2)
+        is_lost = self._wire == "cut" or (self._wire == "stutter" and self._luck.random() < 0.5)
         return b"" if is_lost else data
 
     def _take_order(self) -> bool:

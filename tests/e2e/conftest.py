@@ -17,7 +17,7 @@ from olympus.runtime.messages import Ack, Command
 from olympus.sim.messages import Happen, SetFault, Truth
 
 PATROL = Path(__file__).resolve().parents[2] / "launch" / "patrol.yaml"
-KEPT = {"logs", "safety", "spill", "launch.json", "guardian.json", "hosts", "dispatch"}
+KEPT = {"logs", "safety", "audit", "spill", "launch.json", "guardian.json", "hosts", "dispatch"}
 """What a session leaves for whoever wants to know what happened."""
 STILL_MPS, STILL_RADPS = 0.02, 0.05
 MOVING_MPS = 0.1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 BACK_S = 5.0
 """2 s on a quiet machine; this one may be busy."""
-STOPS_BY_DESIGN = ("control", "sim")
+STOPS_BY_DESIGN = ("control", "sim", "perception")
 """Hosts without whose heartbeat or wheels motion is not permitted."""
 
 

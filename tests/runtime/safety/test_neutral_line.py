@@ -94,6 +94,20 @@ def test_a_gate_that_answers_speaks_for_itself(tmp_path: Path, port: Port) -> No
     one.close()
 
 
+def test_a_gate_that_was_closed_without_measuring_that_it_stands_is_spoken_for_too(
+    tmp_path: Path, port: Port
+) -> None:
+    one = lines(tmp_path, port)
+    late_ns = STOP_NS + SILENT_NS + 1
+    closed = Flag.NEUTRAL | Flag.CLOSED
+    sure = closed | Flag.WATCHED | Flag.SENSED | Flag.STILL
+    one.tend(acked(STOP_NS + 1, sure), since_ns=STOP_NS, now_ns=late_ns)
+    assert port.heard() == b""
+    one.tend(acked(STOP_NS + 1, closed), since_ns=STOP_NS, now_ns=late_ns)
+    assert port.heard() == b"\n" + FRAME
+    one.close()
+
+
 def test_a_port_that_is_announced_anew_is_opened_anew(tmp_path: Path, port: Port) -> None:
     one = lines(tmp_path, port)
     other = Port()

@@ -1,0 +1,51 @@
+"""Tells the guardian about conditions: each change at once, and all again every second.
+
+Again, since a guardian that was killed and came back knows nothing of what it was told before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from olympus.runtime.errors import SafetyError
+from olympus.runtime.safety.client import SafetyClient
+from olympus.runtime.telemetry.logs import StructuredLog
+
+AGAIN_S = 1.0
+
+
+class Voucher:
+    """One node's word on conditions that motion depends on."""
+
+    def __init__(self, safety_dir: Path, log: StructuredLog) -> None:
+        """Speak to the guardian of a safety directory."""
+        self._client = SafetyClient(safety_dir)
+        self._log = log
+        self._told: dict[str, tuple[bool, float]] = {}
+        self._is_deaf = False
+
+    async def tell(self, name: str, *, is_ok: bool, text: str) -> None:
+        """Tell a condition, if it changed or was told long ago.
+
+        Args:
+            name: The condition.
+            is_ok: Whether it is good; what is not trips, and stands against a reset.
+            text: What is the matter, or how it stands.
+        """
+        was_ok, at = self._told.get(name, (None, 0.0))
+        if was_ok is is_ok and time.monotonic() - at < AGAIN_S:
+            return
+        if was_ok is not None and was_ok is not is_ok:
+            say = self._log.info if is_ok else self._log.warning
+            say(f"{name}: {text}")
+        try:
+            await asyncio.to_thread(self._client.report, name, ok=is_ok, text=text)
+        except SafetyError as error:
+            if not self._is_deaf:
+                self._log.error(f"the guardian does not take the state of the {name}: {error}")
+            self._is_deaf = True
+        else:
+            self._is_deaf = False
+            self._told[name] = (is_ok, time.monotonic())

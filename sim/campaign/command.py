@@ -1,0 +1,151 @@
+"""`olympus faults`: run the campaign, a soak, and the report."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from olympus.runtime.errors import SafetyError
+from olympus.sim.campaign.catalogue import SKIPPED, catalogue
+from olympus.sim.campaign.faults import Fault, loaded_while
+from olympus.sim.campaign.report import failures, load, picture, save, table
+from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.soak import measure_stops, soak
+from olympus.sim.campaign.trial import Result, run_trial
+from olympus.sim.campaign.watching import CampaignError
+
+app = typer.Typer(no_args_is_help=True, help="Hurt a running robot on purpose, and time its stop.")
+
+Seed = Annotated[int, typer.Option(help="The same seed hurts in the same order, moments included.")]
+Out = Annotated[Path | None, typer.Option(help="File that results are added to, JSON lines.")]
+Loaded = Annotated[bool, typer.Option("--loaded", help="Keep every core busy meanwhile.")]
+
+
+def plan(seed: int, count: int, names: list[str]) -> list[tuple[int, Fault]]:
+    """Return the trials of a campaign: index and fault, in their order.
+
+    Every fault comes once before any comes twice; then by weight.
+
+    Args:
+        seed: Decides the order.
+        count: How many.
+        names: Parts of names of faults; empty for all.
+
+    Raises:
+        CampaignError: No fault is called so.
+    """
+    chance = random.Random(seed)
+    faults = [f for f in catalogue().values() if not names or any(n in f.name for n in names)]
+    if not faults:
+        raise CampaignError(f"no fault is called like {names}; `olympus faults list` names them")
+    drawn = chance.sample(faults, len(faults))
+    weights = [fault.weight for fault in faults]
+    while len(drawn) < count:
+        drawn.append(chance.choices(faults, weights)[0])
+    return list(enumerate(drawn[:count]))
+
+
+@app.command("list")
+def list_faults() -> None:
+    """Name every fault, and what is not done here."""
+    for fault in catalogue().values():
+        typer.echo(f"{fault.name:45} {fault.expect}")
+    for name, why in SKIPPED.items():
+        typer.echo(f"skipped: {name}: {why}")
+
+
+@app.command()
+def run(
+    count: Annotated[int, typer.Option(help="How many trials.")] = 150,
+    seed: Seed = 1,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Only faults whose name has this.")
+    ] = None,
+    first: Annotated[int, typer.Option(help="Begin with this trial.")] = 0,
+    only: Annotated[int | None, typer.Option(help="Only the trial of this number.")] = None,
+    minutes: Annotated[float, typer.Option(help="Begin no trial after this time.")] = 30.0,
+    out: Out = None,
+    loaded: Loaded = False,
+) -> None:
+    """Hurt the rig again and again; end with an error if it ever failed to stop.
+
+    Raises:
+        SafetyError: A trial was not ok.
+    """
+    trials = [t for t in plan(seed, count, fault or []) if t[0] >= first and only in (None, t[0])]
+    for name, why in SKIPPED.items():
+        typer.echo(f"skipped: {name}: {why}")
+    results: list[Result] = []
+    until = time.monotonic() + 60 * minutes
+    with Rig() as rig, loaded_while(loaded):
+        for index, one in trials:
+            if time.monotonic() > until:
+                typer.echo(f"the time is up; go on with --first {index}")
+                break
+            result = run_trial(rig, one, seed, index, is_loaded=loaded)
+            results.append(result)
+            if out is not None:
+                save(out, [result])
+            typer.echo(_line(result))
+        typer.echo(
+            f"\nseed {seed}, {len(results)} trials, the robot was launched {rig.starts} times"
+        )
+    typer.echo(table(results))
+    _judge(results)
+
+
+@app.command()
+def report(
+    files: list[Path],
+    svg: Annotated[Path | None, typer.Option(help="Where the picture goes.")] = None,
+) -> None:
+    """Print the table of one or more runs, and draw the picture.
+
+    Raises:
+        SafetyError: A trial was not ok.
+    """
+    results = load(files)
+    if svg is not None:
+        svg.write_text(picture(results))
+    typer.echo(table(results))
+    _judge(results)
+
+
+@app.command("soak")
+def soak_command(
+    minutes: Annotated[float, typer.Option(help="How long.")] = 30.0, loaded: Loaded = True
+) -> None:
+    """Let the rig drive with every core busy: any stop is a false one.
+
+    Raises:
+        SafetyError: It stopped.
+    """
+    with Rig() as rig, loaded_while(loaded):
+        trips = soak(rig, 60 * minutes)
+    typer.echo(f"{minutes:g} minutes, loaded={loaded}: {len(trips)} false trips")
+    if trips:
+        raise SafetyError(f"false trips: {'; '.join(trips)}")
+
+
+@app.command("stop")
+def stop_command(count: Annotated[int, typer.Option(help="How many stops.")] = 100) -> None:
+    """Time `olympus stop` from another process to a neutral motor command."""
+    with Rig() as rig:
+        typer.echo(measure_stops(rig, count))
+
+
+def _line(result: Result) -> str:
+    ms = "      -" if result.ms is None else f"{result.ms:7.1f}"
+    verdict = "" if result.verdict == "ok" else f"  <<< {result.verdict}"
+    head = f"{result.index:5} {ms} ms  {result.fault:45} {result.layer:16}"
+    return f"{head} {result.cause[:60]}{verdict}"
+
+
+def _judge(results: list[Result]) -> None:
+    bad = failures(results)
+    if bad:
+        raise SafetyError(f"{len(bad)} of {len(results)} trials were not ok:\n" + "\n".join(bad))

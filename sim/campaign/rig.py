@@ -1,0 +1,166 @@
+"""The rig: a launched robot of real processes whose motors an observer plays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from olympus.runtime.errors import OlympusError
+from olympus.runtime.launch.testing import Launched
+from olympus.runtime.safety.client import SafetyClient
+from olympus.runtime.safety.status import Status
+from olympus.sim.campaign.victims import socket_name
+from olympus.sim.campaign.watching import CampaignError, Watching
+
+FILE = Path(__file__).with_name("rig.yaml")
+START_S = 60.0
+PERMIT_S = 45.0
+_PRESS_S = 0.25
+_DRIVEN_S = 3.0
+
+
+class Rig:
+    """Everything that is hurt, and who watches; started again when it was hurt too much."""
+
+    def __init__(self, name: str = "campaign") -> None:
+        """Make the folders; `start` launches."""
+        memory = Path("/dev/shm")
+        base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+        self.root = Path(tempfile.mkdtemp(prefix="rig", dir=base))
+        self.name = name
+        self.starts = 0
+        """How often the robot was launched."""
+        self.observer = Watching(self.root / "ttyRIG")
+        self.begun_ns = 0
+        """When the newest fault took hold, if that was later than it was begun."""
+        self._robot: Launched | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start the observer and the robot."""
+        self._stack.enter_context(self.observer)
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End everything that was started."""
+        self.end()
+        self._stack.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    @property
+    def robot(self) -> Launched:
+        """The launched robot.
+
+        Raises:
+            CampaignError: It is not running.
+        """
+        if self._robot is None:
+            raise CampaignError("the rig's robot is not running; call start() first")
+        return self._robot
+
+    @property
+    def safety_dir(self) -> Path:
+        """The session's safety directory."""
+        return self.robot.run_dir / "safety"
+
+    @property
+    def client(self) -> SafetyClient:
+        """The guardian, as a person reaches it."""
+        return SafetyClient(self.safety_dir)
+
+    def start(self) -> None:
+        """Launch the robot."""
+        self._robot = Launched(FILE, f"port:={self.observer.link}", root=self.root, name=self.name)
+        self._robot.__enter__()
+        self._robot.until_active(START_S)
+        self.starts += 1
+
+    def end(self) -> None:
+        """End the robot, frozen processes too."""
+        if self._robot is not None:
+            for pid in self._robot.alive():
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGCONT)
+            with suppress(OlympusError):
+                self._robot.__exit__(None, None, None)
+            self._robot = None
+
+    def pid(self, process: str) -> int:
+        """Return the process of a name; `gate` is that of the motors.
+
+        Raises:
+            CampaignError: It is not running.
+        """
+        is_gate = process == "gate"
+        found = self._gate_pid() if is_gate else self.robot.pids().get(process, 0)
+        if not found:
+            raise CampaignError(f"{process} is not running")
+        return found
+
+    def wound(self, host: str, words: str) -> None:
+        """Send a wound to the victim in a host."""
+        node = "rig/commander" if host == "control" else f"rig/{host}_victim"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.connect(socket_name(self.name, node))
+            sender.send(words.encode())
+
+    def status(self) -> Status | None:
+        """Return the guardian's view, or None while none answers."""
+        try:
+            return self.client.status()
+        except OlympusError:
+            return None
+
+    def drive(self) -> None:
+        """Permit motion, as a person does who presses again, and wait until the motors turn.
+
+        Raises:
+            CampaignError: It does not come to that, even after starting anew.
+        """
+        if not self._robot or not self._is_alive() or not self._permitted(PERMIT_S):
+            self.end()
+            self.start()
+            if not self._permitted(PERMIT_S):
+                raise CampaignError(f"the rig does not drive: {self.status()}\n{self.robot.output}")
+
+    def _permitted(self, within_s: float) -> bool:
+        until = time.monotonic() + within_s
+        while time.monotonic() < until and self._is_alive():
+            status = self.status()
+            if status is not None and not status.blockers:
+                if not status.is_permitted:
+                    self.client.reset("campaign")
+                if self.observer.happens(lambda: self.observer.is_driven, _DRIVEN_S):
+                    return True
+            time.sleep(_PRESS_S if status is not None and not status.blockers else 0.03)
+        return False
+
+    def _is_alive(self) -> bool:
+        try:
+            os.kill(self.robot.pid, 0)
+            self.robot.check("the rig is alive", time.monotonic() + 1)
+        except (OSError, OlympusError):
+            return False
+        return True
+
+    def _gate_pid(self) -> int:
+        mark = b"olympus.nodes.motor_process"
+        for pid in self.robot.alive():
+            with suppress(OSError):
+                if mark in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+        return 0

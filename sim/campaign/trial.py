@@ -1,0 +1,142 @@
+"""One trial: let it drive, hurt it at a random moment, time it, and see that nothing goes on."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from olympus.drivers.serial_protocol import SEQ_RANGE
+from olympus.sim.campaign.faults import HOLD_S, Fault
+from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.watching import CampaignError, Change
+
+FAIL_MS: Final = 1000.0
+"""A motor that is not neutral by then is a failure."""
+
+_GIVE_UP_S = 2.0
+_REST_S = 0.25
+_LAYERS = {SEQ_RANGE - 1: "guardian's hand", SEQ_RANGE - 2: "drive's hand"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one trial."""
+
+    fault: str
+    index: int
+    seed: int
+    verdict: str
+    """`ok`, or what went wrong."""
+    ms: float | None
+    """From the fault to the neutral motor command; None where motion goes on by design."""
+    layer: str
+    """Who said neutral: `gate`, `guardian's hand`, `drive's hand`."""
+    cause: str
+    """What the guardian latched first."""
+    readback: str
+    """What a stop asked for afterwards reads back: CONFIRMED, UNCERTAIN or FAILED."""
+    is_loaded: bool
+    at_s: float
+    """Load average of the machine, one minute."""
+
+
+def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool) -> Result:
+    """Do one trial; the same seed and index choose the same moment.
+
+    Args:
+        rig: It is driving afterwards no more.
+        fault: What to do.
+        seed: The campaign's seed.
+        index: The trial's number.
+        is_loaded: Whether somebody keeps the cores busy, for the record.
+
+    Raises:
+        CampaignError: The rig can't be brought to drive.
+    """
+    chance = random.Random(f"{seed}:{index}")
+    rig.drive()
+    time.sleep(chance.uniform(0.05, 0.25))
+    begun_ns = rig.begun_ns = time.monotonic_ns()
+    end = fault.begin(rig, chance)
+    begun_ns = max(begun_ns, rig.begun_ns if " + " not in fault.name else 0)
+    try:
+        verdict, change = _judge(rig, fault, begun_ns)
+        cause = _cause(rig)
+        _hold(begun_ns)
+    finally:
+        end()
+    time.sleep(_REST_S)
+    if change is not None and (again := rig.observer.driven_after(change.at_ns)):
+        verdict = f"it moved again {(again.at_ns - change.at_ns) / 1e6:.0f} ms after it stopped"
+    return Result(
+        fault=fault.name,
+        index=index,
+        seed=seed,
+        verdict=verdict,
+        ms=None if change is None else round((change.at_ns - begun_ns) / 1e6, 2),
+        layer="" if change is None else _LAYERS.get(change.seq, "gate"),
+        cause=cause or _cause(rig),
+        readback=_readback(rig),
+        is_loaded=is_loaded,
+        at_s=_load(),
+    )
+
+
+def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
+    def change() -> Change | None:
+        return rig.observer.neutral_after(begun_ns)
+
+    if fault.expect == "drive":
+        rig.observer.happens(change, HOLD_S)
+        return ("it stopped without need" if change() else "ok"), change()
+    if fault.expect == "latch":
+        is_latched = _until(lambda: _is_latched(rig), FAIL_MS / 1000)
+        return ("ok" if is_latched else "no trip within 1 s"), None
+    if fault.expect == "any":
+        rig.observer.happens(change, HOLD_S)
+        return "ok", change()
+    if not rig.observer.happens(change, _GIVE_UP_S):
+        return f"NOT NEUTRAL within {_GIVE_UP_S:g} s", None
+    found = change()
+    if found is None:
+        return "it went to neutral and on again", None
+    late = (found.at_ns - begun_ns) / 1e6 > FAIL_MS
+    return (f"later than {FAIL_MS:g} ms" if late else "ok"), found
+
+
+def _hold(begun_ns: int) -> None:
+    time.sleep(max(0.0, HOLD_S - (time.monotonic_ns() - begun_ns) / 1e9))
+
+
+def _cause(rig: Rig) -> str:
+    status = rig.status()
+    return status.cause if status is not None else ""
+
+
+def _is_latched(rig: Rig) -> bool:
+    status = rig.status()
+    return status is not None and not status.is_permitted
+
+
+def _until(is_so: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _readback(rig: Rig) -> str:
+    with suppress(CampaignError):
+        return str(rig.client.stop("after the trial", "campaign").result)
+    return ""
+
+
+def _load() -> float:
+    with open("/proc/loadavg") as file:  # noqa: PTH123
+        return float(file.read().split()[0])

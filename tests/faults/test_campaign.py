@@ -1,0 +1,70 @@
+"""A slice of the fault campaign; `./run faults` runs 150 trials, docs/safety.md has a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.sim.campaign.catalogue import SKIPPED, catalogue
+from olympus.sim.campaign.command import plan
+from olympus.sim.campaign.report import failures, load, percentile, picture, save, table
+from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.trial import Result, run_trial
+from olympus.sim.campaign.watching import CampaignError
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+SEED = 11
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Rig() as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stop asked for",
+        "guardian SIGKILL",
+        "gate SIGSTOP",
+        "gate SIGKILL",
+        "drive SIGKILL",
+        "control GIL held",
+        "guardian SIGSTOP + gate SIGSTOP",
+    ],
+)
+def test_it_stops_within_a_second_and_stays(rig: Rig, name: str) -> None:
+    result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
+    assert result.verdict == "ok", result
+    assert result.ms is not None
+
+
+def test_the_same_seed_plans_the_same_trials_and_every_fault_comes_first() -> None:
+    one, again, other = plan(1, 200, []), plan(1, 200, []), plan(2, 200, [])
+    assert one == again
+    assert one != other
+    count = len(catalogue())
+    assert {fault.name for _, fault in one[:count]} == set(catalogue())
+    assert {fault.name for _, fault in plan(1, 40, ["SIGSEGV"])} <= set(catalogue())
+    with pytest.raises(CampaignError, match="olympus faults list"):
+        plan(1, 10, ["no such fault"])
+    assert all(SKIPPED.values())
+
+
+def made(fault: str, ms: float | None, verdict: str = "ok") -> Result:
+    return Result(fault, 3, SEED, verdict, ms, "gate", "cause", "CONFIRMED", False, 1.0)
+
+
+def test_the_report_counts_times_and_names_what_failed(tmp_path: Path) -> None:
+    results = [*(made("a SIGKILL", float(ms)) for ms in range(1, 101)), made("b", None, "no trip")]
+    save(tmp_path / "one", results[:50])
+    save(tmp_path / "two", results[50:])
+    assert load([tmp_path / "one", tmp_path / "two"]) == results
+    assert "| a SIGKILL | 100 | 50 | 99 | 100 | gate 100 | CONFIRMED 100 |  |" in table(results)
+    assert failures(results) == ["b: no trip (--seed 11 --only 3; cause)"]
+    drawn = picture(results)
+    assert drawn.startswith("<svg") and drawn.count("<rect") > 15 and "a SIGKILL (100)" in drawn
+    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0

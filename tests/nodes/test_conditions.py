@@ -1,0 +1,87 @@
+"""What motion depends on besides commands: level, cool, inside the fence."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olympus.nodes.conditions import Limit, hottest_c, is_within, tilt_deg
+from olympus.nodes.vouching import AGAIN_S, Voucher
+from olympus.runtime.config import Session
+from olympus.runtime.telemetry.logs import StructuredLog
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    ("accel", "angle"),
+    [
+        ((0.0, 0.0, 9.8), 0.0),
+        ((9.8, 0.0, 0.0), 90.0),
+        ((0.0, 9.8, 9.8), 45.0),
+        ((0.0, 0.0, -9.8), 180.0),
+    ],
+)
+def test_the_tilt_is_the_angle_from_upright(
+    accel: tuple[float, float, float], angle: float
+) -> None:
+    assert tilt_deg(accel) == pytest.approx(angle)
+
+
+@pytest.mark.parametrize("accel", [(0.0, 0.0, 0.0), (math.nan, 0.0, 9.8), (0.0, 0.0, 2.9)])
+def test_what_does_not_feel_gravity_has_no_tilt(accel: tuple[float, float, float]) -> None:
+    assert math.isnan(tilt_deg(accel))
+
+
+def test_a_limit_is_good_again_only_some_way_below() -> None:
+    limit = Limit(25.0, 5.0)
+    values = [10.0, 25.0, 25.1, 24.0, 20.0, math.nan, 19.9, 24.0]
+    assert [limit.take(v) for v in values] == [True, True, False, False, False, False, True, True]
+
+
+def test_a_fence_has_an_inside() -> None:
+    fence = (-1.0, -2.0, 3.0, 4.0)
+    assert is_within(fence, -1.0, 4.0)
+    assert not is_within(fence, 3.01, 0.0)
+    assert not is_within(fence, 0.0, -2.01)
+    assert not is_within(fence, math.nan, 0.0)
+
+
+def test_the_hottest_zone_counts(tmp_path: Path) -> None:
+    assert math.isnan(hottest_c(tmp_path))
+    for number, text in enumerate(["41000\n", "67500\n", "none"]):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "temp").write_text(text)
+    assert hottest_c(tmp_path) == 67.5
+
+
+async def test_a_bad_condition_trips_and_is_told_again_after_a_second(
+    guardian: Any, session: Session, until: Until
+) -> None:
+    voucher = Voucher(session.safety_dir, StructuredLog("test"))
+    await voucher.tell("tilt", is_ok=True, text="3° of 25°")
+    guardian.permit()
+    await voucher.tell("tilt", is_ok=False, text="31° of 25°")
+    await until(lambda: not guardian.client.status().is_permitted)
+    assert guardian.client.status().cause == "condition tilt: 31° of 25°"
+    guardian.client.report("tilt", ok=True)  # as if a new guardian had never heard of it
+    await voucher.tell("tilt", is_ok=False, text="31° of 25°")
+    assert guardian.client.status().conditions[0].ok
+    await asyncio.sleep(AGAIN_S)
+    await voucher.tell("tilt", is_ok=False, text="31° of 25°")
+    assert not guardian.client.status().conditions[0].ok
+
+
+async def test_a_guardian_that_is_not_there_is_complained_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    voucher = Voucher(tmp_path, StructuredLog("test"))
+    for _ in range(3):
+        await voucher.tell("tilt", is_ok=True, text="")
+    assert caplog.text.count("does not take the state of the tilt") == 1
