@@ -100,8 +100,10 @@ def loaded(priority: int | None) -> Begin:
         count = 4 * (os.cpu_count() or 1) if priority is None else (os.cpu_count() or 1)
         # All at one moment: the first alone could keep us from starting the second.
         rig.begun_ns = time.monotonic_ns() + _GATHER_NS
-        words = (priority, rig.begun_ns)
-        busy = [context.Process(target=_burn, args=words, daemon=True) for _ in range(count)]
+        busy = [
+            context.Process(target=_burn, args=(priority, rig.begun_ns, number), daemon=True)
+            for number in range(count)
+        ]
         for one in busy:
             one.start()
         return lambda: _end_processes(busy)
@@ -166,7 +168,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _burn(priority: int | None, begun_ns: int) -> None:
+def _burn(priority: int | None, begun_ns: int, number: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
     time.sleep(max(0, begun_ns - time.monotonic_ns()) / 1e9)
     if priority is not None:
         with suppress(OSError):
