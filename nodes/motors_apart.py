@@ -54,6 +54,7 @@ class ApartBase(RoverBase):
         self._process: subprocess.Popen[bytes] | None = None
         self._news = threading.Condition()
         self._line: NeutralLine | None = None
+        self._pause = threading.Event()
         self._forget()
 
     @property
@@ -228,7 +229,7 @@ class ApartBase(RoverBase):
     def _insist_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while self._write_neutral() and time.monotonic() < until:
-            time.sleep(_AGAIN_S)
+            self._pause.wait(_AGAIN_S)
 
     def _write_neutral(self) -> bool:
         line = self._line

@@ -36,6 +36,7 @@ SAFETY = {
     "stop": "Stop every actuator now and read back that it did.",
     "reset": "Permit motion again after a stop; it causes none.",
     "status": "Show the guardian's view: state, cause, heartbeats, gates.",
+    "console": "Watch the state, with the stop under every key.",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-SAFETY = ("stop", "reset", "status")
+SAFETY = ("stop", "reset", "status", "console")
 
 
 def main() -> None:

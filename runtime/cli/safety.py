@@ -29,7 +29,7 @@ class Running:
 
 
 def run(arguments: list[str]) -> int:
-    """Carry out one of the three commands.
+    """Carry out one of the four commands.
 
     Args:
         arguments: The command and what follows it.
@@ -39,7 +39,8 @@ def run(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return int({"stop": stop, "reset": reset, "status": status}[options.command](options))
+        acts = {"stop": stop, "reset": reset, "status": status, "console": console}
+        return int(acts[options.command](options))
     except OlympusError as error:
         sys.stderr.write(f"olympus: {error}\n")
         return error.exit_code
@@ -84,6 +85,18 @@ def status(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write("\n".join(_lines(one.name, seen)) + "\n")
     return 0
+
+
+def console(options: argparse.Namespace) -> int:
+    """Show one session's state, and stop it at a key.
+
+    Raises:
+        ConfigError: There is no such session, several run and none was named, or no terminal.
+    """
+    from olympus.runtime.cli import console as place  # a stop does not wait for it
+
+    one = _only(_chosen(options.session, running()))
+    return place.run(SafetyClient(one.safety_dir), one.name, options)
 
 
 def running() -> list[Running]:
@@ -187,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "stop": "Stop every actuator now and read back that it did; needs nobody's approval.",
         "reset": "Permit motion again after a stop; it causes none.",
         "status": "Show the guardian's view: state, cause, heartbeats, gates.",
+        "console": "Watch the state, with the stop under every key: space or Enter stops.",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)

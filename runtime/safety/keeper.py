@@ -12,7 +12,7 @@ from olympus.runtime.safety.acks import Ack, AckBoard, Flag
 from olympus.runtime.safety.backstop import Outlook
 from olympus.runtime.safety.events import EventLog
 from olympus.runtime.safety.feeders import Feeders
-from olympus.runtime.safety.heartbeat import AHEAD_NS, HeartbeatBoard
+from olympus.runtime.safety.heartbeat import HeartbeatBoard
 from olympus.runtime.safety.lease import LeaseWriter
 from olympus.runtime.safety.neutral_line import NeutralLines
 from olympus.runtime.safety.processes import ProcessWatch, idle
@@ -20,6 +20,7 @@ from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
 from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
 from olympus.runtime.safety.stopline import StopLine
+from olympus.runtime.safety.telling import silence, told_ack, told_condition, told_trip, told_watch
 
 _MS: Final = 1_000_000
 _LIVE_NS: Final = 1_000_000_000
@@ -192,12 +193,12 @@ class Keeper:
             "now_ns": now_ns,
             "epoch": state.epoch,
             "latch": state.latch,
-            "trips": [_told(trip) for trip in state.trips],
+            "trips": [told_trip(trip) for trip in state.trips],
             "heartbeats": self._told_heartbeats(now_ns),
             "gates": self._told_gates(now_ns),
             "is_reset_stuck": state.is_reset_stuck(now_ns),
             "troubles": [f"neutral line {n}: {why}" for n, why in self._neutral.troubles.items()],
-            "conditions": [_told_condition(*item) for item in self._conditions.items()],
+            "conditions": [told_condition(*item) for item in self._conditions.items()],
             "backstops": self._backstops.told(),
             "blockers": list(self.blockers(now_ns)),
             "counters": dict(self.counters),
@@ -231,7 +232,7 @@ class Keeper:
         if step.action is Action.LATCH:
             self._lease.revoke(step.state.epoch, step.state.mode)
             self.counters["trips"] += 1
-            self._note("trip", **_told(step.state.trips[-1]))
+            self._note("trip", **told_trip(step.state.trips[-1]))
         elif step.action is Action.GRANT:
             self._lease.grant(step.state.epoch, now_ns, until_ns)
             self._note("permit", by=step.state.granted_by)
@@ -254,7 +255,7 @@ class Keeper:
         now_ns = max(now_ns, self._now_ns())  # no beat just read is from the future
         for name, limit_s in self._settings.watch.items():
             beat = beats.get(name)
-            problem = _silence(beat.last_ns if beat else None, limit_s, now_ns)
+            problem = silence(beat.last_ns if beat else None, limit_s, now_ns)
             if problem:
                 yield f"heartbeat {name}: {problem}"
 
@@ -273,7 +274,7 @@ class Keeper:
         now_ns = max(now_ns, self._now_ns())
         for name, limit_s in self._settings.gates.items():
             ack = acks.get(name)
-            problem = _silence(ack.tick_ns if ack else None, limit_s, now_ns)
+            problem = silence(ack.tick_ns if ack else None, limit_s, now_ns)
             if problem or (ack and Flag.CLOSED in ack.flags):
                 yield f"gate {name}: {problem or 'closed'}"
         for name, ack in acks.items():
@@ -301,7 +302,7 @@ class Keeper:
     def _told_heartbeats(self, now_ns: int) -> list[dict[str, object]]:
         beats = self._beats.read()
         return [
-            _told_watch(name, beats[name].last_ns if name in beats else None, limit_s, now_ns)
+            told_watch(name, beats[name].last_ns if name in beats else None, limit_s, now_ns)
             for name, limit_s in self._settings.watch.items()
         ]
 
@@ -309,54 +310,12 @@ class Keeper:
         self._gates.look()
         acks = self._gates.read()
         return [
-            _told_watch(
+            told_watch(
                 name,
                 acks[name].tick_ns if name in acks else None,
                 self._settings.gates.get(name),
                 now_ns,
             )
-            | _told_ack(acks.get(name))
+            | told_ack(acks.get(name))
             for name in self._gates.names()
         ]
-
-
-def _silence(last_ns: int | None, limit_s: float, now_ns: int) -> str:
-    if last_ns is None:
-        return "never seen"
-    age_ns = now_ns - last_ns
-    if age_ns < -AHEAD_NS:
-        return "beats from the future"
-    if age_ns > limit_s * 1e9:
-        return f"silent for {age_ns / _MS:.0f} ms, allowed are {limit_s * 1000:.0f}"
-    return ""
-
-
-def _told(trip: Trip) -> dict[str, object]:
-    return {
-        "cause": trip.cause,
-        "by": trip.by,
-        "at_ns": trip.at_ns,
-        "evidence": trip.evidence,
-        "is_kill": trip.is_kill,
-    }
-
-
-def _told_condition(name: str, report: ConditionReport | None) -> dict[str, object]:
-    if report is None:
-        return {"name": name, "ok": False, "text": "never reported"}
-    return {"name": name, "ok": report.ok, "text": report.text}
-
-
-def _told_watch(
-    name: str, last_ns: int | None, limit_s: float | None, now_ns: int
-) -> dict[str, object]:
-    age_s = None if last_ns is None else (now_ns - last_ns) / 1e9
-    is_fresh = last_ns is not None and (limit_s is None or not _silence(last_ns, limit_s, now_ns))
-    return {"name": name, "age_s": age_s, "limit_s": limit_s, "is_fresh": is_fresh}
-
-
-def _told_ack(ack: Ack | None) -> dict[str, object]:
-    if ack is None:
-        return {"is_neutral": None, "is_still": None, "epoch": 0, "reason": "never seen"}
-    told = {"is_neutral": ack.is_neutral, "epoch": ack.epoch, "reason": ack.reason.name}
-    return told | {"is_still": ack.is_still}

@@ -111,3 +111,46 @@ def test_a_dead_launcher_s_session_is_not_running(
     (tmp_path / "olympus" / "half").mkdir()
     (tmp_path / "olympus" / "half" / "session.json").write_text('{"name"')
     assert not {"old", "half"} & {one.name for one in safety.running()}
+
+
+def test_any_key_at_the_console_stops_and_r_permits(olympus: Olympus, run_root: Path) -> None:
+    time.sleep(0.25)
+    pid, leader = pty.fork()
+    if pid == 0:
+        os.execve(OLYMPUS, [str(OLYMPUS), "console"], environment(run_root))
+    seen = b""
+    try:
+        for key, state_then in ((b"r", "PERMITTED"), (b" ", "TRIPPED"), (b"k", "KILLED")):
+            seen = until_heard(leader, b"for ")
+            os.write(leader, key)
+            until_state(olympus, state_then)
+        time.sleep(0.25)
+        os.write(leader, b"r")
+        until_state(olympus, "PERMITTED")
+        os.write(leader, b"x")
+        until_state(olympus, "TRIPPED")
+        os.write(leader, b"q")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        os.close(leader)
+    assert seen
+
+
+def test_a_console_without_a_terminal_is_refused(olympus: Olympus) -> None:
+    result = olympus("console")
+    assert result.returncode == 2
+    assert "needs a terminal" in result.stderr
+
+
+def until_heard(leader: int, what: bytes) -> bytes:
+    heard, until = b"", time.monotonic() + 20
+    while what not in heard:
+        assert time.monotonic() < until, heard
+        heard += os.read(leader, 4096)
+    return heard
+
+
+def until_state(olympus: Olympus, wanted: str) -> None:
+    until = time.monotonic() + 20
+    while state(olympus) != wanted:
+        assert time.monotonic() < until, state(olympus)

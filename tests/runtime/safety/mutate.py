@@ -1,0 +1,131 @@
+"""Change one thing at a time in the pure rooms of the safety path, and see that a test notices.
+
+    python tests/runtime/safety/mutate.py [ROOM ...]
+
+It prints each mutant that survives with its line, and ends with 1 if any did. Nothing on disk is
+changed: each mutant lives in a process of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib.util
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOMS = {"state": "test_state.py", "limits": "test_limits.py", "lease": "test_lease.py"}
+"""Room -> its tests."""
+
+EQUIVALENT = {
+    ("limits", "LONGEST_BRAKE_S * (1 + 1e-9)"): "room for rounding, of no size in particular",
+}
+"""(room, text) of what may change without a difference, and why."""
+
+_COMPARE = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+_ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+
+
+def mutants(tree: ast.Module) -> Iterator[tuple[ast.Module, str]]:
+    """Yield changed trees, and what was changed in words."""
+    count = sum(1 for _ in ast.walk(tree))
+    for index in range(count):
+        for variant in range(2):
+            changed = copy.deepcopy(tree)
+            node = list(ast.walk(changed))[index]
+            words = _change(node, variant)
+            if words:
+                text = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
+                yield ast.fix_missing_locations(changed), f"line {node.lineno}: {words}: {text}"  # type: ignore[attr-defined]
+
+
+def _change(node: ast.AST, variant: int) -> str:
+    match node:
+        case ast.Compare(ops=[op]) if variant == 0 and type(op) in _COMPARE:
+            node.ops = [_COMPARE[type(op)]()]
+            return "comparison"
+        case ast.BinOp(op=op) if variant == 0 and type(op) in _ARITHMETIC:
+            node.op = _ARITHMETIC[type(op)]()
+            return "arithmetic"
+        case ast.BoolOp() if variant == 0:
+            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+            return "and/or"
+        case ast.IfExp() | ast.If() if variant == 0:
+            node.test = ast.UnaryOp(ast.Not(), node.test)
+            return "condition turned"
+        case ast.Constant(value=bool(value)) if variant == 0:
+            node.value = not value
+            return "truth turned"
+        case ast.Constant(value=int(value)) if not isinstance(value, bool):
+            node.value = value + (1 if variant == 0 else -1)
+            return "number"
+        case ast.UnaryOp(op=ast.Not()) if variant == 0:
+            node.op = ast.UAdd()
+            return "not left out"
+    return ""
+
+
+def source(room: str) -> tuple[str, Path]:
+    """Return the text of a room and where it is."""
+    spec = importlib.util.find_spec(f"olympus.runtime.safety.{room}")
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"there is no room {room}")
+    return Path(spec.origin).read_text(), Path(spec.origin)
+
+
+def run_one(room: str, number: int) -> int:
+    """Run the room's tests on one mutant, in this process; 0 = it survived."""
+    text, path = source(room)
+    tree = [changed for changed, _ in mutants(ast.parse(text))][number]
+    name = f"olympus.runtime.safety.{room}"
+    module = types.ModuleType(name)
+    module.__file__, module.__package__ = str(path), "olympus.runtime.safety"
+    sys.modules[name] = module
+    exec(compile(tree, str(path), "exec"), module.__dict__)
+    import pytest
+
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(HERE / ROOMS[room])]))
+
+
+def main(words: list[str]) -> int:
+    """Try every mutant of the named rooms; all of `ROOMS` when none is named."""
+    survivors = tried = 0
+    for room in words or list(ROOMS):
+        for number, (_, words_of) in enumerate(mutants(ast.parse(source(room)[0]))):
+            tried += 1
+            try:
+                done = subprocess.run(
+                    [sys.executable, __file__, "--one", room, str(number)],
+                    capture_output=True,
+                    check=False,
+                    timeout=60,
+                )
+                is_seen = done.returncode != 0
+            except subprocess.TimeoutExpired:
+                is_seen = True
+            is_equal = any(r == room and text in words_of for r, text in EQUIVALENT)
+            if not is_seen and not is_equal:
+                survivors += 1
+                sys.stdout.write(f"survived: {room}: {words_of}\n")
+                sys.stdout.flush()
+    sys.stdout.write(f"{tried} mutants, {survivors} survived\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        raise SystemExit(run_one(sys.argv[2], int(sys.argv[3])))
+    raise SystemExit(main(sys.argv[1:]))
