@@ -30,17 +30,19 @@ _DRIVEN_S = 3.0
 class Rig:
     """Everything that is hurt, and who watches; started again when it was hurt too much."""
 
-    def __init__(self, name: str = "campaign") -> None:
+    def __init__(self, name: str = "") -> None:
         """Make the folders; `start` launches."""
         memory = Path("/dev/shm")
         base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
         self.root = Path(tempfile.mkdtemp(prefix="rig", dir=base))
-        self.name = name
+        self.name = name or f"campaign-{os.getpid()}"
         self.starts = 0
         """How often the robot was launched."""
         self.observer = Watching(self.root / "ttyRIG")
         self.begun_ns = 0
         """When the newest fault took hold, if that was later than it was begun."""
+        self.false_trips: list[str] = []
+        """Causes of trips that came before anything was hurt."""
         self._robot: Launched | None = None
         self._stack = ExitStack()
 

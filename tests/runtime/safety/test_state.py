@@ -44,6 +44,10 @@ def test_boot_is_stopped() -> None:
     assert boot(0, 1) == State(Mode.STOPPED, 0, since_ns=1)
 
 
+def test_the_numbers_that_people_rely_on() -> None:
+    assert (QUIET_NS, STUCK_NS, KEPT_TRIPS) == (SECOND // 5, 2 * SECOND, 8)
+
+
 def test_the_table_knows_every_mode_with_every_input() -> None:
     assert set(TABLE) == set(itertools.product(Mode, Input))
 
