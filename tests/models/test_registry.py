@@ -87,8 +87,6 @@ def test_every_shipped_model_is_whole(name: str) -> None:
     for file in stored.manifest.files:
         assert stored.read(file)
     assert stored.manifest.limits
-    if name == "planner":
-        return
     assert stored.manifest.accuracy
     assert stored.manifest.latency
     assert stored.manifest.recipe

@@ -12,7 +12,7 @@ from olympus.models.planner.gbnf import grammar, unknown_names
 from olympus.models.planner.plan import Plan, short
 from olympus.models.planner.planner import Planner
 from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary, mask
-from olympus.models.training.commands.evaluate import SITE
+from olympus.models.training.commands.evaluate import SITE, examine, score, told, written
 from olympus.models.wish import Wish
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
@@ -112,3 +112,12 @@ def test_no_name_and_no_number_is_invented_whatever_the_model_writes(model: Llam
         known = set(masked.values.values()) | set(unknown_names(masked))
         assert names <= known, sentence
         assert numbers <= {float(v) for k, v in masked.values.items() if k[0] == "N"}, sentence
+
+
+def test_the_shipped_planner_is_as_good_as_its_manifest_says(model: LlamaModel) -> None:
+    manifest = model.manifest
+    people = score(examine(model, written(1), None))
+    assert people.exact == pytest.approx(manifest.accuracy_of("exact.people").value, abs=0.02)
+    assert people.right >= manifest.accuracy_of("right.people").value - 0.03
+    names = score(examine(model, told(100, 502, unseen=True), None))
+    assert names.exact == pytest.approx(manifest.accuracy_of("exact.unseen-names").value, abs=0.09)
