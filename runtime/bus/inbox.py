@@ -14,6 +14,9 @@ from olympus.runtime.qos import Overflow, QoS
 
 T = TypeVar("T")
 
+MOST = 2**63 - 1
+"""Where a counter stays: the largest number every reader of the figures can hold."""
+
 
 class Inbox(Generic[T]):
     """Keeps items by the rule of a QoS.
@@ -50,7 +53,7 @@ class Inbox(Generic[T]):
     def count(self, reason: str, number: int = 1) -> int:
         """Count items that did not make it; returns how many that are now for this reason."""
         with self._lock:
-            self._dropped[reason] += number
+            self._dropped[reason] = min(self._dropped[reason] + number, MOST)
             return self._dropped[reason]
 
     def put(self, item: T) -> bool:

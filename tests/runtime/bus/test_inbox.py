@@ -87,6 +87,12 @@ def test_clearing_counts_what_is_thrown_away_and_leaves_the_disk_alone() -> None
     assert (inbox.forget_spill(), len(inbox)) == (2, 0)
 
 
+def test_a_counter_stays_at_the_largest_number_that_fits_a_message() -> None:
+    inbox: Inbox[int] = Inbox(QoS.queue(1))
+    inbox.count("gap", 2**64 - 1)
+    assert inbox.count("gap", 5) == 2**63 - 1
+
+
 @given(st.lists(st.integers(), min_size=1, max_size=5), st.lists(st.integers(), max_size=9))
 def test_what_an_earlier_process_spilled_comes_first(before: list[int], after: list[int]) -> None:
     inbox: Inbox[int] = Inbox(QoS.lossless(2), MemorySpill(before))

@@ -95,7 +95,7 @@ def test_a_stop_is_quick(olympus: Olympus) -> None:
         began = time.monotonic()
         olympus("stop")
         took_s.append(time.monotonic() - began)
-    assert min(took_s) < 0.5  # 0.1 s on an idle machine
+    assert min(took_s) < 3.0  # 0.1 s on an idle machine
 
 
 def test_a_dead_launcher_s_session_is_not_running(

@@ -38,5 +38,5 @@ def test_the_example_in_the_docs_shows_every_key() -> None:
 def test_the_patrol_is_grouped_so_that_control_is_watched() -> None:
     plan = make_plan(HOUSE / "patrol.yaml")
     assert "control" in plan.safety.watch
-    assert set(plan.hosts["control"].nodes) == {"navigator", "drive"}
+    assert set(plan.hosts["control"].nodes) == {"navigator", "drive", "conditions"}
     assert next(iter(plan.hosts)) == "sim"
