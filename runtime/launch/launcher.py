@@ -37,6 +37,7 @@ _HOST_GRACE = Grace(2.0, 0.7)
 _SERVICE_GRACE = Grace(0.5, 0.2)
 _BRAKE_S = 0.3
 _BEAT_S = 0.02
+_CLEAR_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +242,7 @@ class Launch:
                 "motion is stopped; permit it with: olympus reset, "
                 f"then say what to do: olympus say {sentence!r}"
             )
-        elif await self._operator.permit() and plan.mission:
+        elif await self._operator.permit_once_clear(_CLEAR_S) and plan.mission:
             await self._send(plan.mission)
 
     async def _send(self, mission: str) -> None:

@@ -17,6 +17,7 @@ BY = "operator at the launch terminal"
 """Who acts, in the guardian's records."""
 AGAIN = "permit it again with: olympus reset"
 _LOOK_S = 0.25
+_CLEAR_S = 0.05
 HELP = "keys: r permits motion, space stops, q quits"
 
 
@@ -32,6 +33,24 @@ class Operator:
     async def permit(self) -> bool:
         """Reset the latch, so that motion is permitted; return whether that is certain."""
         return self._told("permit", await self._ask(lambda client: client.reset(BY)))
+
+    async def permit_once_clear(self, within_s: float) -> bool:
+        """Permit motion as soon as nothing stands against it any more, or say what still does.
+
+        At the start of a launch every host is active a moment before the guardian has seen its
+        first heartbeat: a reset in that moment would be refused.
+
+        Args:
+            within_s: How long to wait for it.
+
+        Returns:
+            Whether motion is certainly permitted.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while await self._is_held_back():
+                    await asyncio.sleep(_CLEAR_S)
+        return await self.permit()
 
     async def stop(self, cause: str) -> bool:
         """Ask for a protective stop; return whether it was read back."""
@@ -53,6 +72,13 @@ class Operator:
             return await asyncio.to_thread(lambda: SafetyClient(self._safety_dir).status().latch)
         except SafetyError:
             return 0
+
+    async def _is_held_back(self) -> bool:
+        try:
+            status = await asyncio.to_thread(SafetyClient(self._safety_dir).status)
+        except SafetyError:
+            return True  # the reset will say why nobody answers
+        return bool(status.blockers)
 
     async def watch(self) -> None:
         """Tell every trip and permission that came from elsewhere, until cancelled."""

@@ -5,11 +5,30 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from olympus.runtime.launch.operator import BY, Operator
 from olympus.runtime.launch.report import Report
+from olympus.runtime.safety import spawn
+from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.events import FILE
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.settings import Settings
+
+
+@pytest.fixture
+def guarded() -> Iterator[Path]:
+    """A safety directory whose guardian waits for the heartbeat of a launcher."""
+    with tempfile.TemporaryDirectory(prefix="o-") as directory:  # short: a socket goes in
+        where = Path(directory) / "safety"
+        started = spawn.start(Settings(dir=where, watch={"launcher": 1.0}))
+        yield where
+        started.process.terminate()
+        started.process.wait(10)
 
 
 def append(file: Path, **event: str) -> None:
@@ -50,3 +69,23 @@ async def test_a_damaged_line_does_not_end_the_watch(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
+
+
+async def test_motion_is_permitted_once_the_last_heartbeat_is_there(guarded: Path) -> None:
+    stream = io.StringIO()
+    permit = asyncio.create_task(Operator(guarded, Report(stream)).permit_once_clear(30.0))
+    await asyncio.sleep(0.2)
+    assert not permit.done(), stream.getvalue()
+    beats = HeartbeatWriter(guarded, "launcher")
+    async with asyncio.timeout(30):
+        while not permit.done():
+            beats.beat()
+            await asyncio.sleep(0.01)
+    beats.close()
+    assert SafetyClient(guarded).status().epoch == 1, stream.getvalue()
+
+
+async def test_what_still_stands_against_motion_is_said_in_the_end(guarded: Path) -> None:
+    stream = io.StringIO()
+    assert not await Operator(guarded, Report(stream)).permit_once_clear(0.2)
+    assert "heartbeat launcher: never seen" in stream.getvalue()
