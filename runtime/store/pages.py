@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from olympus.runtime.errors import DamageError
 MAGIC, VERSION = 0xBEEFC0DE, 1
 BRANCH, LEAF, OVERFLOW, META = 1, 2, 4, 8
 BIG_VALUE, SUB_TREE = 1, 2
+INTEGER_KEYS = 8
 NO_PAGE = 2**64 - 1
 DEEPEST = 32
 _HEADER = struct.Struct("<QHHHH")
@@ -46,6 +48,8 @@ class Tree:
     leaves: int
     overflows: int
     """Pages of each kind."""
+    has_numbers: bool
+    """Whether its keys are numbers in the machine's byte order, as those of the free pages are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Page:
     starts: tuple[int, ...]
     """Where its nodes begin."""
     keys: tuple[bytes, ...]
-    """In ascending order; the first of a branch says nothing."""
+    """In ascending order, numbers with their highest byte first; the first of a branch says
+    nothing."""
 
 
 class PageFile:
@@ -169,7 +174,7 @@ class PageFile:
         if not 0 < tree.depth <= DEEPEST:
             raise self._damage(tree.root, f"a tree of depth {tree.depth}")
         bounds: tuple[bytes, bytes | None] = (b"", None)
-        yield from self._below(state, tree.root, tree.depth, bounds, start, backwards=backwards)
+        yield from self._below(state, tree, tree.root, tree.depth, bounds, start, backwards)
 
     def value(self, state: Snapshot, page: Page, index: int) -> tuple[bytes, int]:
         """Return the value of a leaf's node, and the node's flags.
@@ -216,14 +221,14 @@ class PageFile:
     def _below(
         self,
         state: Snapshot,
+        tree: Tree,
         number: int,
         levels: int,
         bounds: tuple[bytes, bytes | None],
         start: bytes,
-        *,
         backwards: bool,
     ) -> Iterator[Page]:
-        page = self._page(state, number, LEAF if levels == 1 else BRANCH, bounds)
+        page = self._page(state, tree, number, LEAF if levels == 1 else BRANCH, bounds)
         yield page
         if page.kind == LEAF:
             return
@@ -234,12 +239,15 @@ class PageFile:
             if start and (low > start if backwards else high is not None and high <= start):
                 continue
             child = _child(page, index)
-            yield from self._below(
-                state, child, levels - 1, (low, high), start, backwards=backwards
-            )
+            yield from self._below(state, tree, child, levels - 1, (low, high), start, backwards)
 
     def _page(
-        self, state: Snapshot, number: int, kind: int, bounds: tuple[bytes, bytes | None]
+        self,
+        state: Snapshot,
+        tree: Tree,
+        number: int,
+        kind: int,
+        bounds: tuple[bytes, bytes | None],
     ) -> Page:
         if not 2 <= number <= state.last_page:
             raise self._damage(number, f"there are {state.last_page + 1} pages")
@@ -255,6 +263,8 @@ class PageFile:
         if not count or min(starts) < upper or max(starts) + _NODE.size > size:
             raise self._damage(number, "its nodes lie outside")
         keys = tuple(data[s + 8 : s + 8 + (data[s + 6] | data[s + 7] << 8)] for s in starts)
+        if tree.has_numbers:
+            keys = tuple(key[::-1] if sys.byteorder == "little" else key for key in keys)
         real = keys[1:] if kind == BRANCH else keys
         if list(real) != sorted(set(real)) or any(not key for key in real):
             raise self._damage(number, "its keys are out of order")
@@ -296,8 +306,8 @@ class PageFile:
 
 
 def _tree(data: bytes, position: int) -> Tree:
-    _, _, depth, branches, leaves, overflows, entries, root = _TREE.unpack_from(data, position)
-    return Tree(root, depth, entries, branches, leaves, overflows)
+    _, flags, depth, branches, leaves, overflows, entries, root = _TREE.unpack_from(data, position)
+    return Tree(root, depth, entries, branches, leaves, overflows, bool(flags & INTEGER_KEYS))
 
 
 def _child(page: Page, index: int) -> int:
