@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,7 @@ def run(
     Raises:
         SafetyError: A trial was not ok.
     """
+    count = max(count, first + 1, only + 1 if only is not None else 0)
     trials = [t for t in plan(seed, count, fault or []) if t[0] >= first and only in (None, t[0])]
     for name, why in SKIPPED.items():
         typer.echo(f"skipped: {name}: {why}")
@@ -91,9 +93,7 @@ def run(
             if out is not None:
                 save(out, [result])
             typer.echo(_line(result))
-        typer.echo(
-            f"\nseed {seed}, {len(results)} trials, the robot was launched {rig.starts} times"
-        )
+        typer.echo(_summary(rig, seed, results))
     typer.echo(table(results))
     _judge(results)
 
@@ -136,6 +136,13 @@ def stop_command(count: Annotated[int, typer.Option(help="How many stops.")] = 1
     """Time `olympus stop` from another process to a neutral motor command."""
     with Rig() as rig:
         typer.echo(measure_stops(rig, count))
+
+
+def _summary(rig: Rig, seed: int, results: list[Result]) -> str:
+    lines = [f"\nseed {seed}, {len(results)} trials, the robot was launched {rig.starts} times"]
+    lines += [f"false trip: {cause}" for cause in rig.false_trips]
+    lines += [f"begun again {n} times: {w}" for w, n in Counter(rig.excused).most_common()]
+    return "\n".join(lines)
 
 
 def _line(result: Result) -> str:

@@ -23,9 +23,10 @@ HOLD_S = 0.5
 
 _GATHER_NS = 100_000_000
 
-Expect = Literal["halt", "latch", "drive", "any"]
-"""halt: the motor goes neutral and stays; latch: a trip, though nobody can reach the motor; drive:
-motion goes on; any: either, but never motion without a reset."""
+Expect = Literal["halt", "latch", "pause", "drive", "any"]
+"""halt: the motor goes neutral and stays; latch: a trip, though nobody can reach the motor; pause:
+neutral while it lasts, and on by itself only where nothing was latched; drive: motion goes on;
+any: any of these, but never motion without a reset after a trip."""
 
 Begin = Callable[[Rig, random.Random], Callable[[], None]]
 """Begins a fault and returns what ends it."""
@@ -132,12 +133,14 @@ def flooded(rig: Rig, chance: random.Random) -> Callable[[], None]:
         while time.monotonic() < until:
             with suppress(BlockingIOError):
                 sender.send(chance.randbytes(200))
+    rig.begun_ns = time.monotonic_ns()
     rig.client.stop("in a flood", "campaign")
     return _nothing
 
 
 def stopped(rig: Rig, _: random.Random) -> Callable[[], None]:
     """Ask for a stop, as a person does."""
+    rig.begun_ns = time.monotonic_ns()
     rig.client.stop("campaign", "campaign")
     return _nothing
 

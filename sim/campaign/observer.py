@@ -5,7 +5,8 @@
 A process of its own, so that no fault of the runtime touches its clock. It prints one JSON object a
 line: `ready`, then each time the motors' command turns from neutral to driven or back. On standard
 input it takes `cut` (the wire towards the motors is cut), `stutter` (half of the pieces are lost)
-and `whole`. It ends when standard input does.
+and `whole`; to `mark N` it answers with that mark, after every change that came before. It ends
+when standard input does.
 """
 
 from __future__ import annotations
@@ -85,9 +86,14 @@ class Observer:
         return b"" if is_lost else data
 
     def _take_order(self) -> bool:
-        words = os.read(sys.stdin.fileno(), 256).decode().split()
-        self._wire = words[-1] if words else self._wire
-        return bool(words)
+        lines = os.read(sys.stdin.fileno(), 256).decode().splitlines()
+        for line in lines:
+            word, _, number = line.partition(" ")
+            if word == "mark":
+                self.controller.changes.append({"mark": int(number)})
+            else:
+                self._wire = word
+        return bool(lines)
 
 
 def main(arguments: Sequence[str]) -> int:

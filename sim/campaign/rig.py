@@ -43,6 +43,8 @@ class Rig:
         """When the newest fault took hold, if that was later than it was begun."""
         self.false_trips: list[str] = []
         """Causes of trips that came before anything was hurt."""
+        self.excused: list[str] = []
+        """Why trials were begun again: what kept the motor from driving when it was to be hurt."""
         self._robot: Launched | None = None
         self._stack = ExitStack()
 

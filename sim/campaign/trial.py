@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
@@ -19,6 +19,7 @@ FAIL_MS: Final = 1000.0
 
 _GIVE_UP_S = 2.0
 _REST_S = 0.25
+_ATTEMPTS = 5
 _LAYERS = {SEQ_RANGE - 1: "guardian's hand", SEQ_RANGE - 2: "drive's hand"}
 
 
@@ -29,24 +30,27 @@ class Result:
     fault: str
     index: int
     seed: int
-    verdict: str
+    verdict: str = ""
     """`ok`, or what went wrong."""
-    ms: float | None
+    ms: float | None = None
     """From the fault to the neutral motor command; None where motion goes on by design."""
-    layer: str
+    layer: str = ""
     """Who said neutral: `gate`, `guardian's hand`, `drive's hand`; `trip only` where the motor
     can't be seen, and the time is that of the trip."""
-    cause: str
+    cause: str = ""
     """What the guardian latched first."""
-    readback: str
+    readback: str = ""
     """What a stop asked for afterwards reads back: CONFIRMED, UNCERTAIN or FAILED."""
-    is_loaded: bool
-    at_s: float
+    is_loaded: bool = False
+    at_s: float = 0.0
     """Load average of the machine, one minute."""
 
 
 def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool) -> Result:
     """Do one trial; the same seed and index choose the same moment.
+
+    A motor that was at neutral already when it was to be hurt (a late command made it pause, or a
+    false trip came first) proves nothing: the trial is begun again, and that is counted.
 
     Args:
         rig: It is driving afterwards no more.
@@ -58,43 +62,75 @@ def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool)
     Raises:
         CampaignError: The rig can't be brought to drive.
     """
-    chance = random.Random(f"{seed}:{index}")
-    rest_s = chance.uniform(0.05, 0.25)
-    rig.drive()
-    time.sleep(rest_s)
-    while not rig.observer.is_driven:
-        rig.false_trips.append(_cause(rig))
-        rig.drive()
-        time.sleep(rest_s)
+    for attempt in range(_ATTEMPTS):
+        chance = random.Random(f"{seed}:{index}" + f":{attempt}" * bool(attempt))
+        result = _attempt(rig, fault, chance, Result(fault.name, index, seed, is_loaded=is_loaded))
+        if result is not None:
+            return result
+    raise CampaignError(f"{fault.name}: {_ATTEMPTS} times the motor paused before it was hurt")
+
+
+def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Result | None:
+    """Hurt it once; None where it was not driving at that moment."""
+    _drive(rig, chance.uniform(0.05, 0.25))
     begun_ns = rig.begun_ns = time.monotonic_ns()
     end = fault.begin(rig, chance)
     begun_ns = max(begun_ns, rig.begun_ns if " + " not in fault.name else 0)
     try:
         verdict, change = _judge(rig, fault, begun_ns)
-        cause = _cause(rig)
+        cause, before = _cause(rig), _excuse(rig, begun_ns)
         tripped_ms = _tripped_ms(rig, begun_ns) if fault.expect == "latch" else None
         _hold(begun_ns)
     finally:
         end()
+    if before:
+        rig.excused.append(before)
+        return None
     time.sleep(_REST_S)
+    rig.observer.catch_up()
     again = rig.observer.driven_after(change.at_ns) if change is not None else None
     if fault.expect in ("drive", "any") and not _is_latched(rig):
         # Commands were late for a moment; without a trip, fresh ones may go on.
-        return _paused(fault, seed, index, is_loaded=is_loaded)
+        return replace(about, verdict="ok", at_s=_load())
+    if fault.expect == "pause" and not _is_latched(rig):
+        again = None
     if change is not None and again is not None:
         verdict = f"it moved again {(again.at_ns - change.at_ns) / 1e6:.0f} ms after it stopped"
-    return Result(
-        fault=fault.name,
-        index=index,
-        seed=seed,
+    return replace(
+        about,
         verdict=verdict,
         ms=tripped_ms if change is None else round((change.at_ns - begun_ns) / 1e6, 2),
         layer=_layer(fault, change),
         cause=cause or _cause(rig),
         readback=_readback(rig),
-        is_loaded=is_loaded,
         at_s=_load(),
     )
+
+
+def _drive(rig: Rig, rest_s: float) -> None:
+    """Let it drive for a moment; what stops it meanwhile is a false trip or a pause."""
+    rig.drive()
+    time.sleep(rest_s)
+    rig.observer.catch_up()
+    while not rig.observer.is_driven:
+        if _is_latched(rig):
+            rig.false_trips.append(_cause(rig))
+        else:
+            rig.excused.append("late commands")
+        rig.drive()
+        time.sleep(rest_s)
+        rig.observer.catch_up()
+
+
+def _excuse(rig: Rig, begun_ns: int) -> str:
+    """Say why the motor was not driving, or was about to stop, when it was to be hurt."""
+    rig.observer.catch_up()
+    status = rig.status()
+    trips = status.trips if status is not None else ()
+    if trips and trips[0].at_ns < begun_ns:
+        rig.false_trips.append(trips[0].cause)
+        return trips[0].cause
+    return "" if rig.observer.was_driven(begun_ns) else "late commands"
 
 
 def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
@@ -111,17 +147,15 @@ def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
         rig.observer.happens(change, HOLD_S)
         return "ok", change()
     if not rig.observer.happens(change, _GIVE_UP_S):
+        rig.observer.catch_up()
+        if not rig.observer.was_driven(begun_ns):
+            return "ok", None  # it was at neutral before: to be begun again
         return f"NOT NEUTRAL within {_GIVE_UP_S:g} s", None
     found = change()
     if found is None:
         return "it went to neutral and on again", None
     late = (found.at_ns - begun_ns) / 1e6 > FAIL_MS
     return (f"later than {FAIL_MS:g} ms" if late else "ok"), found
-
-
-def _paused(fault: Fault, seed: int, index: int, *, is_loaded: bool) -> Result:
-    words = ("ok", None, "", "", "")
-    return Result(fault.name, index, seed, *words, is_loaded=is_loaded, at_s=_load())
 
 
 def _layer(fault: Fault, change: Change | None) -> str:

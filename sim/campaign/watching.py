@@ -16,6 +16,7 @@ from typing import Self
 from olympus.runtime.errors import OlympusError
 
 _MODULE = "olympus.sim.campaign.observer"
+_ANSWER_S = 5.0
 
 
 class CampaignError(OlympusError):
@@ -52,6 +53,7 @@ class Watching:
         self._news = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._is_ready = False
+        self._mark = self._marked = 0
 
     @property
     def is_driven(self) -> bool:
@@ -87,9 +89,18 @@ class Watching:
 
     def wire(self, state: str) -> None:
         """Make the wire towards the motors `whole`, `cut` or `stutter`."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(state + "\n")
-            self._process.stdin.flush()
+        self._order(state)
+
+    def catch_up(self) -> None:
+        """Wait until every change up to now is known here, however busy the machine is.
+
+        Raises:
+            CampaignError: The observer does not answer.
+        """
+        self._mark += 1
+        mark = self._mark
+        self._order(f"mark {mark}")
+        self.wait(lambda: self._marked >= mark, _ANSWER_S, "the observer answers")
 
     def wait(self, is_so: Callable[[], object], seconds: float, what: str) -> None:
         """Wait for something that the observer's news decide.
@@ -120,6 +131,16 @@ class Watching:
         """Return the first change after `at_ns` that drives, or None."""
         return next((one for one in self.changes if one.at_ns > at_ns and one.is_driven), None)
 
+    def was_driven(self, at_ns: int) -> bool:
+        """Tell whether the motors were commanded to turn at a moment that is past."""
+        before = [one for one in self.changes if one.at_ns <= at_ns]
+        return bool(before) and before[-1].is_driven
+
+    def _order(self, words: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(words + "\n")
+            self._process.stdin.flush()
+
     def _read(self) -> None:
         process = self._process
         if process is None or process.stdout is None:
@@ -130,6 +151,8 @@ class Watching:
                 with self._news:
                     if told.get("ready"):
                         self._is_ready = True
+                    elif "mark" in told:
+                        self._marked = told["mark"]
                     else:
                         self.changes.append(Change(**told))
                     self._news.notify_all()

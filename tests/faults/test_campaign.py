@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from olympus.drivers.serial_protocol import encode_neutral, encode_speeds
 from olympus.sim.campaign.catalogue import SKIPPED, catalogue
 from olympus.sim.campaign.command import plan
 from olympus.sim.campaign.report import failures, load, percentile, picture, save, table
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.trial import Result, run_trial
-from olympus.sim.campaign.watching import CampaignError
+from olympus.sim.campaign.watching import CampaignError, Watching
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 SEED = 11
@@ -40,6 +42,21 @@ def test_it_stops_within_a_second_and_stays(rig: Rig, name: str) -> None:
     result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
     assert result.verdict == "ok", result
     assert result.ms is not None
+
+
+def test_a_pause_before_the_fault_is_known_even_if_it_is_heard_of_late(tmp_path: Path) -> None:
+    with Watching(tmp_path / "tty", priority=None) as observer, observer.link.open("wb", 0) as port:
+        observer.catch_up()
+        assert not observer.was_driven(time.monotonic_ns())
+        port.write(encode_neutral(1) + encode_speeds(2, 3.0, 3.0))
+        observer.wait(lambda: observer.is_driven, 10.0, "it drives")
+        driven_ns = time.monotonic_ns()
+        port.write(encode_neutral(3))
+        observer.wait(lambda: len(observer.changes) == 2, 10.0, "it stops")
+        observer.catch_up()
+        hurt_ns = time.monotonic_ns()
+        assert observer.was_driven(driven_ns) and not observer.was_driven(hurt_ns)
+        assert observer.neutral_after(hurt_ns) is None
 
 
 def named(seed: int) -> list[tuple[int, str]]:
