@@ -145,7 +145,7 @@ def _groups(cells: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], NDArray[np
             group.append((row, column))
             around = {(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
             left -= around
-            pending.extend(around)
+            pending.extend(sorted(around))
         rows, columns = np.array(group).T
         groups.append((rows, columns))
     return groups

@@ -201,7 +201,9 @@ class LlamaModel:
             raise ModelError(f"model {self.name}: {did_you_mean(extra[0], known | {'prompt'})}")
         if ("prompt" in request) == ("messages" in request):
             raise ModelError(f"model {self.name}: give either prompt or messages")
-        wish = read_wish(self.name, {name: request[name] for name in known & request.keys()})
+        wish = read_wish(
+            self.name, {name: request[name] for name in sorted(known & request.keys())}
+        )
         if "prompt" in request:
             return Answering(self.generate(str(request["prompt"]), wish))
         return Answering(

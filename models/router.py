@@ -80,7 +80,7 @@ class Router:
         *,
         registry: Registry | None = None,
         cache: Path | None = None,
-        now_ns: Callable[[], int] = time.monotonic_ns,
+        now_ns: Callable[[], int] = time.monotonic_ns,  # varies: a node gives its own
         joules: Callable[[], float] | None = None,
     ) -> None:
         """Prepare; models are loaded when they are first needed.

@@ -42,7 +42,7 @@ def is_within(fence: tuple[float, float, float, float], x_m: float, y_m: float) 
 
 def hottest_c(folder: Path = _THERMAL) -> float:
     """Return the temperature of the hottest zone that the kernel knows, °C; NaN for none."""
-    found = [_zone_c(zone) for zone in folder.glob("thermal_zone*/temp")]
+    found = [_zone_c(zone) for zone in sorted(folder.glob("thermal_zone*/temp"))]
     known = [one for one in found if not math.isnan(one)]
     return max(known, default=math.nan)
 

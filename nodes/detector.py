@@ -92,7 +92,9 @@ class Detector(Node):
 
     async def on_configure(self) -> None:
         """Load the model."""
-        self._looker = await asyncio.to_thread(Looker.load, self.params.model, self._host())
+        self._looker = await asyncio.to_thread(
+            Looker.load, self.params.model, self._host()
+        )  # varies: before anything is heard
         self.log.info("model loaded", model=self._looker.title)
 
     async def on_cleanup(self) -> None:

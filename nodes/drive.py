@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# varies throughout: these are motors
 import asyncio
 import math
 from contextlib import suppress

@@ -64,7 +64,9 @@ class Listener(Node):
         Raises:
             ModelError: It is not known, damaged, or takes something else than log-mel frames.
         """
-        self._model = await asyncio.to_thread(open_model, self.params.model)
+        self._model = await asyncio.to_thread(
+            open_model, self.params.model
+        )  # varies: before anything is heard
         self._stream = LogMelStream(frames_of(self._model))
         self._decider = Decider(self._model.manifest.labels)
         self._loaded = self._model.name

@@ -61,7 +61,9 @@ class ModelHost(Node):
                 self._break(name, f"model {name}: hung {hangs[name]} times; it is not run again")
                 continue
             try:
-                model = await asyncio.to_thread(self.load, wanted)
+                model = await asyncio.to_thread(
+                    self.load, wanted
+                )  # varies: before anything is asked
             except ModelError as error:
                 self._break(name, str(error))
             else:

@@ -5,6 +5,7 @@ It ticks at a steady rate, at once when a new order comes, and within `LOOK_S` o
 
 from __future__ import annotations
 
+# varies throughout: these are motors
 import logging
 import threading
 import time

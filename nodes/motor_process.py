@@ -6,6 +6,7 @@ that stop coming grow stale here; when the other end is gone, the motors go to n
 
 from __future__ import annotations
 
+# varies throughout: these are motors
 import contextlib
 import importlib
 import signal

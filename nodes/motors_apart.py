@@ -6,6 +6,7 @@ Should the process fall silent, this side writes neutral to the motors' port its
 
 from __future__ import annotations
 
+# varies throughout: these are motors
 import contextlib
 import socket
 import subprocess

@@ -315,7 +315,9 @@ class Navigator(Node):
         )
         if self.params.stop_on_shout and self._guardian is not None:
             cause = f"heard 'stop' ({percept.confidence:.0%} sure)"
-            outcome = await asyncio.to_thread(self._guardian.stop, cause, self.name)
+            outcome = await asyncio.to_thread(
+                self._guardian.stop, cause, self.name
+            )  # varies: only told
             self.log.warning(f"{cause}: {outcome.text}", outcome=outcome.result)
 
     def _tell(self, plan: Plan) -> None:

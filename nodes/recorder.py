@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# varies throughout: this writes to a disk, and nothing hears it
 import asyncio
 from dataclasses import dataclass
 from functools import partial

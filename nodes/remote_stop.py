@@ -7,6 +7,7 @@ the key in `safety.keys_file`. Make an order with `olympus.runtime.safety.seal.s
 
 from __future__ import annotations
 
+# varies throughout: this speaks to the guardian, and nothing hears it
 import asyncio
 
 from olympus.runtime.errors import ConfigError, SafetyError

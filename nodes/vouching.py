@@ -5,6 +5,7 @@ Again, since a guardian that was killed and came back knows nothing of what it w
 
 from __future__ import annotations
 
+# varies throughout: this speaks to the guardian, and nothing hears it
 import asyncio
 import time
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# varies throughout: these are browsers
 import asyncio
 import json
 from collections.abc import Callable

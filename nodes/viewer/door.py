@@ -83,7 +83,7 @@ class Token:
     """A secret of this process that only the page it serves knows."""
 
     def __init__(self) -> None:
-        self.text = secrets.token_urlsafe(24)
+        self.text = secrets.token_urlsafe(24)  # varies: it shall not be guessed
 
     def is_right(self, headers: Headers) -> bool:
         """Tell whether a request carries it."""

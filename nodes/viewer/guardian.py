@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# varies throughout: this speaks to the guardian for people
 import asyncio
 import time
 from collections.abc import Callable

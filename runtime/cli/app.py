@@ -23,6 +23,7 @@ PLUGINS = "olympus.commands"
 COMMANDS = {
     "launch": "olympus.runtime.cli.launch:launch",
     "check": "olympus.runtime.cli.launch:check",
+    "lint": "olympus.runtime.cli.lint:lint",
     "topic": "olympus.runtime.cli.topic:app",
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",

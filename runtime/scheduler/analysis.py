@@ -130,7 +130,7 @@ def _owed(rules: ResourceRules, tier: Tier, tasks: Sequence[Task]) -> Owed:
     window_ns = rules.window_ns * rules.workers
     pieces = {
         other: max(task.piece_ns for task in tasks if task.tier is other)
-        for other in {task.tier for task in tasks if task.tier > tier}
+        for other in sorted({task.tier for task in tasks if task.tier > tier})
     }
     shares = [
         round(rules.lanes[other].guarantee * window_ns) + piece_ns
