@@ -11,11 +11,13 @@ from pathlib import Path
 
 from olympus.nodes.vouching import Voucher
 from olympus.runtime.errors import ConfigError
-from olympus.runtime.messages import Imu, Odometry
+from olympus.runtime.messages import Imu, Odometry, Pose
 from olympus.runtime.node import Field, Node, NodeParams, subscribe, timer
 
 TILT_SHARE = 0.1
 """How much of a new measurement of tilt counts: bumps are shorter than falls."""
+POSE_NS = 1_000_000_000
+"""A pose on the map that is older than this no longer tells the place."""
 
 _LEAST_MPS2 = 3.0
 _THERMAL = Path("/sys/class/thermal")
@@ -98,6 +100,7 @@ class Conditions(Node):
         self._tilt = Limit(self.params.max_tilt_deg, 5.0)
         self._heat = Limit(self.params.max_temperature_c, 5.0)
         self._gravity: tuple[float, float, float] | None = None
+        self._posed_ns: int | None = None
 
     @subscribe("imu")
     async def on_imu(self, imu: Imu) -> None:
@@ -113,12 +116,22 @@ class Conditions(Node):
         limit = self.params.max_tilt_deg
         await self._voucher.tell("tilt", is_ok=is_ok, text=f"{angle:.0f}° of {limit:.0f}°")
 
+    @subscribe("pose", is_optional=True)
+    async def on_pose(self, pose: Pose) -> None:
+        """Watch the fence by a pose on the map."""
+        self._posed_ns = pose.header.stamp
+        await self._look_at_fence(pose.x_m, pose.y_m)
+
     @subscribe("odometry")
     async def on_odometry(self, odometry: Odometry) -> None:
-        """Watch the fence."""
+        """Watch the fence by the wheels, which drift, where nobody knows the place on the map."""
+        if self._posed_ns is None or odometry.header.stamp - self._posed_ns > POSE_NS:
+            await self._look_at_fence(odometry.x_m, odometry.y_m)
+
+    async def _look_at_fence(self, x_m: float, y_m: float) -> None:
         if self.params.fence is None:
             return
-        place = (odometry.x_m, odometry.y_m)
+        place = (x_m, y_m)
         is_ok = is_within(self.params.fence, *place)
         text = f"at {place[0]:.1f}, {place[1]:.1f} m, {'inside' if is_ok else 'OUTSIDE'}"
         await self._voucher.tell("geofence", is_ok=is_ok, text=text)

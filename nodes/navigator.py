@@ -11,10 +11,10 @@ import numpy as np
 from olympus.nodes.corridor import Corridor
 from olympus.nodes.manners import Patience, Plan, ease
 from olympus.nodes.mission import Mission, Site
-from olympus.nodes.neighbours import Neighbour, Neighbours
+from olympus.nodes.neighbours import Neighbours
 from olympus.nodes.odometry import Pose
 from olympus.nodes.steering import Body, Disc, Motion, believable, steer
-from olympus.nodes.whereabouts import Whereabouts
+from olympus.nodes.whereabouts import Whereabouts, as_message
 from olympus.runtime.agents import understand
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import (
@@ -28,6 +28,7 @@ from olympus.runtime.messages import (
     Ranges,
     Twist,
 )
+from olympus.runtime.messages import Pose as PoseMessage
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS, Tier
 from olympus.runtime.safety.client import SafetyClient
@@ -35,8 +36,6 @@ from olympus.runtime.safety.lease import LeaseReader
 
 NEAR_M = 5.0
 """People farther away than this are no concern yet."""
-BESIDE = 1.5
-"""Somebody beside the rover counts as so much farther away."""
 PASSING_S = 8.0
 """How long it may take to pass somebody closely."""
 STILL = Motion(0.0, 0.0, 0.0, is_blocked=False)
@@ -89,6 +88,7 @@ class Navigator(Node):
 
     params: Params
     cmd_vel = output("cmd_vel", Twist, tier=Tier.HIGH, lifetime_s=0.3)
+    map_pose = output("pose", PoseMessage, lifetime_s=1.0)
     mission_state = output("mission", MissionState, latched=True)
 
     async def on_configure(self) -> None:
@@ -123,6 +123,7 @@ class Navigator(Node):
         """Remember where the wheels say it is."""
         is_first = self._where.odometry is None
         self._where.odometry = odometry
+        self.map_pose.publish(as_message(self.pose(), odometry.header.stamp), cause=odometry)
         if is_first and self._mission is not None:  # it was begun without knowing where
             self._mission = Mission(self._mission.command, self._site(), self.pose())
 
@@ -284,7 +285,7 @@ class Navigator(Node):
             self._body(),
             [Disc(n.bearing_rad, n.distance_m, keep_m) for n in people],
         )
-        gap_m = min((_gap_m(n) for n in people), default=math.inf)
+        gap_m = min((n.gap_m for n in people), default=math.inf)
         self._lose_patience(mission, gap_m, self._patience.waited_s(here, now))
         fastest_mps = self.params.pass_mps if is_passing else self.params.speed_mps
         return ease(motion, gap_m, self.params.keep_m, fastest_mps)
@@ -339,11 +340,3 @@ class Navigator(Node):
 
 def _facts(state: MissionState) -> tuple[object, ...]:
     return (state.mission, state.state, state.goal, state.laps, state.reason[:12], state.done)
-
-
-def _gap_m(neighbour: Neighbour) -> float:
-    """Return how near somebody seems: who stands beside the way matters less."""
-    aside = abs(neighbour.bearing_rad)
-    if aside > math.radians(100):
-        return math.inf
-    return neighbour.distance_m * (1.0 if aside < math.radians(60) else BESIDE)

@@ -10,6 +10,8 @@ import numpy as np
 from olympus.nodes.odometry import Pose
 from olympus.runtime.messages import Percept, Ranges
 
+BESIDE = 1.5
+"""Somebody beside the robot counts as so much farther away."""
 CLOSE_M = 1.0
 """Who is seen without a distance fills the picture: so near."""
 RIM_RAD = math.radians(6)
@@ -33,6 +35,14 @@ class Neighbour:
 
     bearing_rad: float
     distance_m: float
+
+    @property
+    def gap_m(self) -> float:
+        """How near somebody seems: who stands beside the way matters less, behind it nothing."""
+        aside = abs(self.bearing_rad)
+        if aside > math.radians(100):
+            return math.inf
+        return self.distance_m * (1.0 if aside < math.radians(60) else BESIDE)
 
 
 @dataclass(frozen=True, slots=True)

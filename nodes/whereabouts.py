@@ -8,7 +8,8 @@ import numpy as np
 
 from olympus.nodes.corridor import Corridor, compose, correction_for, find_elsewhere, fix
 from olympus.nodes.odometry import Pose
-from olympus.runtime.messages import Odometry, Ranges
+from olympus.runtime.messages import Header, Odometry, Ranges
+from olympus.runtime.messages import Pose as PoseMessage
 
 SEARCH_EVERY = 5
 """Scans between two looks whether it is somewhere else."""
@@ -16,6 +17,19 @@ LOOKS = 10
 """So many looks in a row must agree before it believes to be somewhere else."""
 AGREE_M = 0.6
 """Looks that lead to places so near to each other agree."""
+
+
+def as_message(pose: Pose, stamp: int) -> PoseMessage:
+    """Return a pose on the map as it goes over the bus.
+
+    Args:
+        pose: On the map.
+        stamp: When it was there, robot time, ns.
+    """
+    half = pose.yaw_rad / 2
+    return PoseMessage(
+        header=Header(stamp=stamp), x_m=pose.x_m, y_m=pose.y_m, qz=math.sin(half), qw=math.cos(half)
+    )
 
 
 class Whereabouts:

@@ -22,6 +22,7 @@ from olympus.runtime.messages import (
     MissionState,
     Odometry,
     Percept,
+    Pose,
     Ranges,
     Reading,
     SoundEvent,
@@ -35,6 +36,8 @@ POINT_SPACING_NS = 90_000_000
 """A plot gets at most eleven points a second of one series; more can't be seen."""
 SERIES_MAX = 48
 PERCEPT_TTL_NS = 2_000_000_000
+POSE_NS = 1_000_000_000
+"""A pose on the map that is older than this is not shown."""
 LOGS_KEPT, POINTS_KEPT, EVENTS_KEPT, TRAIL_KEPT = 2000, 12_000, 200, 3000
 RATES_KEPT, LEVELS_KEPT = 120, 300
 
@@ -63,6 +66,7 @@ class Collector:
         self._last_point_ns: dict[str, int] = {}
         self._percepts: dict[tuple[str, str, int], tuple[int, Json]] = {}
         self._last_place: tuple[float, float] | None = None
+        self._pose: Pose | None = None
 
     def on_image(self, image: Image) -> None:
         """Show a frame, if anybody watches.
@@ -128,16 +132,19 @@ class Collector:
         self._plot("speed/commanded", twist.header.stamp, twist.linear_mps, state)
 
     def on_odometry(self, odometry: Odometry) -> None:
-        """Move the rover on the map."""
+        """Move the rover on the map, by its wheels where nobody tells its place there."""
         state: dict[str, Json] = {"unit": "m/s", "valid": True}
         self._plot("speed/measured", odometry.header.stamp, odometry.linear_mps, state)
-        place = (odometry.x_m, odometry.y_m)
+        place, yaw = (odometry.x_m, odometry.y_m), odometry.yaw_rad
+        pose = self._pose
+        if pose is not None and odometry.header.stamp - pose.header.stamp <= POSE_NS:
+            place, yaw = (pose.x_m, pose.y_m), 2 * math.atan2(pose.qz, pose.qw)
         self._board.value("pose").set(
             {
                 "t": ms(odometry.header.stamp),
                 "x": finite(place[0]),
                 "y": finite(place[1]),
-                "yaw": finite(odometry.yaw_rad),
+                "yaw": finite(yaw),
                 "v": finite(odometry.linear_mps, 3),
                 "w": finite(odometry.angular_radps, 3),
             }
@@ -145,6 +152,10 @@ class Collector:
         if self._last_place is None or math.dist(place, self._last_place) >= TRAIL_STEP_M:
             self._last_place = place
             self._board.stream("trail", TRAIL_KEPT).append([finite(place[0]), finite(place[1])])
+
+    def on_pose(self, pose: Pose) -> None:
+        """Remember the place on the map for the next measurement of the wheels."""
+        self._pose = pose
 
     def on_ranges(self, ranges: Ranges) -> None:
         """Show what the range sensors see."""

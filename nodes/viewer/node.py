@@ -30,6 +30,7 @@ from olympus.runtime.messages import (
     MissionState,
     Odometry,
     Percept,
+    Pose,
     Ranges,
     Reading,
     SoundEvent,
@@ -75,7 +76,8 @@ class Viewer(Node):
         sound_events: str = Field("sound_events", description="Topic of what is heard.")
         readings: str = Field("iot/readings", description="Topic of the plots; may hold '*'.")
         percepts: str = Field("percepts", description="Topic of what is on the map.")
-        odometry: str = Field("odometry", description="Topic of where the robot is.")
+        odometry: str = Field("odometry", description="Topic of how far the wheels have turned.")
+        pose: str = Field("pose", description="Topic of where the robot is on the map.")
         ranges: str = Field("ranges", description="Topic of the range sensors.")
         battery: str = Field("battery", description="Topic of the battery.")
         cmd_vel: str = Field("cmd_vel", description="Topic of the commanded speed.")
@@ -208,6 +210,7 @@ class Viewer(Node):
             Source("battery", Battery, to.on_battery, queue),
             Source("sound_events", SoundEvent, to.on_sound_event, queue),
             Source("odometry", Odometry, to.on_odometry, queue),
+            Source("pose", Pose, to.on_pose, queue),
             Source("mission", MissionState, to.on_mission, queue),
             Source("camera", Image, to.on_image, latest, only_watched=True),
             Source("detections", Detections, to.on_detections, latest, only_watched=True),

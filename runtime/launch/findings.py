@@ -25,6 +25,8 @@ class Finding(BaseModel):
     """Topics it publishes, and their message types."""
     inputs: dict[str, str] = {}
     """Topics it hears, and their message types."""
+    optional: list[str] = []
+    """Topics among the inputs that it does well without."""
     named: list[str] = []
     """Topics that its params name: a viewer's, a recorder's; may hold `*`."""
     notes: list[str] = []
@@ -47,11 +49,13 @@ def wiring(findings: Iterable[Finding]) -> list[str]:
 
 
 def deaf(findings: Iterable[Finding]) -> list[str]:
-    """Return a sentence for each topic that is heard but that nobody publishes."""
+    """Return a sentence for each topic that somebody needs but that nobody publishes."""
+    findings = list(findings)
+    optional = {(topic, finding.id) for finding in findings for topic in finding.optional}
     senders, hearers = _ends(findings)
     told: list[str] = []
     for topic in sorted(hearers.keys() - senders.keys()):
-        if "*" in topic:
+        if "*" in topic or all((topic, node) in optional for node in hearers[topic]):
             continue
         near = nearest(topic, senders)
         hint = "" if near is None else f"; did you mean {near!r}? (remaps, namespace)"

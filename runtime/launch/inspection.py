@@ -139,6 +139,7 @@ def look_at(question: Question) -> Finding:
         params = make_params(cls.Params, question.params, question.id)
         declared = cls.declared
         heard = {mark.topic: kind for _, mark, kind in declared.subscriptions}
+        optional = {m.topic: kind for _, m, kind in declared.subscriptions if m.is_optional}
         sent = {mark.topic: mark.cls for mark in declared.outputs.values()}
     except OlympusError as error:
         return Finding(id=question.id, problem=f"{question.where}: {error}")
@@ -156,6 +157,7 @@ def look_at(question: Question) -> Finding:
         params=params.model_dump(mode="json"),
         outputs=_full(sent, question),
         inputs=_full(heard, question),
+        optional=[*_full(optional, question)],
         named=list(_named(question.params | params.model_dump(mode="json"), question)),
         notes=notes,
     )

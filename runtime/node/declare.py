@@ -152,6 +152,7 @@ class SubscribeMark:
     topic: str
     qos: QoS
     keep_expired: bool
+    is_optional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ Mark = SubscribeMark | TimerMark | ServiceMark
 
 
 def subscribe(
-    topic: str, *, qos: QoS | None = None, keep_expired: bool = False
+    topic: str, *, qos: QoS | None = None, keep_expired: bool = False, is_optional: bool = False
 ) -> Callable[[F], F]:
     """Have a method called with each message of a topic; its annotation says the type.
 
@@ -181,8 +182,10 @@ def subscribe(
         topic: Relative name; `/name` for one outside the namespace.
         qos: What happens when messages come faster than they are handled; default: keep the newest.
         keep_expired: Deliver messages past their `expires` too.
+        is_optional: The node does well without it: `olympus check` says nothing when nobody
+            publishes it.
     """
-    return _mark(SubscribeMark(topic, qos or QoS.latest(), keep_expired))
+    return _mark(SubscribeMark(topic, qos or QoS.latest(), keep_expired, is_optional))
 
 
 def timer(period_s: float | None = None, *, hz: str | None = None) -> Callable[[F], F]:

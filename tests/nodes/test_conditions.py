@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from olympus.nodes.conditions import Limit, hottest_c, is_within, tilt_deg
+from olympus.nodes.conditions import POSE_NS, Conditions, Limit, hottest_c, is_within, tilt_deg
 from olympus.nodes.vouching import AGAIN_S, Voucher
+from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
+from olympus.runtime.messages import Header, Odometry, Pose
+from olympus.runtime.node.testing import running
+from olympus.runtime.safety.status import ConditionStatus
 from olympus.runtime.telemetry.logs import StructuredLog
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -85,3 +89,30 @@ async def test_a_guardian_that_is_not_there_is_complained_of_once(
     for _ in range(3):
         await voucher.tell("tilt", is_ok=True, text="")
     assert caplog.text.count("does not take the state of the tilt") == 1
+
+
+async def test_the_fence_stands_on_the_map_and_counts_drifting_wheels_only_without_one(
+    guardian: Any, session: Session, robot_clock: SystemClock, until: Until
+) -> None:
+    def fence() -> ConditionStatus | None:
+        found = guardian.client.status().conditions
+        return next((one for one in found if one.name == "geofence"), None)
+
+    def wheels(stamp: int) -> Odometry:
+        where = {"x_m": 1.0, "y_m": 2.1, "yaw_rad": 0.0}
+        return Odometry(header=Header(stamp=stamp), linear_mps=0.0, angular_radps=0.0, **where)
+
+    params = {"fence": (0.0, -2.0, 5.0, 2.0)}
+    async with running(Conditions, params=params, session=session, clock=robot_clock) as bench:
+        now = robot_clock.now_ns()
+        await bench.send("pose", Pose(header=Header(stamp=now), x_m=1.0, y_m=0.0))
+        await until(lambda: fence() is not None)
+        await bench.send("odometry", wheels(now + POSE_NS))
+        await bench.send("pose", Pose(header=Header(stamp=now), x_m=1.1, y_m=0.0))
+        await asyncio.sleep(AGAIN_S)
+        await bench.send("pose", Pose(header=Header(stamp=now), x_m=4.0, y_m=0.0))
+        await until(lambda: "at 4.0" in fence().text)  # type: ignore[union-attr]
+        assert fence().ok  # type: ignore[union-attr]
+        await bench.send("odometry", wheels(now + POSE_NS + 1))
+        await until(lambda: not fence().ok)  # type: ignore[union-attr]
+    assert bench.crashes == []

@@ -17,6 +17,7 @@ from olympus.runtime.messages import (
     MissionState,
     Odometry,
     Percept,
+    Pose,
     Ranges,
     Twist,
 )
@@ -298,6 +299,19 @@ def test_a_command_before_the_first_odometry_counts_from_where_the_rover_really_
 
     clock = VirtualClock()
     run_virtual(main(), clock)
+
+
+async def test_every_odometry_leads_to_a_pose_on_the_map_of_the_same_moment() -> None:
+    where = Odometry(
+        header=Header(stamp=7), x_m=1.0, y_m=0.5, yaw_rad=0.6, linear_mps=0.0, angular_radps=0.0
+    )
+    async with running(Navigator, params=SITE) as bench:
+        await bench.send("odometry", where)
+        pose = await bench.receive("pose")
+    assert isinstance(pose, Pose)
+    assert (pose.header.stamp, pose.x_m, pose.y_m, pose.frame_id) == (7, 1.0, 0.5, "map")
+    assert 2 * math.atan2(pose.qz, pose.qw) == pytest.approx(0.6)
+    assert [hop.topic for hop in pose.header.trace] == ["odometry", "pose"]
 
 
 def test_a_turn_is_made_on_the_spot_and_ends() -> None:

@@ -16,6 +16,7 @@ from olympus.runtime.messages import (
     NodeStats,
     Odometry,
     Percept,
+    Pose,
     Reading,
     TopicStats,
 )
@@ -112,6 +113,25 @@ def test_a_rover_that_stands_adds_nothing_to_its_trail() -> None:
     for x_m in (0.0, 0.01, 0.02, 0.5, 0.5):
         to.on_odometry(Odometry(x_m=x_m, y_m=0.0, yaw_rad=0.0, linear_mps=0.1, angular_radps=0.0))
     assert plain(board.news(cursor))["streams"]["trail"] == [[0.0, 0.0], [0.5, 0.0]]
+
+
+def test_the_place_on_the_map_is_shown_and_the_wheels_count_only_without_it() -> None:
+    to, board, _ = collector()
+    for stamp, x_m in ((1, 3.0), (SECOND, 3.1), (3 * SECOND, 3.2)):
+        wheels = {"y_m": 0.7, "yaw_rad": 0.0, "linear_mps": 0.1, "angular_radps": 0.0}
+        to.on_odometry(Odometry(header=Header(stamp=stamp), x_m=x_m, **wheels))
+        shown = plain(board.value("pose").state)
+        where = shown["x"], shown["y"], round(shown["yaw"], 4)
+        assert (
+            where
+            == {
+                1: (3.0, 0.7, 0.0),
+                SECOND: (5.0, 0.1, 3.1416),
+                3 * SECOND: (3.2, 0.7, 0.0),
+            }[stamp]
+        )
+        if stamp == 1:
+            to.on_pose(Pose(header=Header(stamp=1), x_m=5.0, y_m=0.1, qz=1.0, qw=0.0))
 
 
 def test_a_rate_is_unknown_while_its_host_is_away() -> None:

@@ -30,3 +30,10 @@ def test_a_node_left_out_of_the_namespace_is_told_the_topic_it_misses() -> None:
         "percepts: nobody here publishes (heard by shy); did you mean 'rover/percepts'? "
         "(remaps, namespace)"
     ) in wiring([sender, shy])
+
+
+def test_what_a_node_does_well_without_is_missed_only_by_those_that_need_it() -> None:
+    fence = Finding(id="fence", inputs={"pose": "Pose"}, optional=["pose"])
+    other = Finding(id="other", inputs={"pose": "Pose"})
+    assert wiring([fence]) == []
+    assert wiring([fence, other]) == ["pose: nobody here publishes (heard by fence, other)"]
