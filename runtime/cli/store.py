@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from olympus.runtime.cli import exchange
 from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
 from olympus.runtime.store import Run, StreamStore
 from olympus.runtime.store.environment import DATA
+from olympus.runtime.store.mcap import Form
 from olympus.runtime.store.upkeep import (
     backup,
     check_all,
@@ -116,6 +118,49 @@ def forget_(
     folder = found(store)
     count = forget(folder, subject, key=key)
     typer.echo(f"{folder}: {count} records of {subject} erased; none is left")
+
+
+@app.command(name="export")
+def export_(
+    store: Annotated[str, typer.Argument(help="Folder of the store, or the session's name.")],
+    target: Annotated[Path, typer.Argument(help="File to write, such as drive.mcap.")],
+    form: Annotated[
+        Form,
+        typer.Option("--as", help="ros2: for `ros2 bag play`; json: our own types; frames: exact."),
+    ] = Form.ROS2,
+    topics: Annotated[
+        list[str] | None, typer.Option(help="Only these; `*` and `**` may stand. May be repeated.")
+    ] = None,
+    since: Annotated[str, typer.Option("--from", help=exchange.WHEN)] = "",
+    until: Annotated[str, typer.Option(help=exchange.WHEN)] = "",
+    compression: Annotated[str, typer.Option(help="zstd, lz4 or none.")] = "zstd",
+    key: Key = "",
+) -> None:
+    """Write a recording as an MCAP file, for Foxglove, Lichtblick, PlotJuggler or ROS 2."""
+    exchange.export(
+        found(store),
+        target,
+        form=form,
+        topics=topics or [],
+        since=since,
+        until=until,
+        compression=compression,
+        key=key,
+    )
+
+
+@app.command(name="import")
+def import_(
+    bag: Annotated[Path, typer.Argument(help=".mcap, .db3, or the folder of a ROS 2 bag.")],
+    store: Annotated[str, typer.Argument(help="Folder of the store, or the session's name.")],
+    key: Key = "",
+    interfaces: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own ROS types; may be repeated.")
+    ] = None,
+) -> None:
+    """Take an MCAP file or a bag of ROS 2 into a store, new or old."""
+    folder = Path(store) if "/" in store else HOME / store
+    exchange.take_in(bag, folder, key=key, interfaces=interfaces or [])
 
 
 @app.command()

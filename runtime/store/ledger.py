@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
@@ -128,10 +129,11 @@ def write_gaps(
         file: The store.
         transaction: The write.
         gaps: What was found.
-        arrived: When it was found, ns; makes the rows' keys unique.
+        arrived: Newest arrival when it was found, ns.
     """
-    for number, gap in enumerate(gaps):
-        key = KEY.pack(gap.stamp, gap.after_seq, number) + arrived.to_bytes(8, "big")
+    for gap in gaps:
+        whose = zlib.crc32(f"{gap.source}\0{gap.reason}".encode())
+        key = KEY.pack(gap.stamp, gap.after_seq, whose) + arrived.to_bytes(8, "big")
         key += gap.topic.encode()[:255]
         transaction.put(key, pack_row(key, asdict(gap)), db=file.database(GAPS, transaction))
 

@@ -225,8 +225,8 @@ class StreamStore(StreamReader):
     ) -> tuple[int, dict[str, bytes]]:
         arrived, newest = self._arrived, dict(self._newest)
         for one in batch:
-            arrived = max(arrived + 1, one.arrived or one.stamp)
             if not one.missed:
+                arrived = max(arrived + 1, one.arrived or one.stamp)
                 self._put(txn, one, arrived, newest)
         write_gaps(self.file, txn, finder.gaps, arrived)
         write_ends(self.file, txn, finder.changed)

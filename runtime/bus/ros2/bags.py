@@ -5,16 +5,15 @@ Source: rosbag2_storage_sqlite3's schema (tables `topics` and `messages`), and M
 
 from __future__ import annotations
 
-import importlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from olympus.runtime.bus.ros2.definitions import check_type_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
+from olympus.runtime.bus.ros2.mcap_library import file_errors, library
 from olympus.runtime.errors import MessageError, StoreError
 from olympus.runtime.messages import Message
 
@@ -98,18 +97,11 @@ def _of_sqlite(file: Path) -> Iterator[BagMessage]:
 
 
 def _of_mcap(file: Path) -> Iterator[BagMessage]:
-    try:
-        reader: Any = importlib.import_module("mcap.reader")
-        fault: Any = importlib.import_module("mcap.exceptions").McapError
-    except ImportError as error:
-        raise StoreError(f"{file}: reading it needs the package 'mcap'; install it") from error
-    with file.open("rb") as stream:
-        try:
-            for schema, channel, message in reader.make_reader(stream).iter_messages():
-                if channel.message_encoding == "cdr" and schema is not None:
-                    yield _checked(file, channel.topic, schema.name, message.log_time, message.data)
-        except fault as error:
-            raise StoreError(f"{file}: {error}; is it whole?") from error
+    with file_errors(f"reading {file}"), file.open("rb") as stream:
+        reader = library("reader").make_reader(stream, validate_crcs=True)
+        for schema, channel, message in reader.iter_messages():
+            if channel.message_encoding == "cdr" and schema is not None:
+                yield _checked(file, channel.topic, schema.name, message.log_time, message.data)
 
 
 def _checked(

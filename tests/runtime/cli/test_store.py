@@ -6,6 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from olympus.runtime.cli.app import make, run
+from olympus.runtime.cli.exchange import moment
 from olympus.runtime.messages import Header, Reading
 from olympus.runtime.store import Run, StreamStore
 
@@ -62,3 +63,27 @@ def test_a_key_is_made_once_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
     assert code_of(["store", "key", str(file)]) == 0
     assert file.stat().st_mode & 0o077 == 0
     assert code_of(["store", "key", str(file)]) == 2
+
+
+def test_a_recording_goes_out_as_mcap_and_comes_in_again(tmp_path: Path) -> None:
+    place, file, again = recorded(tmp_path / "a"), tmp_path / "a.mcap", str(tmp_path / "b")
+    words = ["store", "export", place, str(file), "--as", "json", "--from", "+1", "--until", "+4"]
+    shown = CliRunner().invoke(make(["store"]), words)
+    assert shown.output.startswith(f"{file}: 2 messages of 1 topics, 0.0 MB")
+    shown = CliRunner().invoke(make(["store"]), ["store", "import", str(file), again])
+    assert shown.output == f"{again}: 2 messages of 1 topics, 2 missing\n"
+
+
+def test_an_export_says_what_it_does_not_understand(tmp_path: Path) -> None:
+    place, file = recorded(tmp_path / "a"), str(tmp_path / "a.mcap")
+    assert code_of(["store", "export", place, file, "--from", "noon"]) == 2
+    assert code_of(["store", "export", place, file, "--compression", "rar"]) == 2
+    assert code_of(["store", "export", place, file, "--topics", "rover/b"]) == 8
+    assert code_of(["store", "import", file, str(tmp_path / "b")]) == 8
+
+
+def test_a_moment_is_a_time_of_day_or_seconds_after_the_beginning() -> None:
+    assert moment("", 7, 5) == 5
+    assert moment("+1.5", 7, 0) == 1_500_000_007
+    assert moment("1970-01-01T00:00:01.000002", 0, 0) == 1_000_002_000
+    assert moment("1970-01-01T01:00:01+01:00", 0, 0) == 1_000_000_000

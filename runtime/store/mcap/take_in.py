@@ -1,0 +1,245 @@
+"""Reading MCAP files and ROS 2 bags into a store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from olympus.runtime.bus.ros2.bags import read_bag
+from olympus.runtime.bus.ros2.catalogue import Catalogue, catalogue_of
+from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
+from olympus.runtime.bus.ros2.mcap_library import file_errors, library
+from olympus.runtime.errors import MessageError
+from olympus.runtime.messages import Header, Message, decode, schema_by_name
+from olympus.runtime.messages.as_json import from_json
+from olympus.runtime.store.ledger import Gap, Run
+from olympus.runtime.store.mcap.words import (
+    ABOUT,
+    CDR,
+    FRAME,
+    GAPS,
+    JSON,
+    SOURCE,
+    TOPIC,
+    TYPE,
+    TYPE_HASH,
+)
+from olympus.runtime.store.streams import Incoming, StreamStore
+
+_AT_ONCE = 256
+_AT_ONCE_BYTES = 16 * 2**20
+Unread = tuple[str, str]
+"""Topic, and why its message can't be read."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of an import."""
+
+    messages: Counter[str] = field(default_factory=Counter)
+    """Taken in, by topic."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Not taken in, by topic and reason."""
+    missing: int = 0
+    """Sum of the gaps."""
+
+
+def import_bag(
+    file: Path,
+    store: StreamStore,
+    *,
+    catalogue: Catalogue | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Imported:
+    """Take an MCAP file of ours, or a bag of ROS 2, into a store, as a run of its own.
+
+    Args:
+        file: `.mcap`, `.db3`, or the folder of a bag.
+        store: Open for writing.
+        catalogue: Knows the ROS types; None for the standard ones.
+        progress: Told from time to time how many messages are dealt with.
+
+    Returns:
+        What was taken in, and what could not be read, by reason.
+
+    Raises:
+        StoreError: It is no bag, is damaged, or the store is full; what came before is kept, and
+            the run has no end.
+    """
+    arrivals = _arrivals(file, Codecs(catalogue or catalogue_of("jazzy")))
+    gaps, sessions = _notes(file)
+    about = {"imported from": file.name, "sessions": ", ".join(sessions)}
+    store.begin_run(Run(number=0, session=f"import {file.name}", started=0, seen=0, about=about))
+    taking = _Taking(store, gaps)
+    for number, one in enumerate(arrivals):
+        taking.take(one)
+        if number % _AT_ONCE == 0:
+            progress(number)
+    taking.flush()
+    store.end_run(taking.newest)
+    return taking.done
+
+
+class _Taking:
+    """Collects batches, and puts the gaps that a file tells of where they belong."""
+
+    def __init__(self, store: StreamStore, gaps: list[Gap]) -> None:
+        self._store, self._batch, self._size = store, list[Incoming](), 0
+        self._gaps: dict[tuple[str, str], list[Gap]] = {}
+        for gap in sorted(gaps, key=lambda gap: gap.after_seq, reverse=True):
+            self._gaps.setdefault((gap.topic, gap.source), []).append(gap)
+        self.done, self.newest = Imported(), 0
+
+    def take(self, one: Incoming | Unread) -> None:
+        """Take in the next message of the file."""
+        if not isinstance(one, Incoming):
+            self.done.refused[": ".join(one)] += 1
+            return
+        waiting = self._gaps.get((one.topic, one.source), [])
+        while waiting and waiting[-1].after_seq < one.seq:
+            self._batch.append(_missed(waiting.pop()))
+        self._batch.append(one)
+        self._size += len(one.frame)
+        self.done.messages[one.topic] += 1
+        self.newest = max(self.newest, one.arrived)
+        if len(self._batch) >= _AT_ONCE or self._size > _AT_ONCE_BYTES:
+            self._write()
+
+    def flush(self) -> None:
+        """Write what is left, and the gaps behind the last messages."""
+        for waiting in self._gaps.values():
+            self._batch += [_missed(gap) for gap in reversed(waiting)]
+        self._write()
+
+    def _write(self) -> None:
+        gaps = self._store.add(self._batch, now_ns=self.newest)
+        self.done.missing += sum(gap.missing for gap in gaps)
+        self._batch, self._size = [], 0
+
+
+def _missed(gap: Gap) -> Incoming:
+    last = gap.after_seq + gap.missing
+    return Incoming(gap.topic, gap.stamp, last, gap.source, 0, missed=gap.reason, count=gap.missing)
+
+
+def _arrivals(file: Path, codecs: Codecs) -> Iterator[Incoming | Unread]:
+    """Yield what a file holds in the order in which it was recorded."""
+    hearer = _Hearer(codecs)
+    own = _mcap_files(file)
+    for part in own:
+        with file_errors(f"reading {part}"), part.open("rb") as stream:
+            reader = library("reader").make_reader(stream, validate_crcs=True)
+            for schema, channel, message in reader.iter_messages():
+                yield hearer.hear(
+                    _Piece(
+                        channel.metadata.get(TOPIC) or channel.topic.strip("/"),
+                        channel.message_encoding,
+                        schema.name if schema is not None else "",
+                        message.data,
+                        message.log_time,
+                        seq=message.sequence,
+                        about=channel.metadata,
+                    )
+                )
+    for one in read_bag(file) if not own else ():
+        topic = one.topic.strip("/")
+        yield hearer.hear(_Piece(topic, CDR, one.type, one.cdr, one.stamp_ns))
+
+
+def _notes(file: Path) -> tuple[list[Gap], list[str]]:
+    """Return the gaps of which a file of ours tells, and the sessions of its runs.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    gaps, sessions = list[Gap](), list[str]()
+    for part in _mcap_files(file):
+        with file_errors(f"reading {part}"), part.open("rb") as stream:
+            for one in library("reader").make_reader(stream).iter_metadata():
+                if one.name == GAPS:
+                    gaps += [Gap(**row) for row in json.loads(one.metadata["gaps"])]
+                if one.name == ABOUT:
+                    sessions += [str(run["session"]) for run in json.loads(one.metadata["runs"])]
+    return gaps, sessions
+
+
+def _mcap_files(file: Path) -> list[Path]:
+    if file.is_dir():
+        return sorted(file.glob("*.mcap"))
+    return [file] if file.suffix == ".mcap" and file.is_file() else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A message of a file."""
+
+    topic: str
+    encoding: str
+    type: str
+    data: bytes
+    arrived: int
+    seq: int = 0
+    about: dict[str, str] = field(default_factory=dict)
+
+
+class _Hearer:
+    """Turns what a file holds into messages of ours."""
+
+    def __init__(self, codecs: Codecs) -> None:
+        self._mapper, self._now = Mapper(codecs), 0
+        times = Times(lambda: 0, lambda: 0)
+        self._context = Context(codecs, times=times)
+        self._counts: Counter[str] = Counter()
+
+    def hear(self, piece: _Piece) -> Incoming | Unread:
+        """Return a piece as what a store takes in, or why it can't be read."""
+        try:
+            if piece.encoding == FRAME:
+                message, frame = decode(piece.data), bytes(piece.data)
+                header = message.header
+                return Incoming(
+                    piece.topic, header.stamp, header.seq, header.source, piece.arrived, frame
+                )
+            message = self._named(piece, self._message(piece))
+            return Incoming.of(piece.topic, message, arrived=piece.arrived)
+        except MessageError as error:
+            return piece.topic, str(error)
+
+    def _message(self, piece: _Piece) -> Message:
+        if piece.encoding == JSON and TYPE in piece.about:
+            return from_json(piece.about[TYPE], _parsed(piece.data))
+        if piece.encoding != CDR:
+            raise MessageError(f"{piece.type or 'a message'} in {piece.encoding!r} is not read")
+        kind = schema_by_name(piece.about[TYPE]).cls if TYPE in piece.about else None
+        if kind is not None:
+            self._mapper.ros_type(kind)  # from now on its definition is known
+        codec = self._mapper.codecs.get(piece.type)
+        if piece.about.get(TYPE_HASH, codec.hash) != codec.hash:
+            raise MessageError(f"{piece.type} was of another definition when this was recorded")
+        value = codec.decode(piece.data)
+        ctx = replace(self._context, sent_ns=piece.arrived)
+        return self._mapper.from_ros(value, kind, ctx)
+
+    def _named(self, piece: _Piece, message: Message) -> Message:
+        """Give a message the number and the publisher that ROS types have no word for."""
+        if piece.encoding == JSON:
+            return message
+        if TYPE in piece.about:
+            seq, source = piece.seq, piece.about.get(SOURCE, "")
+        else:
+            self._counts[piece.topic] += 1
+            seq, source = self._counts[piece.topic], f"bag/{piece.topic}"
+        header: Header = replace(message.header, seq=seq, source=source)
+        return replace(message, header=header)
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise MessageError(f"no JSON: {error}") from error

@@ -1,0 +1,33 @@
+"""What exporting and importing agree upon: forms of messages, keys of metadata.
+
+Each channel is one publisher on one topic. Its metadata say what the file itself has no word for:
+our topic, our type, the publisher. `sequence` is the message's number, `log_time` when it was
+recorded, `publish_time` when it was published, all in robot time.
+
+Source: MCAP, "Format specification" and "Registry", mcap.dev/spec.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+PROFILE = "ros2"
+CDR, JSON, FRAME = "cdr", "json", "olympus"
+"""Message encodings; the last is our own frame, as it lies in the store."""
+ROS_SCHEMA, JSON_SCHEMA = "ros2msg", "jsonschema"
+TOPIC, TYPE, SOURCE = "olympus.topic", "olympus.type", "olympus.source"
+TYPE_HASH = "topic_type_hash"
+"""As rosbag2 names it: RIHS01 of the channel's type."""
+ABOUT, GAPS = "olympus", "olympus.gaps"
+"""Names of metadata records: what the recording knows of itself."""
+
+
+class Form(StrEnum):
+    """As what messages are written."""
+
+    ROS2 = "ros2"
+    """All as ROS 2 messages: standard types where there are such, `olympus_msgs` else."""
+    JSON = "json"
+    """Standard types as ROS 2 messages, all others as JSON."""
+    FRAMES = "frames"
+    """Bit for bit as recorded; no other tool reads the contents."""
