@@ -97,6 +97,11 @@ class OnnxModel:
         """The model's name."""
         return self.manifest.name
 
+    @property
+    def digest(self) -> str:
+        """The sha256 of its file."""
+        return self.manifest.model_file.sha256
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Compute the outputs.
 

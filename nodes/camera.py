@@ -50,6 +50,8 @@ class Camera(Node):
         )
         retry_most_s: float = Field(default=5.0, gt=0, le=600, description="Longest such wait.")
 
+    is_replayed = False
+
     params: Params
     image = output("camera/image", Image)
     diagnostics = output("diagnostics", Diagnostic, tier=Tier.LOW)

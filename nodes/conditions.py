@@ -96,7 +96,7 @@ class Conditions(Node):
         """
         if self.session is None:
             raise ConfigError(f"{self.name}: runs only within a session, with a guardian")
-        self._voucher = Voucher(self.session.safety_dir, self.log)
+        self._voucher = Voucher(self, self.session.safety_dir)
         self._tilt = Limit(self.params.max_tilt_deg, 5.0)
         self._heat = Limit(self.params.max_temperature_c, 5.0)
         self._gravity: tuple[float, float, float] | None = None
@@ -139,7 +139,7 @@ class Conditions(Node):
     @timer(1.0)
     async def on_second(self) -> None:
         """Watch the temperature of the board, where it has a sensor."""
-        hot_c = hottest_c()
+        hot_c = self.observe("temperature", hottest_c)
         if not math.isnan(hot_c):
             is_ok = self._heat.take(hot_c)
             text = f"{hot_c:.0f} °C of {self.params.max_temperature_c:.0f}"

@@ -71,6 +71,8 @@ class Drive(Node):
             0.05, ge=0, le=1, description="Below this battery charge the guardian is told to stop."
         )
 
+    is_replayed = False
+
     params: Params
     actuation = output("actuation", Actuation, tier=Tier.HIGH)
     odometry = output("odometry", Odometry, lifetime_s=1.0)
@@ -90,7 +92,7 @@ class Drive(Node):
         self._base: RoverBase = self._make_base()
         path = self._session.run_dir / f"{self.name.replace('/', '.')}.pose"
         self._memory = PoseMemory(path, self._session.clock_offset_ns)
-        self._voucher = Voucher(self._session.safety_dir, self.log)
+        self._voucher = Voucher(self, self._session.safety_dir)
         self._lease = LeaseReader(self._session.safety_dir)
         self._trouble = ""
         self._safety_told: tuple[str, str, int] = ("", "", 0)

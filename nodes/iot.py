@@ -30,6 +30,8 @@ class Iot(Node):
         )
         qos: int = Field(default=1, ge=0, le=2, description="Quality of service to ask for.")
 
+    is_replayed = False
+
     params: Params
     readings = output("iot/readings", Reading, is_reliable=True)
     diagnostics = output("diagnostics", Diagnostic, tier=Tier.LOW)

@@ -36,6 +36,8 @@ class Microphone(Node):
         )
         retry_most_s: float = Field(default=5.0, gt=0, le=600, description="Longest such wait.")
 
+    is_replayed = False
+
     params: Params
     audio = output("microphone/audio", AudioChunk)
     diagnostics = output("diagnostics", Diagnostic, tier=Tier.LOW)

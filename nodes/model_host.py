@@ -47,6 +47,8 @@ class ModelHost(Node):
             10.0, gt=0.1, le=3600, description="A model whose one piece takes longer has hung."
         )
 
+    is_replayed = False
+
     params: Params
 
     async def on_configure(self) -> None:

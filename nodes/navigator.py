@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import math
 
@@ -226,7 +225,9 @@ class Navigator(Node):
     def _read_lease(self) -> bool:
         if self._lease is None or self.session is None:
             return True
-        return self._lease.check(self.clock.now_ns() - self.session.clock_offset_ns).valid
+        now_ns = self.clock.now_ns() - self.session.clock_offset_ns
+        lease = self._lease
+        return self.observe("lease", lambda: lease.check(now_ns).valid)
 
     def _plan(self) -> Plan:
         if not self._is_permitted:
@@ -316,10 +317,14 @@ class Navigator(Node):
         )
         if self.params.stop_on_shout and self._guardian is not None:
             cause = f"heard 'stop' ({percept.confidence:.0%} sure)"
-            outcome = await asyncio.to_thread(
-                self._guardian.stop, cause, self.name
-            )  # varies: only told
-            self.log.warning(f"{cause}: {outcome.text}", outcome=outcome.result)
+            guardian = self._guardian
+
+            def stop() -> list[str]:
+                outcome = guardian.stop(cause, self.name)
+                return [str(outcome.text), str(outcome.result)]
+
+            text, outcome = await self.act("stop", stop)
+            self.log.warning(f"{cause}: {text}", outcome=outcome)
 
     def _tell(self, plan: Plan) -> None:
         mission = self._mission

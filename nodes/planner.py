@@ -92,9 +92,8 @@ class PlannerNode(Node):
         self._asked = None
         if self._missing:
             return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {self._missing}")
-        found = await self._context.dispatcher.run(
-            self._planner.begin(sentence.text), tier=Tier.NORMAL, source=self.name
-        )
+        thinking = self._planner.begin(sentence.text)
+        found = await self.compute(thinking, tier=Tier.NORMAL, what=self.params.model)
         self.log.info(found.text, sentence=sentence.text, sure=round(found.sure, 3))
         if not found.plan:
             return Ack(ok=False, text=found.text)

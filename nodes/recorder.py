@@ -86,9 +86,17 @@ class Recorder(Node):
             default_factory=dict,
             description="Whom topics are about, so that `olympus store forget` can erase them.",
         )
+        journal: bool = Field(
+            False,
+            description="Record all that a replay needs: every topic, and the journals of the "
+            "hosts, which wait for it (`telemetry: {journal: true}` in the launch file).",
+        )
         key: str = Field(
             "", description="Encrypt with the key of this file, or of `command:COMMAND LINE`."
         )
+
+    is_replayed = False
+    takes_journals = True
 
     params: Params
     diagnostics = output("diagnostics", Diagnostic)
@@ -142,11 +150,11 @@ class Recorder(Node):
                 seen=now,
                 bound_s=1 / self.params.flush_hz,
                 is_durable=self.params.is_durable,
-                topics=list(self.params.topics),
+                topics=self._topics,
             )
         )
-        self._subscriptions = [self._subscribe(topic) for topic in self.params.topics]
-        self.log.info("recording", path=self.path, topics=", ".join(self.params.topics))
+        self._subscriptions = [self._subscribe(topic) for topic in self._topics]
+        self.log.info("recording", path=self.path, topics=", ".join(self._topics))
 
     async def on_deactivate(self) -> None:
         """Write what is left, and say whether the recording is complete and what it lacks."""
@@ -183,6 +191,10 @@ class Recorder(Node):
     async def on_tidy_time(self) -> None:
         """Remove what is too old, and, if so ordered, the oldest when room runs out."""
         await asyncio.to_thread(self._tidy)
+
+    @property
+    def _topics(self) -> list[str]:
+        return ["**"] if self.params.journal else list(self.params.topics)
 
     @property
     def waiting(self) -> int:

@@ -23,6 +23,8 @@ class RemoteStop(Node):
     class Params(NodeParams):
         """It has none."""
 
+    is_replayed = False
+
     params: Params
     answer = output("/safety/sealed_answer", Ack)
 

@@ -17,6 +17,8 @@ class Ros2(Node):
     class Params(NodeParams, BridgeSettings):
         """What to show and what to take."""
 
+    is_replayed = False
+
     params: Params
     diagnostics = output("diagnostics", Diagnostic, tier=Tier.LOW)
 

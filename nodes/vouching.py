@@ -5,14 +5,13 @@ Again, since a guardian that was killed and came back knows nothing of what it w
 
 from __future__ import annotations
 
-# varies throughout: this speaks to the guardian, and nothing hears it
-import asyncio
-import time
+from functools import partial
 from pathlib import Path
 
+from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import SafetyError
+from olympus.runtime.node import Node
 from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.telemetry.logs import StructuredLog
 
 AGAIN_S = 1.0
 
@@ -20,11 +19,11 @@ AGAIN_S = 1.0
 class Voucher:
     """One node's word on conditions that motion depends on."""
 
-    def __init__(self, safety_dir: Path, log: StructuredLog) -> None:
-        """Speak to the guardian of a safety directory."""
+    def __init__(self, node: Node, safety_dir: Path) -> None:
+        """Speak for a node to the guardian of a safety directory."""
         self._client = SafetyClient(safety_dir)
-        self._log = log
-        self._told: dict[str, tuple[bool, float]] = {}
+        self._node, self._log = node, node.log
+        self._told: dict[str, tuple[bool, int]] = {}
         self._is_deaf = False
 
     async def tell(self, name: str, *, is_ok: bool, text: str) -> None:
@@ -35,18 +34,21 @@ class Voucher:
             is_ok: Whether it is good; what is not trips, and stands against a reset.
             text: What is the matter, or how it stands.
         """
-        was_ok, at = self._told.get(name, (None, 0.0))
-        if was_ok is is_ok and time.monotonic() - at < AGAIN_S:
+        was_ok, at = self._told.get(name, (None, 0))
+        if was_ok is is_ok and self._node.clock.now_ns() - at < AGAIN_S * NS_PER_S:
             return
         if was_ok is not None and was_ok is not is_ok:
             say = self._log.info if is_ok else self._log.warning
             say(f"{name}: {text}")
         try:
-            await asyncio.to_thread(self._client.report, name, ok=is_ok, text=text)
+            await self._node.act("report", partial(self._report, name, is_ok, text))
         except SafetyError as error:
             if not self._is_deaf:
                 self._log.error(f"the guardian does not take the state of the {name}: {error}")
             self._is_deaf = True
         else:
             self._is_deaf = False
-            self._told[name] = (is_ok, time.monotonic())
+            self._told[name] = (is_ok, self._node.clock.now_ns())
+
+    def _report(self, name: str, is_ok: bool, text: str) -> None:
+        self._client.report(name, ok=is_ok, text=text)

@@ -51,6 +51,8 @@ class SimWorld(Node):
             default="", description="Where devices connect; empty: sim.sock of the session."
         )
 
+    is_replayed = False
+
     params: Params
     truth = output("sim/truth", Truth)
     diagnostics = output("diagnostics", Diagnostic)

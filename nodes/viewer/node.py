@@ -83,6 +83,8 @@ class Viewer(Node):
         cmd_vel: str = Field("cmd_vel", description="Topic of the commanded speed.")
         mission: str = Field("mission", description="Topic of what the robot is about.")
 
+    is_replayed = False
+
     params: Params
     command = output("command", Command, is_reliable=True)
 

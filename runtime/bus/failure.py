@@ -26,21 +26,23 @@ def failure_of(raw: bytes, service: str) -> ServiceError:
         calls may catch either.
     """
     name, colon, text = raw[:MAX_BYTES].decode(errors="replace").partition(": ")
-    cls = next((one for one in _below(OlympusError) if one.__name__ == name), None)
+    cls = next((one for one in subclasses(OlympusError) if one.__name__ == name), None)
     if cls is None or not colon:
         return ServiceError(f"{service}: {name}{colon}{text}" if raw else f"{service}: failed")
-    made = _as_service_error(cls)
+    made = service_error_class(cls)
     return made.__new__(made, f"{service}: {text}")
 
 
-def _below(cls: type[OlympusError]) -> Iterator[type[OlympusError]]:
+def subclasses(cls: type[OlympusError]) -> Iterator[type[OlympusError]]:
+    """Yield the classes of errors below one, those of this module left out."""
     for below in cls.__subclasses__():
         if below.__module__ != __name__:
             yield below
-            yield from _below(below)
+            yield from subclasses(below)
 
 
-def _as_service_error(cls: type[OlympusError]) -> type[ServiceError]:
+def service_error_class(cls: type[OlympusError]) -> type[ServiceError]:
+    """Return a class that is both ServiceError and `cls`."""
     if issubclass(ServiceError, cls):
         return ServiceError
     return type(cls.__name__, (cls, ServiceError), {"__module__": __name__, "__doc__": cls.__doc__})

@@ -126,6 +126,11 @@ class Publisher(Generic[M]):
             self.near.close()
 
     @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens, in this host or another."""
+        return bool(self._subscribers()) or self.is_wanted
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anybody in another host listens."""
         return self._is_wanted_afar() or (self.near is not None and self.near.is_wanted)

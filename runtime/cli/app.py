@@ -28,6 +28,7 @@ COMMANDS = {
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",
     "store": "olympus.runtime.cli.store:app",
+    "replay": "olympus.runtime.cli.replay:replay",
     "top": "olympus.runtime.cli.top:top",
     "trace": "olympus.runtime.cli.trace:trace",
     "say": "olympus.runtime.cli.say:say",

@@ -67,6 +67,8 @@ class HostRecipes:
             status_fd=fds.status,
             lifeline_fd=fds.lifeline,
             log_level=self._plan.telemetry.log_level,
+            is_journaled=self._plan.telemetry.journal,
+            launch_file=self._plan.file,
             resources=tuple(one.rules(name) for name, one in host.settings.resources.items()),
         )
 

@@ -268,6 +268,9 @@ class Telemetry(Section):
     """The least important log lines that hosts write."""
     prometheus: str | None = None
     """`host:port` of the Prometheus text endpoint; none when left out."""
+    journal: bool = False
+    """Whether every host keeps a journal for a recorder with `journal`, so that the recording can
+    be replayed."""
 
 
 class Ros2(BridgeSettings, Section):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
 
 from olympus.runtime.messages.base import Message, message
+from olympus.runtime.messages.schema import Array
 
 
 @message("olympus/Heartbeat")
@@ -125,6 +130,17 @@ class HostStats(Message):
     nodes: tuple[NodeStats, ...]
     topics: tuple[TopicStats, ...]
     lanes: tuple[LaneStats, ...] = ()
+
+
+@message("olympus/Journal")
+class Journal(Message):
+    """A piece of a host's journal: what its nodes took from outside, in order; see runtime/node."""
+
+    host: str
+    restarts: int
+    """How often the host was started before: each time its journal begins anew."""
+    rows: Annotated[NDArray[np.uint8], Array("u1", (None,))]
+    """Whole msgpack rows, shape (n,)."""
 
 
 @message("olympus/Empty")

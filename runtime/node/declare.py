@@ -14,6 +14,7 @@ from olympus.runtime.messages import Message
 from olympus.runtime.qos import QoS, Tier
 
 if TYPE_CHECKING:
+    from olympus.runtime.node.journal import NodeJournal
     from olympus.runtime.node.node import Node
 
 M = TypeVar("M", bound=Message)
@@ -30,6 +31,8 @@ class Output(Generic[M]):
         """Messages published while the node was not active: not sent, counted here."""
         self._publisher: Publisher[M] | None = None
         self.is_open = False
+        self.journal: NodeJournal | None = None
+        """Where the node's journal is told what goes out."""
 
     def bind(self, publisher: Publisher[M] | None) -> None:
         """Give it the bus's publisher, or take it away."""
@@ -58,7 +61,7 @@ class Output(Generic[M]):
         if not self.is_open:
             self.unsent += 1
             return message
-        return publisher.publish(message, cause=cause)
+        return self._told(publisher.publish(message, cause=cause))
 
     async def send(self, message: M, *, cause: Message | None = None) -> M:
         """Publish as soon as every `block` subscription in this host has room.
@@ -70,7 +73,7 @@ class Output(Generic[M]):
         if not self.is_open:
             self.unsent += 1
             return message
-        return await publisher.send(message, cause=cause)
+        return self._told(await publisher.send(message, cause=cause))
 
     def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array to write into; published in a message, it is not copied on the way.
@@ -83,6 +86,11 @@ class Output(Generic[M]):
             LifecycleError: The node is not configured.
         """
         return self._checked().loan(shape, dtype)
+
+    def _told(self, message: M) -> M:
+        if self.journal is not None:
+            self.journal.sent(message)
+        return message
 
     def _checked(self) -> Publisher[M]:
         if self._publisher is None:

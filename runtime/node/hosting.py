@@ -16,10 +16,11 @@ from olympus.runtime.bus.spill import Spill
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import HostStats, Log
+from olympus.runtime.node.journal_stream import JournalStream
 from olympus.runtime.node.lanes import lane_stats
 from olympus.runtime.node.lifecycle import State, Transition
 from olympus.runtime.node.loading import load_node_class
-from olympus.runtime.node.node import NodeContext
+from olympus.runtime.node.node import Node, NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.node.spec import HostSpec, NodeSpec
 from olympus.runtime.qos import Tier
@@ -65,6 +66,7 @@ class Host:
         )
         logs = self._bus.publisher(LOG_TOPIC, Log, PublisherOptions(node=spec.name, tier=Tier.LOW))
         self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
+        self._journal = JournalStream(self._bus, self.clock, spec) if spec.is_journaled else None
         self._worst_lag_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -76,13 +78,20 @@ class Host:
         """
         logging.getLogger("olympus").addHandler(self._log_handler)
         self._keep_up(self._report_stats())
+        if self._journal is not None:
+            self._keep_up(self._journal.keep_flushing())
         if self.spec.heartbeat is not None:
             beats = HeartbeatWriter(self.spec.session.safety_dir, self.spec.heartbeat)
             self._keep_up(self._beat(beats))
         else:
             self._keep_up(self._watch_lag())
-        for node_spec in self.spec.nodes:
-            await self._start_node(node_spec)
+        classes = [(load_node_class(spec.uses), spec) for spec in self.spec.nodes]
+        is_waiting = self._journal is not None
+        for node_class, spec in sorted(classes, key=lambda one: not one[0].takes_journals):
+            if is_waiting and self._journal is not None and not node_class.takes_journals:
+                await self._journal.wait_for_recorder()
+                is_waiting = False
+            await self._start_node(node_class, spec)
         gc.collect()
         gc.freeze()
         self._publish_stats()
@@ -97,6 +106,8 @@ class Host:
             await self._shut_down(runner)
             self._report({"event": "state", "node": runner.node.name, "state": runner.state})
         self._publish_stats()
+        if self._journal is not None:
+            self._journal.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,8 +143,9 @@ class Host:
             _log.critical("%s: %r", self.spec.name, error, exc_info=error)
             self._on_crash(self.spec.name, error)
 
-    async def _start_node(self, spec: NodeSpec) -> None:
-        node_class = load_node_class(spec.uses)
+    async def _start_node(self, node_class: type[Node], spec: NodeSpec) -> None:
+        is_journaled = self._journal is not None and node_class.is_replayed
+        journal = self._journal.node(spec) if self._journal is not None and is_journaled else None
         node = node_class(
             NodeContext(
                 name=spec.name,
@@ -145,9 +157,10 @@ class Host:
                 dispatcher=self._dispatcher,
                 session=self.spec.session,
                 on_crash=self._on_crash,
+                journal=journal,
             )
         )
-        runner = NodeRunner(node, spec.uses, spill_for=self._spill_for)
+        runner = NodeRunner(node, spec.uses, spill_for=self._spill_for, journal=journal)
         self.runners.append(runner)
         runner.open_controls()
         for transition in (Transition.CONFIGURE, Transition.ACTIVATE):

@@ -14,13 +14,15 @@ from olympus.runtime.bus import Bus
 from olympus.runtime.bus.topics import resolve
 from olympus.runtime.clock import Clock
 from olympus.runtime.config import Session
-from olympus.runtime.messages import Message
+from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.declare import Declared, Output, declared_by
+from olympus.runtime.node.journal import NodeJournal, Wait, checksum
 from olympus.runtime.node.params import NodeParams, make_params
-from olympus.runtime.node.remote_model import RemoteModel
+from olympus.runtime.node.remote_model import RemoteModel, pack_tensors, unpack_tensors
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import NEVER_NS, Dispatcher, Work
 from olympus.runtime.scheduler.ticket import OnNews
+from olympus.runtime.scheduler.work import run_through
 from olympus.runtime.telemetry.logs import StructuredLog
 
 A = TypeVar("A", bound=Message)
@@ -49,6 +51,8 @@ class NodeContext:
     session: Session | None = None
     on_crash: Callable[[str, BaseException], None] | None = None
     """Told when a spawned task of the node dies: the node can't go on."""
+    journal: NodeJournal | None = None
+    """Keeps, or replays, what comes to the node from outside; None for neither."""
 
 
 class Node:
@@ -64,6 +68,11 @@ class Node:
         """No parameters."""
 
     declared: ClassVar[Declared]
+    is_replayed: ClassVar[bool] = True
+    """Whether a replay runs the node anew. False for what lets the world in, such as devices and
+    operators, and for what only watches: their messages come from the recording."""
+    takes_journals: ClassVar[bool] = False
+    """Whether it is a recorder that the journals of all hosts wait for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -76,13 +85,17 @@ class Node:
             ParamError: A parameter is unknown or out of its range.
         """
         self.name = f"{context.namespace}/{context.name}" if context.namespace else context.name
-        self.bus, self.clock, self.session = context.bus, context.clock, context.session
+        self.bus, self.session = context.bus, context.session
+        journal = self._journal = context.journal if self.is_replayed else None
+        self.clock: Clock = journal.clock(context.clock) if journal else context.clock
         self.log = StructuredLog(self.name)
         self.params: Any = make_params(self.Params, context.params, self.name)
         self.outputs: dict[str, Output[Any]] = {
             attribute: Output(self.full_topic(mark.topic, context))
             for attribute, mark in self.declared.outputs.items()
         }
+        for end in self.outputs.values():
+            end.journal = journal
         self.errors = 0
         """Handler failures since the start."""
         self._context = context
@@ -130,19 +143,22 @@ class Node:
             ModelError: The model refused the inputs or failed.
             BusError: The model host does not answer.
         """
+        name = str(getattr(model, "name", ""))
         if isinstance(model, RemoteModel):
-            return await model.infer(
+            asked = partial(
+                model.infer,
                 self.bus,
                 inputs,
                 tier=tier,
                 deadline_ns=deadline_ns,
                 source=self.name,
-                clock=self.clock,
+                clock=self._context.clock,
             )
+            return await self._wait(Wait("infer", name, asked, None, pack_tensors, unpack_tensors))
         work = partial(model.run, inputs)
-        return await self.compute(
-            work, tier=tier, deadline_ns=deadline_ns, what=str(getattr(model, "name", ""))
-        )
+        run = partial(self._dispatch, work, tier, deadline_ns, name, self.name, None)
+        version = str(getattr(model, "digest", ""))
+        return await self._wait(Wait("infer", name, run, work, checksum, version=version))
 
     @property
     def scheduler(self) -> Dispatcher:
@@ -172,14 +188,48 @@ class Node:
         Raises:
             JobDroppedError: It was not done, or not to its end; `end` says why.
         """
+        who = self.name if source is None else source
+        run = partial(self._dispatch, work, tier, deadline_ns, what, who, on_news)
+        return await self._wait(Wait("compute", what, run, partial(run_through, work), _unseen))
+
+    async def _dispatch(
+        self,
+        work: Work[T],
+        tier: Tier,
+        deadline_ns: int,
+        what: str,
+        source: str,
+        on_news: OnNews | None,
+    ) -> T:
         return await self._context.dispatcher.run(
-            work,
-            tier=tier,
-            deadline_ns=deadline_ns,
-            source=self.name if source is None else source,
-            what=what,
-            on_news=on_news,
+            work, tier=tier, deadline_ns=deadline_ns, source=source, what=what, on_news=on_news
         )
+
+    async def _wait(self, wait: Wait[T]) -> T:
+        return await (wait.live() if self._journal is None else self._journal.wait(wait))
+
+    def observe(self, what: str, read: Callable[[], T]) -> T:
+        """Look at something outside of the node that is neither a message nor the clock.
+
+        A replay sees the same, and does not look again.
+
+        Args:
+            what: Its name.
+            read: Looks; what it returns is made of numbers, texts, lists and None.
+        """
+        return read() if self._journal is None else self._journal.observe(what, read)
+
+    async def act(self, what: str, do: Callable[[], T]) -> T:
+        """Do something outside of the node, on a thread; a replay does not do it again.
+
+        Args:
+            what: Its name.
+            do: Does it; what it returns is made of numbers, texts, lists and None.
+
+        Raises:
+            Exception: What `do` raised.
+        """
+        return await self._wait(Wait("act", what, partial(asyncio.to_thread, do)))
 
     @overload
     async def call(
@@ -210,17 +260,28 @@ class Node:
             ServiceError: The service failed; the error is also of the class that it raised.
             MessageError: The answer is of another type.
         """
-        return await self.bus.call(service, request, answer or Message, timeout_s=timeout_s)
+        ask = partial(self.bus.call, service, request, answer or Message, timeout_s=timeout_s)
+        return await self._wait(Wait("call", service, ask, None, encode, decode))
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str = "") -> asyncio.Task[None]:
         """Run `work` beside the handlers; it is cancelled when the node is deactivated.
 
         An exception that leaves it is the end of the node: it is reported and the host starts anew.
         """
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}:{name}")
+        begun = work if self._journal is None else self._begun(work, name)
+        task = asyncio.get_running_loop().create_task(begun)
+        self.keep(task, name)
+        return task
+
+    def keep(self, task: asyncio.Task[None], name: str) -> None:
+        """Let a task be the node's: it is watched, and cancelled at the deactivation."""
+        task.set_name(f"{self.name}:{name}")
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
-        return task
+
+    async def _begun(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        await self._wait(Wait("spawn", name, _at_once, _nothing))
+        await work
 
     def full_topic(self, name: str, context: NodeContext | None = None) -> str:
         """Return the full name of a topic as written in this node.
@@ -247,3 +308,16 @@ class Node:
         self.log.error(f"{task.get_name()} ended: {type(error).__name__}: {error}")
         if self._context.on_crash is not None:
             self._context.on_crash(self.name, error)
+
+
+async def _at_once() -> None:
+    return None
+
+
+def _nothing() -> None:
+    return None
+
+
+def _unseen(_: object) -> None:
+    """Of a result that may be anything a replay compares nothing: it computes it anew."""
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from olympus.runtime.bus import Bus
@@ -76,3 +77,16 @@ class RemoteModel:
     def room(bus: Bus, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array to write an input into, so that it travels without a copy."""
         return bus.loan(shape, dtype)
+
+
+def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return tensors as plain values: by name, dtype, shape and bytes."""
+    return {name: [one.dtype.str, list(one.shape), one.tobytes()] for name, one in tensors.items()}
+
+
+def unpack_tensors(packed: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return what `pack_tensors` packed, to read only."""
+    return {
+        name: np.frombuffer(data, np.dtype(dtype)).reshape(shape)
+        for name, (dtype, shape, data) in packed.items()
+    }

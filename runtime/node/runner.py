@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 from olympus.runtime.bus import Bus, Service, Subscription, SubscriptionOptions
 from olympus.runtime.bus.handling import call_handler, is_ending
 from olympus.runtime.bus.spill import Spill
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import LifecycleError, OlympusError, ParamError
-from olympus.runtime.messages import Message, NodeStats
+from olympus.runtime.messages import Message, NodeStats, encode
 from olympus.runtime.node.controls import Controls
 from olympus.runtime.node.declare import SubscribeMark, TimerMark
+from olympus.runtime.node.journal import Ending, JournalKeeper, pack_error
 from olympus.runtime.node.lifecycle import State, Transition, after
 from olympus.runtime.node.node import Node
 from olympus.runtime.node.params import changed_params
@@ -27,18 +29,26 @@ SpillFor = Callable[[str, str], Spill[bytes]]
 class NodeRunner:
     """One node in a host."""
 
-    def __init__(self, node: Node, uses: str, *, spill_for: SpillFor | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        uses: str,
+        *,
+        spill_for: SpillFor | None = None,
+        journal: JournalKeeper | None = None,
+    ) -> None:
         """Take charge of a node that is not configured yet; nothing happens before `change`.
 
         Args:
             node: The node.
             uses: Where its class came from, for others to see.
             spill_for: Where lossless subscriptions spill to; None = they keep all in memory.
+            journal: Is told what comes to the node, before it comes.
         """
         self.node, self.uses = node, uses
         self.state = State.UNCONFIGURED
         self._bus: Bus = node.bus
-        self._spill_for = spill_for
+        self._spill_for, self._journal = spill_for, journal
         self._subscriptions: list[Subscription[Any]] = []
         self._services: list[Service] = []
         self._controls: Controls | None = None
@@ -72,6 +82,8 @@ class NodeRunner:
         """
         async with self._changing:
             target = after(self.state, transition)
+            if self._journal is not None:
+                self._journal.changes(transition)
             await self._steps[transition]()
             self.state = target
         self.node.log.debug(f"{transition}d: now {target}")
@@ -87,6 +99,8 @@ class NodeRunner:
             ParamError: A value is refused; all old values are kept.
         """
         node = self.node
+        if self._journal is not None:
+            self._journal.set(values)
         old = node.params
         node.params, changed = changed_params(old, values, node.name)
         try:
@@ -110,7 +124,7 @@ class NodeRunner:
                 end = node.outputs[attribute]
                 end.bind(self._bus.publisher(end.topic, mark.cls, mark.options(node.name)))
             for method, service, request, answer in node.declared.services:
-                name, handler = f"{node.name}/{service.name}", getattr(node, method)
+                name, handler = f"{node.name}/{service.name}", self._answering(method)
                 self._services.append(
                     self._bus.serve(name, request, handler, response=answer, node=node.name)
                 )
@@ -128,7 +142,8 @@ class NodeRunner:
             for method, mark, cls in node.declared.subscriptions:
                 self._subscriptions.append(self._subscribe(method, mark, cls))
             for method, timing in node.declared.timers:
-                node.spawn(self._tick(getattr(node, method), timing), name=method)
+                task = asyncio.get_running_loop().create_task(self._tick(method, timing))
+                node.keep(task, method)
         except BaseException:
             await self._disconnect()
             self._close_outputs()
@@ -155,7 +170,47 @@ class NodeRunner:
             keep_expired=mark.keep_expired,
             spill=self._spill_for(node.name, topic) if is_lossless and self._spill_for else None,
         )
-        return self._bus.subscribe(topic, cls, getattr(node, method), options)
+        return self._bus.subscribe(topic, cls, self._taking(method), options)
+
+    def _taking(self, method: str) -> Callable[[Any], Any]:
+        """Return a handler of messages; with a journal, one that is written down."""
+        handler, journal = getattr(self.node, method), self._journal
+        if journal is None:
+            return cast(Callable[[Any], Any], handler)
+        if not inspect.iscoroutinefunction(handler):
+
+            def take(message: Message) -> Any:
+                journal.takes(method, message)
+                return handler(message)
+
+            return take
+
+        async def take_later(message: Message) -> None:
+            journal.takes(method, message)
+            await handler(message)
+
+        return take_later
+
+    def _answering(self, method: str) -> Callable[[Any], Any]:
+        """Return a service's handler; with a journal, one that is written down."""
+        handler, journal = getattr(self.node, method), self._journal
+        if journal is None:
+            return cast(Callable[[Any], Any], handler)
+
+        async def answer(question: Message) -> Message:
+            number = journal.asked(method, question)
+            try:
+                found: Message = await call_handler(handler, question)
+            except asyncio.CancelledError:
+                journal.answered(number, Ending.CANCELLED, None)
+                raise
+            except Exception as error:
+                journal.answered(number, Ending.FAILED, pack_error(error))
+                raise
+            journal.answered(number, Ending.DONE, encode(found))
+            return found
+
+        return answer
 
     async def _deactivate(self) -> None:
         await self._disconnect()
@@ -206,21 +261,24 @@ class NodeRunner:
         if self._controls is not None:
             self._controls.close()
 
-    async def _tick(self, method: Callable[[], Any], timing: TimerMark) -> None:
+    async def _tick(self, name: str, timing: TimerMark) -> None:
         """Call a method in time; a period that was missed is skipped, not made up for."""
-        node = self.node
-        next_ns = node.clock.now_ns()
+        node, clock = self.node, self._bus.clock
+        method = getattr(node, name)
+        next_ns = clock.now_ns()
         while not is_ending():
             period_s = timing.period_s or 1 / max(getattr(node.params, timing.hz or ""), 1e-3)
             next_ns += round(period_s * NS_PER_S)
-            now = node.clock.now_ns()
+            now = clock.now_ns()
             if next_ns <= now:
                 next_ns = now
-            await node.clock.sleep((next_ns - now) / NS_PER_S)
+            await clock.sleep((next_ns - now) / NS_PER_S)
+            if self._journal is not None:
+                self._journal.ticks(name)
             try:
                 await call_handler(method)
             except Exception as error:  # noqa: BLE001  the node boundary: reported, counted
-                self._report(error, method.__name__)
+                self._report(error, name)
 
     def _on_handler_error(self, error: Exception, message: Message) -> None:
         topic = message.header.trace[-1].topic if message.header.trace else type(message).__name__

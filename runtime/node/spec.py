@@ -53,5 +53,9 @@ class HostSpec(BaseModel):
     log_file: Path | None = None
     """Where its log lines go besides the bus; None = standard error."""
     log_level: str = "info"
+    is_journaled: bool = False
+    """Whether it keeps a journal, and waits at its start for a recorder that takes it."""
+    launch_file: Path | None = None
+    """The launch file that it comes from, for the journal."""
     resources: tuple[ResourceRules, ...] = ()
     """What its models run on; one worker when empty."""

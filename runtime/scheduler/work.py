@@ -51,3 +51,19 @@ class Abortable(Protocol):
 
 Work = Callable[[], T] | Stepped[T]
 """A plain call that runs to its end, or work in steps."""
+
+
+def run_through(work: Work[T]) -> T:
+    """Do work from its first step to its last, at once and without a scheduler.
+
+    Raises:
+        Exception: What the work raises.
+    """
+    if callable(work):
+        return work()
+    try:
+        while work.step():
+            pass
+        return work.result()
+    finally:
+        work.close()

@@ -12,12 +12,14 @@ import pytest
 
 from olympus.nodes.conditions import POSE_NS, Conditions, Limit, hottest_c, is_within, tilt_deg
 from olympus.nodes.vouching import AGAIN_S, Voucher
+from olympus.runtime.bus import Bus
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.messages import Header, Odometry, Pose
+from olympus.runtime.node import Node, NodeContext
 from olympus.runtime.node.testing import running
 from olympus.runtime.safety.status import ConditionStatus
-from olympus.runtime.telemetry.logs import StructuredLog
+from olympus.runtime.scheduler import Dispatcher
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
@@ -65,10 +67,20 @@ def test_the_hottest_zone_counts(tmp_path: Path) -> None:
     assert hottest_c(tmp_path) == 67.5
 
 
+class Somebody(Node):
+    """A node that has something to say to the guardian."""
+
+
+def some_node() -> Node:
+    clock = SystemClock()
+    bus, dispatcher = Bus(clock), Dispatcher(clock)
+    return Somebody(NodeContext(name="test", bus=bus, clock=clock, dispatcher=dispatcher))
+
+
 async def test_a_bad_condition_trips_and_is_told_again_after_a_second(
     guardian: Any, session: Session, until: Until
 ) -> None:
-    voucher = Voucher(session.safety_dir, StructuredLog("test"))
+    voucher = Voucher(some_node(), session.safety_dir)
     await voucher.tell("tilt", is_ok=True, text="3° of 25°")
     guardian.permit()
     await voucher.tell("tilt", is_ok=False, text="31° of 25°")
@@ -85,7 +97,7 @@ async def test_a_bad_condition_trips_and_is_told_again_after_a_second(
 async def test_a_guardian_that_is_not_there_is_complained_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    voucher = Voucher(tmp_path, StructuredLog("test"))
+    voucher = Voucher(some_node(), tmp_path)
     for _ in range(3):
         await voucher.tell("tilt", is_ok=True, text="")
     assert caplog.text.count("does not take the state of the tilt") == 1

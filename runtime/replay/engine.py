@@ -1,0 +1,307 @@
+"""Runs the nodes of a recording again, in one process and in the order of their journals."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from olympus.runtime.bus import Bus
+from olympus.runtime.bus.link import Origin
+from olympus.runtime.clock import VirtualClock, run_virtual
+from olympus.runtime.config import Session
+from olympus.runtime.messages import Message, decode, encode
+from olympus.runtime.node.journal import Kind
+from olympus.runtime.node.loading import load_node_class, look_beside
+from olympus.runtime.node.node import NodeContext
+from olympus.runtime.node.spec import NodeSpec
+from olympus.runtime.replay.acting import Diverged, JournalEnded, ReplayedNode
+from olympus.runtime.replay.difference import Difference, Tally, first_difference
+from olympus.runtime.replay.hosts import HostReplay
+from olympus.runtime.replay.outcome import Outcome
+from olympus.runtime.replay.recording import Recording, TopicReel
+from olympus.runtime.replay.rows import Row, read_rows
+from olympus.runtime.scheduler import Dispatcher
+
+REMEMBERED = 20_000
+"""So many of the messages published anew are kept for those who take them."""
+Spans = Mapping[str, list[tuple[int, int]]]
+"""From when to when there is a journal of each node."""
+OnMessage = Callable[[str, Message, int], None]
+"""Told of each message that is published anew: topic, message, robot time."""
+
+
+class Engine:
+    """Runs a recording's nodes again and compares what they publish."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        inject: Collection[str] = (),
+        until_ns: int = 0,
+        keep_going: bool = False,
+        on_message: OnMessage | None = None,
+        on_event: Callable[[int], None] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            recording: What to run again.
+            inject: Full names of nodes that don't run: their recorded messages stand for them.
+            until_ns: Robot time at which to stop; 0 = at the end.
+            keep_going: Go on after a difference, with the node that differed left out.
+            on_message: Told of each message that is published anew.
+            on_event: Told the robot time before each event: may take its time.
+        """
+        self._recording, self._inject = recording, frozenset(inject)
+        self._until_ns, self._keep_going = until_ns, keep_going
+        self._on_message, self._on_event = on_message, on_event
+        self.outcome = Outcome()
+        self._published: OrderedDict[tuple[str, str, int, int], Message] = OrderedDict()
+        self._names: set[str] = set()
+        """Nodes that run, or have yet to."""
+        self._hosts: list[HostReplay] = []
+
+    def run(self) -> Outcome:
+        """Run it to its end, or to the first difference."""
+        clock = VirtualClock(1)
+        return run_virtual(self._run(clock), clock)
+
+    async def _run(self, clock: VirtualClock) -> Outcome:
+        self._bus, self._dispatcher = Bus(clock, host="replay"), Dispatcher(clock)
+        with tempfile.TemporaryDirectory(prefix="olympus-replay-") as folder:
+            self._folder = Path(folder)
+            for name, _, pieces in self._recording.journals():
+                self._hosts.append(HostReplay(self, name, read_rows(pieces)))
+            try:
+                while await self._step():
+                    pass
+                self._count_the_rest()
+            finally:
+                await self._close()
+        return self.outcome
+
+    async def _step(self) -> bool:
+        """Let the earliest event happen that can; False when it is over."""
+        waiting = [(event.at_ns, i) for i, host in enumerate(self._hosts) if (event := host.fill())]
+        if not waiting or (self.outcome.differences and not self._keep_going):
+            return False
+        for at_ns, index in sorted(waiting):
+            if self._until_ns and at_ns > self._until_ns:
+                return False
+            host = self._hosts[index]
+            if await self._happen(host, host.events[0]):
+                return True
+        host = self._hosts[min(waiting)[1]]
+        event = host.events.popleft()
+        node = host.nodes[event.node]
+        if node is not None:
+            node.rows.clear()
+            node.has_ended = True
+            self._missing_cause(node, event)
+        return True
+
+    async def _happen(self, host: HostReplay, event: Row) -> bool:
+        """Let an event happen; False if what it needs is not there yet."""
+        node = host.nodes[event.node]
+        if node is None or node.has_ended:
+            host.events.popleft()
+            return True
+        message: Message | None = None
+        if event.kind is Kind.MESSAGE:
+            message = self._message(event)
+            if message is None:
+                return False
+        host.events.popleft()
+        self._note_time(event.at_ns)
+        try:
+            if event.kind is Kind.NODE:
+                node.began_ns = event.at_ns
+                node.make(lambda: self._build(event.fields[0], node, host))
+            elif message is not None:
+                await node.deliver(event, message)
+            else:
+                await node.feed(event)
+        except (Diverged, JournalEnded) as end:
+            node.has_ended = True
+            if isinstance(end, JournalEnded):
+                self._names.discard(node.name)
+        return True
+
+    def _note_time(self, at_ns: int) -> None:
+        outcome = self.outcome
+        outcome.events += 1
+        outcome.began_ns = outcome.began_ns or at_ns
+        outcome.ended_ns = max(outcome.ended_ns, at_ns)
+        if self._on_event is not None:
+            self._on_event(at_ns)
+
+    # What hosts and nodes tell.
+
+    def meet(self, facts: dict[str, Any]) -> None:
+        """Take the facts of a host."""
+        self.outcome.machine = facts["machine"]
+        self.outcome.launch = (facts["launch_file"], facts["launch_sha256"])
+        if facts["node_dir"] and Path(facts["node_dir"]).is_dir():
+            look_beside(Path(facts["node_dir"]))
+        for plugin in facts["plugins"]:
+            importlib.import_module(plugin)
+
+    def cast(self, spec: NodeSpec, host: HostReplay) -> ReplayedNode | None:
+        """Give a node its part; None if its recorded messages stand for it."""
+        if spec.full_name in self._inject:
+            return None
+        if spec.full_name not in self._names:
+            self.outcome.nodes.append(spec.full_name)
+        self._names.add(spec.full_name)
+        return ReplayedNode(spec.full_name, host)
+
+    def _build(self, spec: NodeSpec, node: ReplayedNode, host: HostReplay) -> Any:
+        node_class = load_node_class(spec.uses)
+        session = Session(
+            name=host.facts["session"],
+            run_dir=self._folder,
+            endpoint="",
+            clock_offset_ns=host.facts["clock_offset_ns"],
+            pid=0,
+        )
+        return node_class(
+            NodeContext(
+                name=spec.name,
+                namespace=spec.namespace,
+                params=spec.params,
+                remaps=spec.remaps,
+                bus=self._bus,
+                clock=self._bus.clock,
+                dispatcher=self._dispatcher,
+                session=session,
+                journal=node,
+            )
+        )
+
+    def published(self, node: ReplayedNode, message: Message, origin: Origin) -> None:
+        """Compare a message with the recorded one, and keep it for those who take it."""
+        header = message.header
+        sent = header.trace[-1].sent
+        self._published[origin.topic, header.source, header.seq, sent] = message
+        if len(self._published) > REMEMBERED:
+            self._published.popitem(last=False)
+        tally = self._tally(origin.topic)
+        frame = encode(message)
+        tally.add(frame)
+        reel = self._recording.reel(origin.topic)
+        found = reel.find(header.source, header.seq, header.stamp, sent) if reel else None
+        if found is None:
+            tally.unrecorded += 1
+        elif found.frame == frame:
+            tally.equal += 1
+        else:
+            tally.differing += 1
+            what = first_difference(found.message(), message)
+            place = (origin.topic, header.seq, header.source)
+            self.outcome.differences.append(Difference(*place, *what, at_ns=sent))
+        if self._on_message is not None:
+            self._on_message(origin.topic, message, sent)
+
+    def diverged(self, node: ReplayedNode, what: str, recorded: str, replayed: str) -> Diverged:
+        """Put down that a node did something else than the original."""
+        last = next(
+            (key for key in reversed(self._published) if key[1] == node.name), ("", "", 0, 0)
+        )
+        self.outcome.differences.append(
+            Difference(
+                last[0] or "(nothing published yet)",
+                last[2],
+                node.name,
+                f"{what} afterwards" if last[0] else what,
+                recorded,
+                replayed,
+                node.now_ns,
+            )
+        )
+        return Diverged()
+
+    def other_model(self, node: ReplayedNode, name: str, recorded: str, here: str) -> None:
+        """Take notice that a model is another one."""
+        note = f"model {name} of {node.name} is {here[:12]} here and was {recorded[:12]}"
+        if note not in self.outcome.notes:
+            self.outcome.notes.append(note)
+
+    def _message(self, event: Row) -> Message | None:
+        """Return the message of an event; None if it is not there yet."""
+        _, topic, source, seq, since_stamp, since_sent, frame = event.fields
+        sent, stamp = event.at_ns - since_sent, event.at_ns - since_stamp
+        made = self._published.get((topic, source, seq, sent))
+        if made is not None:
+            return made
+        reel = self._recording.reel(topic)
+        found = reel.find(source, seq, stamp, sent) if reel is not None else None
+        if source in self._names and not self._is_behind(source, sent):
+            return None  # its node will publish it anew
+        if found is None:
+            return None if frame is None else decode(frame)
+        return found.message()
+
+    def _is_behind(self, source: str, sent: int) -> bool:
+        """Tell whether a node's journal has nothing to say about a message of that time."""
+        for host in self._hosts:
+            for node in host.nodes:
+                if node is not None and node.name == source and not node.has_ended:
+                    return host.is_over or node.now_ns > sent
+        return True
+
+    def _missing_cause(self, node: ReplayedNode, event: Row) -> None:
+        _, topic, source, seq, *_ = (*event.fields, "", "", 0)
+        if event.at_ns >= max(run.ended or run.seen for run in self._recording.runs):
+            return  # the recorder had ended: nobody can know
+        self.outcome.differences.append(
+            Difference(
+                str(topic), int(seq), str(source), "message", f"{node.name} took it",
+                "it is neither in the recording nor published anew", event.at_ns,
+            )
+        )  # fmt: skip
+
+    def _tally(self, topic: str) -> Tally:
+        return self.outcome.tallies.setdefault(topic, Tally(topic))
+
+    def _count_the_rest(self) -> None:
+        """Count what is in the recording and was not published anew."""
+        if self._until_ns or (self.outcome.differences and not self._keep_going):
+            return
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for host in self._hosts:
+            for node in filter(None, host.nodes):
+                spans.setdefault(node.name, []).append((node.began_ns, host.last_ns))
+        for topic, tally in self.outcome.tallies.items():
+            reel = self._recording.reel(topic)
+            if reel is not None:
+                self._count_rest_of(reel, tally, spans)
+
+    def _count_rest_of(self, reel: TopicReel, tally: Tally, spans: Spans) -> None:
+        for _ in reel.rest():
+            pass
+        for source, covered in spans.items():
+            times = reel.sent_times(source)
+            known = sum(any(a <= one <= b for a, b in covered) for one in times)
+            tally.missing += known
+            tally.uncovered += len(times) - known
+        tally.missing -= tally.equal + tally.differing
+        if tally.missing > 0:
+            number = f"{tally.missing} more messages"
+            self.outcome.differences.append(
+                Difference(tally.topic, 0, "its nodes", "messages", number, "nothing", 0)
+            )
+
+    async def _close(self) -> None:
+        for host in self._hosts:
+            for node in host.nodes:
+                if node is not None:
+                    await node.close()
+        self._dispatcher.close()
+        await self._bus.close()
+        await asyncio.sleep(0)

@@ -1,0 +1,81 @@
+"""A host whose nodes run again: reads its journal, and knows which event is next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from olympus.runtime.bus.link import Origin
+from olympus.runtime.messages import Message
+from olympus.runtime.node.journal import Kind
+from olympus.runtime.node.spec import NodeSpec
+from olympus.runtime.replay.acting import Diverged, ReplayedNode
+from olympus.runtime.replay.rows import Row
+
+
+class Director(Protocol):
+    """Whoever runs the hosts."""
+
+    def meet(self, facts: dict[str, Any]) -> None:
+        """Take the facts of a host."""
+
+    def cast(self, spec: NodeSpec, host: HostReplay) -> ReplayedNode | None:
+        """Give a node its part; None if its recorded messages stand for it."""
+
+    def published(self, node: ReplayedNode, message: Message, origin: Origin) -> None:
+        """Take a message that a node published."""
+
+    def diverged(self, node: ReplayedNode, what: str, recorded: str, replayed: str) -> Diverged:
+        """Put down a difference that is no message's."""
+
+    def other_model(self, node: ReplayedNode, name: str, recorded: str, here: str) -> None:
+        """Take notice that a model is another one than the original's."""
+
+
+class HostReplay:
+    """One start of one host, and where its journal stands; the `Stage` of its nodes."""
+
+    def __init__(self, engine: Director, name: str, rows: Iterator[Row]) -> None:
+        """Stand before the first row.
+
+        Args:
+            engine: Runs it.
+            name: Of the host.
+            rows: Of its journal.
+        """
+        self.name, self._engine, self._rows = name, engine, rows
+        self.published, self.diverged = engine.published, engine.diverged
+        self.other_model = engine.other_model
+        self.nodes: list[ReplayedNode | None] = []
+        self.events: deque[Row] = deque()
+        self.facts: dict[str, Any] = {}
+        self.last_ns = 0
+        self.is_over = False
+
+    def fill(self) -> Row | None:
+        """Return the next event; None when there is none left."""
+        while not self.events:
+            if not self.pull():
+                return None
+        return self.events[0]
+
+    def pull(self) -> bool:
+        """Read a row; False at the end."""
+        row = next(self._rows, None)
+        if row is None:
+            self.is_over = True
+            return False
+        self.last_ns = row.at_ns
+        if row.kind is Kind.HEAD:
+            self.facts = row.fields[0]
+            self._engine.meet(self.facts)
+        elif row.kind is Kind.NODE:
+            spec = NodeSpec.model_validate(row.fields[0])
+            self.nodes.append(self._engine.cast(spec, self))
+            self.events.append(Row(Kind.NODE, len(self.nodes) - 1, row.at_ns, (spec,)))
+        elif (node := self.nodes[row.node]) is not None and not node.has_ended:
+            node.rows.append(row)
+            if row.is_event:
+                self.events.append(row)
+        return True

@@ -1,0 +1,123 @@
+"""A recording of real processes runs again in this one, and every message is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.launch.testing import Launched
+from olympus.runtime.replay.engine import Engine
+from olympus.runtime.replay.outcome import Outcome
+from olympus.runtime.replay.recording import Recording
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+HERE = Path(__file__).resolve().parent
+APART = {"a": ["source"], "b": ["thinker"], "c": ["judge"], "recorder": ["recorder"]}
+TOGETHER = {"all": ["source", "recorder", "thinker", "judge"]}
+PAIRS = {"a": ["thinker", "source"], "b": ["judge", "recorder"]}
+NODES = {
+    name: {"uses": f"replay_nodes:{name.capitalize()}"} for name in ("source", "thinker", "judge")
+}
+
+
+@contextmanager
+def recorded(hosts: dict[str, list[str]], doing: Callable[[Launched], None]) -> Iterator[Path]:
+    """Record a launch of the nodes in some grouping while something is done."""
+    with tempfile.TemporaryDirectory(prefix="oly") as name:
+        root = Path(name)
+        shutil.copy(HERE / "replay_nodes.py", root)
+        recorder = {
+            "uses": "olympus.nodes.recorder",
+            "params": {"journal": True, "path": str(root / "record"), "is_durable": False},
+        }
+        nodes = {**NODES, "judge": {**NODES["judge"], "depends_on": []}, "recorder": recorder}
+        respawn = {"policy": "always", "delay_s": 0.1, "max_delay_s": 0.5}
+        launch = {
+            "telemetry": {"journal": True},
+            "hosts": {host: {"nodes": ids, "respawn": respawn} for host, ids in hosts.items()},
+            "nodes": nodes,
+        }
+        file = root / "launch.yaml"
+        file.write_text(json.dumps(launch))
+        with Launched(file, root=root) as robot:
+            robot.until_active()
+            doing(robot)
+        yield root / "record"
+
+
+def run_again(store: Path, **options: object) -> Outcome:
+    with Recording(store) as recording:
+        return Engine(recording, **options).run()  # type: ignore[arg-type]
+
+
+def for_a_while(robot: Launched) -> None:
+    time.sleep(2.0)
+    assert robot.command("param", "set", "thinker", "gain", "2.5").returncode == 0
+    time.sleep(1.0)
+
+
+def with_a_kill(robot: Launched) -> None:
+    time.sleep(1.0)
+    os.kill(robot.ledger("b")["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while robot.ledger("b").get("restarts") != 1 or robot.ledger("b").get("state") != "ready":
+        robot.check("it is back", deadline)
+        time.sleep(0.05)
+    time.sleep(1.5)
+
+
+@pytest.mark.parametrize("hosts", [APART, TOGETHER, PAIRS], ids=["apart", "together", "pairs"])
+def test_whatever_the_grouping_every_message_comes_again(hosts: dict[str, list[str]]) -> None:
+    with recorded(hosts, for_a_while) as store:
+        outcome = run_again(store)
+        assert outcome.differences == []
+        assert outcome.is_equal
+        assert sorted(outcome.nodes) == ["judge", "thinker"]
+        assert min(outcome.tallies[name].equal for name in ("thought", "pulse", "verdict")) > 30
+        again = run_again(store)
+        digests = {name: one.digest for name, one in outcome.tallies.items()}
+        assert {name: one.digest for name, one in again.tallies.items()} == digests
+
+
+def test_a_host_that_was_killed_begins_anew_in_the_replay_too() -> None:
+    with recorded(APART, with_a_kill) as store:
+        outcome = run_again(store)
+        assert outcome.differences == []
+        assert outcome.is_equal
+        assert outcome.tallies["thought"].equal > 30
+        check_tampering(store, outcome)
+
+
+def check_tampering(store: Path, before: Outcome) -> None:
+    """Change the code, leave nodes out, stop early: all on one recording, to save time."""
+    nodes = sys.modules["replay_nodes"]
+    nodes.GAIN = 1.0 + 1e-9  # type: ignore[attr-defined]
+    try:
+        changed = run_again(store)
+        assert not changed.is_equal
+        first = changed.differences[0]
+        assert (first.topic, first.field, first.source) == ("thought", "linear_mps", "thinker")
+        assert first.seq >= 1
+        assert float(first.recorded) == pytest.approx(float(first.replayed), rel=1e-6)
+        assert first.recorded != first.replayed
+        without = run_again(store, inject=["thinker"])
+        assert without.is_equal
+        assert without.nodes == ["judge"]
+        assert without.tallies["verdict"].equal >= before.tallies["verdict"].equal
+    finally:
+        nodes.GAIN = 1.0  # type: ignore[attr-defined]
+    half_ns = (before.began_ns + before.ended_ns) // 2
+    half = run_again(store, until_ns=half_ns)
+    assert half.is_equal
+    assert half.ended_ns <= half_ns
+    assert half.compared < before.compared
