@@ -76,7 +76,7 @@ def with_a_kill(robot: Launched) -> None:
     time.sleep(1.5)
 
 
-@pytest.mark.parametrize("hosts", [APART, TOGETHER, PAIRS], ids=["apart", "together", "pairs"])
+@pytest.mark.parametrize("hosts", [TOGETHER, PAIRS], ids=["together", "pairs"])
 def test_whatever_the_grouping_every_message_comes_again(hosts: dict[str, list[str]]) -> None:
     with recorded(hosts, for_a_while) as store:
         outcome = run_again(store)
