@@ -1,4 +1,4 @@
-"""Two nodes of two hosts that send each other messages, for bus.py."""
+"""Nodes that send each other messages from host to host, for bus.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import time
 from typing import Annotated
 
 import numpy as np
+from _bus_trials import FRAME, LOUD, QUIET, SMALL
 from numpy.typing import NDArray
 
+from olympus.runtime.bus import Publisher, PublisherOptions, SubscriptionOptions
 from olympus.runtime.messages import Array, Empty, Message, message
-from olympus.runtime.node import Node, output, service, subscribe
+from olympus.runtime.node import Node, NodeParams, output, service, subscribe
 from olympus.runtime.qos import QoS
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
+TOPICS = 64
+CROWDS = (1, 2, 4, 8, 16)
+BURST = 50
+
+
+@message("bench/Small")
+class Small(Message):
+    """A few bytes."""
+
+    data: bytes
 
 
 @message("bench/Blob")
@@ -25,21 +37,28 @@ class Blob(Message):
 
 @message("bench/Echo")
 class Echo(Message):
-    """The answer to a blob: its number and its last byte."""
+    """The answer: how many messages came so far, and when the handler was called."""
 
     number: int
-    last: int
+    called_ns: int
+    """Of the machine's steady clock."""
 
 
 @message("bench/Trial")
 class Trial(Message):
     """What is to be measured."""
 
-    nbytes: int
+    nbytes: int = SMALL
     count: int = 0
     """Round trips."""
     seconds: float = 0.0
-    """Of sending as fast as it goes."""
+    hz: float = 0.0
+    """Frames per second."""
+    is_copied: bool = True
+    is_idle: bool = False
+    """Keep time and send nothing."""
+    among: int = 1
+    """Topics, or subscribers."""
 
 
 @message("bench/Times")
@@ -50,63 +69,185 @@ class Times(Message):
 
 
 class Near(Node):
-    """Sends blobs and waits for echoes."""
+    """Sends and waits for echoes."""
 
-    blob = output("blob", Blob, is_reliable=True)
+    small = output("small", Small, is_reliable=True)
+    blob = output("blob", Blob)
 
     async def on_configure(self) -> None:
         """Expect nothing yet."""
-        self._echo: asyncio.Future[Echo] | None = None
+        self._frame = np.zeros(FRAME, np.uint8)
+        self._text = bytes([LOUD]) * SMALL
+        self._times: list[int] = []
+        self._begun = 0
+        self._trial = Trial()
+        self._last: Echo | None = None
+        self._over: asyncio.Future[None] | None = None
 
-    @subscribe("echo")
+    @subscribe("echo", qos=QoS.queue(64))
     def on_echo(self, echo: Echo) -> None:
-        """Note that a round trip is over."""
-        if self._echo is not None and not self._echo.done():
-            self._echo.set_result(echo)
+        """Note that a round trip is over, and begin the next."""
+        self._times.append(time.perf_counter_ns() - self._begun)
+        self._last = echo
+        if len(self._times) < self._trial.count:
+            self._send()
+        elif self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
-    @service("round_trips")
-    async def round_trips(self, trial: Trial) -> Times:
-        """Return how long each of some round trips took."""
-        data = np.zeros(trial.nbytes, np.uint8)
-        return Times(ns=np.array([await self._trip(data) for _ in range(trial.count)], np.int64))
+    @service("trips")
+    async def trips(self, trial: Trial) -> Times:
+        """Return how long each of some round trips took, from publish to handler and back."""
+        return Times(ns=np.array(await self._round(trial), np.int64))
 
     @service("flood")
     async def flood(self, trial: Trial) -> Times:
-        """Send for a while as fast as the bus takes it; return how many were sent."""
-        return Times(ns=np.array([await asyncio.to_thread(self._send_on, trial)], np.int64))
+        """Send small messages as fast as they go; return how many arrived, and in what time."""
+        quiet, clock = Small(data=bytes([QUIET]) * SMALL), time.perf_counter
+        await self._round(Trial(count=1))
+        before, begun = self._arrived(), clock()
+        while clock() - begun < trial.seconds:
+            for _ in range(BURST):
+                self.small.publish(quiet)
+            await asyncio.sleep(0)
+        await self._round(Trial(count=1))
+        elapsed_ns = int((clock() - begun) * 1e9)
+        return Times(ns=np.array([self._arrived() - before, elapsed_ns], np.int64))
 
-    async def _trip(self, data: NDArray[np.uint8]) -> int:
-        self._echo = asyncio.get_running_loop().create_future()
-        begun = time.perf_counter_ns()
-        self.blob.publish(Blob(data=data))
-        await asyncio.wait_for(self._echo, PATIENCE_S)
-        return time.perf_counter_ns() - begun
+    @service("frames")
+    async def frames(self, trial: Trial) -> Times:
+        """Send pictures at a steady rate; return how many."""
+        count = int(trial.seconds * trial.hz)
+        due = time.perf_counter()
+        self._frame[0] = QUIET
+        for _ in range(count):
+            due += 1 / trial.hz
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            if not trial.is_idle:
+                self.blob.publish(Blob(data=self._picture(FRAME, trial.is_copied)))
+        self._frame[0] = LOUD
+        return Times(ns=np.array([count], np.int64))
 
-    def _send_on(self, trial: Trial) -> int:
-        data, sent = np.zeros(trial.nbytes, np.uint8), 0
-        end = time.perf_counter() + trial.seconds
-        while time.perf_counter() < end:
-            self.blob.publish(Blob(data=data))
-            sent += 1
-        return sent
+    async def _round(self, trial: Trial) -> list[int]:
+        self._times, self._trial = [], trial
+        self._over = asyncio.get_running_loop().create_future()
+        self._send()
+        await asyncio.wait_for(self._over, PATIENCE_S)
+        return self._times
+
+    def _send(self) -> None:
+        trial = self._trial
+        self._begun = time.perf_counter_ns()
+        if trial.nbytes == SMALL:
+            self.small.publish(Small(data=self._text))
+        else:
+            self.blob.publish(Blob(data=self._picture(trial.nbytes, trial.is_copied)))
+
+    def _picture(self, nbytes: int, is_copied: bool) -> NDArray[np.uint8]:
+        if is_copied:
+            return self._frame[:nbytes]
+        made = self.blob.loan((nbytes,), np.uint8)
+        made[0], made[-1] = self._frame[0], self._frame[nbytes - 1]
+        return made
+
+    def _arrived(self) -> int:
+        return self._last.number if self._last is not None else 0
 
 
 class Far(Node):
-    """Answers blobs, and counts them."""
+    """Answers what is loud, and counts everything."""
 
     echo = output("echo", Echo, is_reliable=True)
 
     async def on_configure(self) -> None:
         """Start counting."""
-        self._count = 0
+        self._count = self._last = 0
 
-    @subscribe("blob", qos=QoS.queue(64))
+    @subscribe("small", qos=QoS.queue(64))
+    def on_small(self, small: Small) -> None:
+        """Take in a few bytes."""
+        self._take(small.data[0], small.data[-1])
+
+    @subscribe("blob")
     def on_blob(self, blob: Blob) -> None:
-        """Read the last byte and answer."""
-        self._count += 1
-        self.echo.publish(Echo(number=self._count, last=int(blob.data[-1])))
+        """Take in an array."""
+        self._take(int(blob.data[0]), int(blob.data[-1]))
 
-    @service("count")
-    def count(self, _request: Empty) -> Times:
-        """Return how many blobs came so far."""
-        return Times(ns=np.array([self._count], np.int64))
+    def _take(self, first: int, last: int) -> None:
+        self._count += 1
+        self._last = last
+        if first != QUIET:
+            self.echo.publish(Echo(number=self._count, called_ns=time.monotonic_ns()))
+
+
+class Hub(Node):
+    """Sends on many topics, or to many subscribers."""
+
+    async def on_configure(self) -> None:
+        """Become a publisher of all that is needed."""
+        options = PublisherOptions(node=self.name)
+        self._many = [self._publisher(f"many/{n}", options) for n in range(TOPICS)]
+        self._crowds = {n: self._publisher(f"crowd/{n}", options) for n in CROWDS}
+        self._waited, self._latest = 0, 0
+        self._over: asyncio.Future[None] | None = None
+
+    @subscribe("echo", qos=QoS.queue(64))
+    def on_echo(self, echo: Echo) -> None:
+        """Note when another handler was called."""
+        self._latest = max(self._latest, echo.called_ns)
+        self._waited -= 1
+        if not self._waited and self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    @service("topics")
+    async def topics(self, trial: Trial) -> Times:
+        """Return how long it took until the handler was called, `among` topics in turn, ns."""
+        ends = self._many[: trial.among]
+        return await self._measured([ends[n % len(ends)] for n in range(trial.count)], 1)
+
+    @service("crowd")
+    async def crowd(self, trial: Trial) -> Times:
+        """Return how long it took until the last of `among` handlers was called, ns."""
+        return await self._measured([self._crowds[trial.among]] * trial.count, trial.among)
+
+    async def _measured(self, ends: list[Publisher[Small]], answers: int) -> Times:
+        text, times = bytes(SMALL), []
+        for end in ends:
+            self._waited, self._latest = answers, 0
+            self._over = asyncio.get_running_loop().create_future()
+            begun = time.monotonic_ns()
+            end.publish(Small(data=text))
+            await asyncio.wait_for(self._over, PATIENCE_S)
+            times.append(self._latest - begun)
+        return Times(ns=np.array(times, np.int64))
+
+    def _publisher(self, topic: str, options: PublisherOptions) -> Publisher[Small]:
+        return self.bus.publisher(topic, Small, options)
+
+
+class Spoke(Node):
+    """One of the many that answer a hub."""
+
+    class Params(NodeParams):
+        """Which one."""
+
+        number: int = 0
+
+    params: Params
+    echo = output("echo", Echo, is_reliable=True)
+
+    async def on_activate(self) -> None:
+        """Listen to every crowd that this one belongs to; the first also to all topics."""
+        number = self.params.number
+        wanted = [f"crowd/{n}" for n in CROWDS if n > number]
+        wanted += [] if number else [f"many/{n}" for n in range(TOPICS)]
+        options = SubscriptionOptions(node=self.name, qos=QoS.queue(64))
+        for topic in wanted:
+            self.bus.subscribe(topic, Small, self._on_small, options)
+
+    @service("ready")
+    def ready(self, _request: Empty) -> Empty:
+        """Answer, so that others know that this one listens."""
+        return Empty()
+
+    def _on_small(self, _small: Small) -> None:
+        self.echo.publish(Echo(number=1, called_ns=time.monotonic_ns()))

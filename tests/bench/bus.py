@@ -1,11 +1,13 @@
-"""Round trips and rates between two hosts through a node's own API, next to bare zenoh-python.
+"""Ours next to bare zenoh-python, iceoryx2 and dora: round trips, rates, processor time per frame.
 
     ./run bench bus
     ./run bench bus --rounds 8 --json > bus.json
 
-A round trip is a message of N bytes to a node in another process and a small answer back. Bare
-Zenoh runs in turn with it, through the very same hub, with the same payloads: the ratio of the two
-is what nodes pay for typed messages, traces, queues, counters and an event loop.
+All take turns in each round of one run. Ours is measured as a node sees it: from `publish` to the
+call of the handler in another host and back, with typed messages, headers, traces, queues,
+counters and the event loop. The others are measured bare, bytes in and bytes out, as fast as their
+Python packages go. They are installed for this benchmark alone, below .venv/bench; what can't be
+installed or fails is left out, and the reason is printed.
 """
 
 from __future__ import annotations
@@ -13,58 +15,67 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import queue
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import numpy as np
 import psutil
-import zenoh
+from _bus_curves import Curves, curve_tables, measure_curves
 from _bus_nodes import Times, Trial
+from _bus_peers import PEERS, Peer, SkippedError
+from _bus_trials import FRAME, SMALL, cpu_ns
 from _machine import described
 from rich.console import Console
 from rich.table import Table
 
-from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.launch.seat import Seat
 from olympus.runtime.launch.testing import Launched
-from olympus.runtime.messages import Empty
 from olympus.runtime.telemetry.meters import quantile
 
-SIZES = {"64 B": 64, "57.6 kB": 57_600, "6.2 MB": 6_220_800}
-TRIPS = {"64 B": 500, "57.6 kB": 300, "6.2 MB": 30}
-FLOOD_S = 1.0
-SETTLE_S = 0.5
-PATIENCE_S = 30.0
 LAUNCH = Path(__file__).with_name("_bus.yaml")
+OURS = "Olympus, node to node"
+SETTLE_S = 0.5
+PATIENCE_S = 60.0
+HZ, PACED_S, FLOOD_S = 60.0, 1.5, 1.0
+TRIPS: dict[str, dict[str, Any]] = {
+    "64 B": {"nbytes": SMALL, "count": 1500, "is_copied": True},
+    "64 KiB": {"nbytes": 65_536, "count": 400, "is_copied": True},
+    "1080p copied in": {"nbytes": FRAME, "count": 60, "is_copied": True},
+    "1080p in place": {"nbytes": FRAME, "count": 100, "is_copied": False},
+}
+CPU = {"CPU copied in": True, "CPU in place": False}
+RATE = "64 B one way"
+MEMCPY = "one memcpy of a 1080p frame"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One way of sending one size; each number is the median of the rounds."""
+    """One figure of one bus: median of the rounds, and the best."""
 
-    p50_us: float
-    """Round trip."""
-    p99_us: float
-    best_p50_us: float
-    """Of the best round: least disturbed by neighbours."""
-    per_s: float
-    """Messages that arrived per second of sending as fast as it goes."""
+    median: float
+    best: float
+    p99: float | None = None
+    """Of round trips: the median of the rounds' 99th percentiles."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One round of one way and size."""
+@dataclass(slots=True)
+class Report:
+    """All that was found."""
 
-    trips_ns: list[int]
-    per_s: float
+    machine: str
+    rounds: int
+    load: list[Any] = field(default_factory=list)
+    results: dict[str, dict[str, Measured]] = field(default_factory=dict)
+    """By bus and by figure: us for round trips, ms of processor time per frame, messages/s."""
+    memcpy_us: float = 0.0
+    skipped: dict[str, str] = field(default_factory=dict)
+    curves: Curves | None = None
 
 
 def main() -> None:
@@ -72,164 +83,160 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--rounds", type=int, default=4, help="interleaved repetitions; 4")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--echo", metavar="ENDPOINT", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", action="store_true", help="without the other buses")
+    parser.add_argument("--no-curves", action="store_true", help="without topics and subscribers")
     options = parser.parse_args()
-    if options.echo:
-        echo_for_ever(options.echo)
-    before = psutil.getloadavg()
+    machine = described(("eclipse-zenoh", "numpy", "msgpack"))
+    report = Report(machine, options.rounds, [psutil.getloadavg()])
+    peers = [] if options.alone else list(prepared(report))
     with tempfile.TemporaryDirectory(prefix="oly") as folder:
-        results = asyncio.run(measure(Path(folder), options.rounds))
-    report = {
-        "machine": described(("eclipse-zenoh", "numpy")),
-        "load": [before, psutil.getloadavg()],
-        "results": results,
-    }
+        asyncio.run(measure(Path(folder), peers, report))
+        if not options.no_curves:
+            report.curves = asyncio.run(measure_curves(Path(folder)))
+    report.load.append(psutil.getloadavg())
     if options.json:
-        sys.stdout.write(json.dumps(report, default=asdict, indent=1) + "\n")
-    else:
-        Console().print(report["machine"], f"load {before} -> {psutil.getloadavg()}")
-        Console().print(table(results, options.rounds))
+        sys.stdout.write(json.dumps(asdict(report), indent=1) + "\n")
+        return
+    console = Console()
+    console.print(report.machine, *(peer.versions for peer in peers), f"load {report.load}")
+    console.print(table(report))
+    for peer, reason in report.skipped.items():
+        console.print(f"skipped {peer}: {reason}")
+    for made in curve_tables(report.curves) if report.curves else ():
+        console.print(made)
 
 
-async def measure(root: Path, rounds: int) -> dict[str, dict[str, Measured]]:
-    """Measure both ways, in turn, size by size."""
-    found: dict[str, dict[str, list[Round]]] = {size: {"node": [], "bare": []} for size in SIZES}
+def prepared(report: Report) -> Iterator[Peer]:
+    """Yield the buses that can be measured here."""
+    for peer in PEERS:
+        try:
+            peer.prepare()
+            yield peer
+        except SkippedError as error:
+            report.skipped[peer.name] = str(error)
+
+
+async def measure(root: Path, peers: list[Peer], report: Report) -> None:
+    """Measure all in turn."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    copies: list[float] = []
     with Launched(LAUNCH, root=root, name="bus") as robot:
         robot.until_active()
         async with robot.joined() as seat:
-            with Bare(robot.session.endpoint).open() as bare:
-                for _ in range(rounds):
-                    for size, nbytes in SIZES.items():
-                        found[size]["node"].append(await node_round(seat, nbytes, TRIPS[size]))
-                        found[size]["bare"].append(bare.round(nbytes, TRIPS[size]))
-    return {
-        size: {way: summed_up(rounds) for way, rounds in ways.items()}
-        for size, ways in found.items()
-    }
+            for number in range(report.rounds):
+                copies.append(memcpy_us())
+                found.setdefault(OURS, []).append(await our_round(seat, robot))
+                for peer in [p for p in peers if p.name not in report.skipped]:
+                    try:
+                        outcome = peer_round(peer, root / f"{peer.script[:-8]}{number}{peer.way}")
+                        found.setdefault(peer.name, []).append(outcome)
+                    except SkippedError as error:
+                        report.skipped[peer.name] = f"round {number + 1}: {error}"
+                    await asyncio.sleep(SETTLE_S)
+    report.memcpy_us = median(copies)
+    report.results = {name: summed_up(rounds) for name, rounds in found.items()}
 
 
-async def node_round(seat: Seat, nbytes: int, trips: int) -> Round:
-    """Measure the nodes once."""
-    await ask(seat, "near/round_trips", Trial(nbytes=nbytes, count=max(3, trips // 10)))
-    times = await ask(seat, "near/round_trips", Trial(nbytes=nbytes, count=trips))
-    before = await arrived(seat)
-    begun = time.monotonic()
-    await ask(seat, "near/flood", Trial(nbytes=nbytes, seconds=FLOOD_S))
-    elapsed_s = time.monotonic() - begun
-    per_s = (await arrived(seat) - before) / elapsed_s
-    await asyncio.sleep(SETTLE_S)
-    return Round([int(t) for t in times.ns], per_s)
+async def our_round(seat: Seat, robot: Launched) -> dict[str, Any]:
+    """Measure ours once."""
+    found: dict[str, Any] = {}
+    for name, how in TRIPS.items():
+        await ask(seat, "near/trips", Trial(**{**how, "count": how["count"] // 10}))
+        found[name] = [int(t) for t in (await ask(seat, "near/trips", Trial(**how))).ns]
+    arrived, elapsed_ns = (await ask(seat, "near/flood", Trial(seconds=FLOOD_S))).ns
+    found[RATE] = arrived / elapsed_ns * 1e9
+    for name, is_copied in CPU.items():
+        spent = []
+        for is_idle in (True, False):
+            trial = Trial(seconds=PACED_S, hz=HZ, is_copied=is_copied, is_idle=is_idle)
+            before = sum(cpu_ns(pid) for pid in robot.alive())
+            count = (await ask(seat, "near/frames", trial)).ns[0]
+            spent.append((sum(cpu_ns(pid) for pid in robot.alive()) - before) / 1e6 / count)
+        found[name] = spent[1] - spent[0]
+    return found
 
 
 async def ask(seat: Seat, name: str, trial: Trial) -> Times:
     """Have a node measure."""
-    answer = await seat.bus.call(name, trial, timeout_s=PATIENCE_S)
-    if not isinstance(answer, Times):
-        raise SystemExit(f"{name} answered {answer}")
+    answer = await seat.bus.call(name, trial, Times, timeout_s=PATIENCE_S)
+    await asyncio.sleep(0.05)
     return answer
 
 
-async def arrived(seat: Seat) -> int:
-    """Return how many messages the far node has taken in."""
-    answer = await seat.bus.call("far/count", Empty(), timeout_s=PATIENCE_S)
-    return int(answer.ns[0]) if isinstance(answer, Times) else 0
+def peer_round(peer: Peer, folder: Path) -> dict[str, Any]:
+    """Measure another bus once.
+
+    Raises:
+        SkippedError: It failed.
+    """
+    trials: list[dict[str, Any]] = [{"what": "trips", **how} for how in TRIPS.values()]
+    trials.append({"what": "flood", "seconds": FLOOD_S})
+    for is_copied in CPU.values():
+        trials.append({"what": "frames", "seconds": PACED_S, "hz": HZ, "is_copied": is_copied})
+    results = peer.round(folder, trials)
+    found = dict(zip([*TRIPS, RATE], results, strict=False))
+    for name, spent in zip(CPU, results[len(found) :], strict=True):
+        found[name] = spent["busy"] - spent["idle"]
+    if not peer.writes_in_place:
+        del found["1080p in place"], found["CPU in place"]
+    return found
 
 
-class Bare:
-    """Zenoh without us: a session here, and an echo in a process of its own."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
-        self._answers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._arrived = 0
-
-    @contextmanager
-    def open(self) -> Iterator[Bare]:
-        """Connect both ends to the hub."""
-        command = [sys.executable, __file__, "--echo", self._endpoint]
-        echo = subprocess.Popen(command, stdout=subprocess.PIPE)
-        session = open_session("client", connect=[self._endpoint])
-        try:
-            if echo.stdout is not None:
-                echo.stdout.readline()
-            self._publisher = session.declare_publisher(
-                "bare/blob", express=True, congestion_control=zenoh.CongestionControl.BLOCK
-            )
-            session.declare_subscriber("bare/echo", self._on_echo)
-            time.sleep(SETTLE_S)
-            yield self
-        finally:
-            echo.kill()
-            echo.communicate()
-            session.close()  # type: ignore[no-untyped-call]
-
-    def round(self, nbytes: int, trips: int) -> Round:
-        """Measure once."""
-        payload = bytes(nbytes)
-        for _ in range(max(3, trips // 10)):
-            self._trip(payload)
-        times = [self._trip(payload) for _ in range(trips)]
-        before, begun = self._arrived, time.monotonic()
-        while time.monotonic() - begun < FLOOD_S:
-            self._publisher.put(payload)
-        per_s = (self._arrived - before) / (time.monotonic() - begun)
-        time.sleep(SETTLE_S)
-        while not self._answers.empty():
-            self._answers.get()
-        return Round(times, per_s)
-
-    def _trip(self, payload: bytes) -> int:
+def memcpy_us() -> float:
+    """Return how long it takes to copy a frame, hot, us; median of 50."""
+    frame, there, times = np.zeros(FRAME, np.uint8), np.zeros(FRAME, np.uint8), []
+    for _ in range(50):
         begun = time.perf_counter_ns()
-        self._publisher.put(payload)
-        self._answers.get(timeout=PATIENCE_S)
-        return time.perf_counter_ns() - begun
-
-    def _on_echo(self, sample: zenoh.Sample) -> None:
-        self._arrived = int.from_bytes(sample.payload.to_bytes(), "little")
-        self._answers.put(self._arrived)
+        np.copyto(there, frame)
+        times.append((time.perf_counter_ns() - begun) / 1e3)
+    return median(times)
 
 
-def echo_for_ever(endpoint: str) -> None:
-    """Answer each blob with how many there were, as the far node does."""
-    session, count = open_session("client", connect=[endpoint]), 0
-    answer = session.declare_publisher("bare/echo", express=True)
-
-    def on_blob(sample: zenoh.Sample) -> None:
-        nonlocal count
-        count += 1
-        data = sample.payload.to_bytes()
-        answer.put((count + data[-1]).to_bytes(8, "little"))
-
-    session.declare_subscriber("bare/blob", on_blob)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    while os.getppid() != 1:
-        time.sleep(1.0)
-
-
-def summed_up(rounds: list[Round]) -> Measured:
+def summed_up(rounds: list[dict[str, Any]]) -> dict[str, Measured]:
     """Return the medians of some rounds."""
-    ordered = [sorted(t / 1e3 for t in one.trips_ns) for one in rounds]
-    p50s = [quantile(one, 0.5) for one in ordered]
-    p99 = median(quantile(one, 0.99) for one in ordered)
-    return Measured(median(p50s), p99, min(p50s), median(one.per_s for one in rounds))
+    found = {}
+    for name in rounds[0]:
+        values = [one[name] for one in rounds]
+        if name in TRIPS:
+            ordered = [sorted(t / 1e3 for t in one) for one in values]
+            p50s = [quantile(one, 0.5) for one in ordered]
+            p99 = median(quantile(one, 0.99) for one in ordered)
+            found[name] = Measured(median(p50s), min(p50s), p99)
+        else:
+            found[name] = Measured(median(values), max(values) if name == RATE else min(values))
+    return found
 
 
-def table(results: Mapping[str, Mapping[str, Measured]], rounds: int) -> Table:
-    """Return the results for a person."""
-    heads = ["p50 us", "best p50", "p99 us", "messages/s", "MB/s"]
-    title = f"Node to node in another process and back; medians of {rounds} rounds in turn"
-    made = Table("payload", "way", *heads, title=title)
-    for size, ways in results.items():
-        for way, one in ways.items():
-            mb_per_s = one.per_s * SIZES[size] / 1e6
-            times = [f"{t:.0f}" for t in (one.p50_us, one.best_p50_us, one.p99_us)]
-            made.add_row(size, way, *times, f"{one.per_s:.0f}", f"{mb_per_s:.0f}")
-        node, bare = ways["node"], ways["bare"]
-        ratios = [node.p50_us / bare.p50_us, node.best_p50_us / bare.best_p50_us]
-        ratios += [node.p99_us / bare.p99_us, node.per_s / max(bare.per_s, 1e-9)]
-        made.add_row("", "node : bare", *(f"{r:.2f}" for r in ratios), "", style="bold")
+def table(report: Report) -> Table:
+    """Return the results for a person, each with its ratio to ours."""
+    title = (
+        f"medians of {report.rounds} rounds (best round), in brackets: how many times ours; "
+        f"{MEMCPY}: {report.memcpy_us:.0f} us"
+    )
+    made = Table("", *report.results, title=title)
+    for name in [*TRIPS, *CPU, RATE]:
+        row = [
+            cell(name, measured.get(name), report.results[OURS][name])
+            for measured in report.results.values()
+        ]
+        made.add_row(f"{name}, {unit(name)}", *row)
     return made
+
+
+def unit(name: str) -> str:
+    """Return what a figure is given in."""
+    return "RTT us" if name in TRIPS else "messages/s" if name == RATE else "ms per frame"
+
+
+def cell(name: str, measured: Measured | None, ours: Measured) -> str:
+    """Return one figure for a person."""
+    if measured is None:
+        return "-"
+    digits = 2 if name in CPU else 0
+    ratio = f" [{measured.median / ours.median:.2f}x]" if measured is not ours else ""
+    p99 = f", p99 {measured.p99:.0f}" if measured.p99 is not None else ""
+    text = f"{measured.median:.{digits}f} ({measured.best:.{digits}f}{p99}){ratio}"
+    return text.replace("[", "\\[")
 
 
 if __name__ == "__main__":
