@@ -82,7 +82,9 @@ class Bus:
             cls,
             clock=self.clock,
             options=options or PublisherOptions(),
-            subscribers=lambda: self._routes_of(topic),
+            subscribers=lambda: (
+                found if (found := self._routes.get(topic)) is not None else self._routes_of(topic)
+            ),
         )
         if self._link is not None:
             made.remote = self._link.advertise(

@@ -66,6 +66,7 @@ class Subscription(Generic[M]):
         self.topic, self.cls, self.options = topic, cls, options
         self._meter = SubscriptionMeter(topic, type_name(cls), options.node, now_ns=clock.now_ns())
         self._handler, self._clock = handler, clock
+        self._now_ns = clock.now_ns
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -75,6 +76,8 @@ class Subscription(Generic[M]):
         self._thread = threading.get_ident()
         self._is_prompt = not inspect.iscoroutinefunction(handler)
         """Whether the handler can be called straight from where a message arrives."""
+        self._is_latest = options.qos.overflow is Overflow.LATEST
+        self._is_blocking = options.qos.overflow is Overflow.BLOCK
         self._unfinished: tuple[Awaitable[object], M] | None = None
         spill = FrameSpill(options.spill) if options.spill is not None else None
         self.inbox: Inbox[M | Payload] = Inbox(options.qos, spill)
@@ -107,7 +110,13 @@ class Subscription(Generic[M]):
             with self._arrival:
                 if not self._is_news(channel.key, channel.incarnation, frame.head[4]):
                     return False
-                if later or not self._is_prompt or self._is_occupied():
+                if (
+                    (later and self._is_latest)
+                    or not self._is_prompt
+                    or self._unfinished is not None
+                    or self._is_closed
+                    or not self.inbox.is_empty
+                ):
                     if self.inbox.put(frame) and not self._is_prompt:
                         self._wake.set()
                     return self._is_prompt
@@ -206,12 +215,13 @@ class Subscription(Generic[M]):
         Raises:
             CancelledError: The task of the subscription is asked to end.
         """
-        if self.options.qos.overflow is Overflow.BLOCK:
+        if self._is_blocking:
             self._room.set()
         message = self._open(item)
         if message is None:
             return
-        self._meter.on_delivered(max(0, self._clock.now_ns() - message.header.stamp))
+        age_ns = self._now_ns() - message.header.stamp
+        self._meter.on_delivered(age_ns if age_ns > 0 else 0)
         try:
             result = self._handler(message)
         except asyncio.CancelledError as error:
@@ -245,8 +255,9 @@ class Subscription(Generic[M]):
 
     def _open(self, item: M | Payload) -> M | None:
         try:
-            if isinstance(item, Frame):
-                if self._is_late(item.expires):
+            if type(item) is Frame:
+                expires = item.head[6]
+                if expires and self._is_late(expires):
                     return None
                 message: object = item.message()
             elif isinstance(item, Message):
@@ -261,7 +272,8 @@ class Subscription(Generic[M]):
         except MessageError as error:
             self._refuse("schema" if isinstance(error, SchemaError) else "malformed", error)
             return None
-        return None if self._is_late(message.header.expires) else message
+        expires = message.header.expires
+        return None if expires and self._is_late(expires) else message
 
     def _is_late(self, expires: int) -> bool:
         if not expires or self.options.keep_expired or expires >= self._clock.now_ns():

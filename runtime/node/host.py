@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from olympus.runtime.bus.loop import BusLoop
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import ConfigError, OlympusError
 from olympus.runtime.lifeline import tie_to_parent
@@ -98,7 +99,8 @@ def main(arguments: list[str]) -> int:
     tie_to_parent(spec.lifeline_fd)
     log_to(SystemClock(spec.session.clock_offset_ns), file=spec.log_file, level=spec.log_level)
     try:
-        return asyncio.run(run(spec))
+        with asyncio.Runner(loop_factory=BusLoop) as runner:
+            return runner.run(run(spec))
     except OlympusError as error:
         _log.critical("%s can't run: %s", spec.name, error)
         return error.exit_code

@@ -11,20 +11,22 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.bus import Bus, Publisher, PublisherOptions, SubscriptionOptions
+from olympus.runtime.bus.loop import BusLoop
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.lifeline import tie_to_parent
 from olympus.runtime.messages import Array, Header, Message, message
 from olympus.runtime.qos import QoS
 
+T = TypeVar("T")
 PICTURE = 300_000
 LIFETIME_NS = 1_500_000_000
 _PERIOD_S = 0.002
@@ -79,7 +81,10 @@ class Crowd:
 
 def health(name: str, bus: Bus, complaint: str) -> Health:
     """Return how this process is."""
-    maps = Path("/proc/self/maps").read_text().count("memfd:olympus")
+    text = Path("/proc/self/maps").read_text()
+    maps = text.count("memfd:olympus")
+    if "/dev/shm/" in text:
+        complaint = complaint or "something of /dev/shm is in use, and would be left there"
     pairs = len(bus.near.pairs()) if bus.near is not None else 0
     return Health(
         name=name, pid=os.getpid(), descriptors=len(os.listdir("/proc/self/fd")),  # noqa: PTH208
@@ -97,6 +102,12 @@ def publish_picture(pictures: Publisher[Picture], number: int, now_ns: int) -> N
         data = np.full(PICTURE, value, np.uint8)
     header = Header(expires=now_ns + LIFETIME_NS)
     pictures.publish(Picture(header=header, number=number, data=data))
+
+
+def run_in_bus_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run something in the loop that hosts have."""
+    with asyncio.Runner(loop_factory=BusLoop) as runner:
+        return runner.run(work)
 
 
 async def live(door: Path, name: str) -> None:
@@ -147,4 +158,4 @@ def fork_hosts(door: Path, run: Callable[[str], None]) -> None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    fork_hosts(place, lambda name: asyncio.run(live(place, name)))
+    fork_hosts(place, lambda name: run_in_bus_loop(live(place, name)))

@@ -99,9 +99,13 @@ class Peer:
     def _run_pair(self, folder: Path, command: list[str]) -> None:
         with (folder / "output").open("wb") as output:
             far = subprocess.Popen(
-                [*command, "far", str(folder), self.way], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=output, start_new_session=True, env=self._environment,
-            )  # fmt: skip
+                [*command, "far", str(folder), self.way],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
+                env=self._environment,
+            )
             try:
                 if far.stdout is not None:
                     far.stdout.readline()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,7 +49,7 @@ def carry_out(near: Near, folder: Path) -> None:
     near.answer()
 
 
-def _trips(near: Near, _: Path, *, nbytes: int, count: int, is_copied: bool) -> list[int]:
+def _trips(near: Near, _folder: Path, *, nbytes: int, count: int, is_copied: bool) -> list[int]:
     """Return how long each of some round trips took, ns."""
     frame, times = np.zeros(nbytes, np.uint8), []
     for number in range(count + count // 10):
@@ -60,7 +61,7 @@ def _trips(near: Near, _: Path, *, nbytes: int, count: int, is_copied: bool) -> 
     return times
 
 
-def _flood(near: Near, _: Path, *, seconds: float) -> float:
+def _flood(near: Near, _folder: Path, *, seconds: float) -> float:
     """Return how many small messages per second arrive when sent as fast as they go."""
     quiet, loud = np.full(SMALL, QUIET, np.uint8), np.full(SMALL, LOUD, np.uint8)
     near.send(loud, True)
@@ -90,7 +91,7 @@ def _frames(
     return spent
 
 
-_TRIALS = {"trips": _trips, "flood": _flood, "frames": _frames}
+_TRIALS: dict[str, Callable[..., Any]] = {"trips": _trips, "flood": _flood, "frames": _frames}
 
 
 def _cpu_ns(folder: Path) -> int:

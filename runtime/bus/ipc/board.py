@@ -78,6 +78,11 @@ class OtherBoard:
         """How many packets the other side has sent."""
         return self.cells[_SENT]
 
+    @property
+    def has_releases(self) -> bool:
+        """Whether slots were given back since the last call of `releases`."""
+        return self.cells[_RELEASED] != self._seen
+
     def releases(self) -> Iterator[int]:
         """Yield the slots that were given back since the last call; may be called by one at a time.
 

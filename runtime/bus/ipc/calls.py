@@ -12,7 +12,8 @@ from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.ipc.frames import Frame, asked_header
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
-from olympus.runtime.bus.ipc.records import HEAD, Kind, NoRoomError, Packed, Packing, bare
+from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
+from olympus.runtime.bus.ipc.shelf import NoRoomError
 from olympus.runtime.bus.service import Service
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import Message, schema_by_class

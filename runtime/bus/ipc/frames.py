@@ -13,16 +13,9 @@ from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import Board
 from olympus.runtime.bus.ipc.pool import share
-from olympus.runtime.bus.ipc.records import (
-    ALIGN,
-    ARRAYS,
-    CALL,
-    HEAD,
-    LONG,
-    TRACE,
-    read_arrays,
-    unpack_body,
-)
+from olympus.runtime.bus.ipc.reading import read_arrays, unpack_body
+from olympus.runtime.bus.ipc.records import ARRAYS, CALL, HEAD, LONG, TRACE
+from olympus.runtime.bus.ipc.shelf import ALIGN
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Header, Hop, Message, encode
 from olympus.runtime.messages.base import MAX_HOPS
@@ -35,6 +28,8 @@ if TYPE_CHECKING:
     from olympus.runtime.bus.subscription import Subscription
 
 _TIERS = tuple(Tier)
+_WANTED = tuple(bin(flags & (ARRAYS | CALL | TRACE)).count("1") for flags in range(8))
+"""How many parts of a body its flags announce."""
 _HOP = record_kind(Hop)
 
 
@@ -190,10 +185,9 @@ class Frame:
             body, end = unpack_body(self._bases[-1], 0, length), start
         else:
             body, end = unpack_body(self._record, start, length), start + length
-        wanted = bool(flags & ARRAYS) + bool(flags & CALL) + bool(flags & TRACE)
-        if len(body) < wanted or tier >= len(_TIERS):
+        if len(body) < _WANTED[flags & 7] or tier >= len(_TIERS):
             raise MessageError(f"{channel.type}: a record without what it announces")
-        arrays = []
+        arrays: list[NDArray[Any]] = []
         if flags & ARRAYS:
             tail = -(-end // ALIGN) * ALIGN
             arrays = read_arrays(body.pop(), self._record, tail, self._bases)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from olympus.runtime.bus.subscription import Subscription
 
 SETTLE_S = 1.0
+_SLOT = struct.Struct("<Q")
 _log = logging.getLogger(__name__)
 OnListener = Callable[[str, Pair], None]
 """Told the pattern that another host listens to from now on."""
@@ -244,10 +245,12 @@ class Member:
     ) -> Sequence[NDArray[np.uint8]]:
         """Claim the slots of a record, so that they are given back whatever becomes of it."""
         try:
-            slots = struct.unpack_from(f"<{count}Q", record, HEAD.size)
-            if any(slot >> 32 not in pair.pools for slot in slots):
-                pair.read_talk()
-            return [pair.pools[slot >> 32].view(slot, self.readers) for slot in slots]
+            slots = _SLOT.unpack_from(record, HEAD.size) if count == 1 else _slots(record, count)
+            pools, readers = pair.pools, len(self._pairs)
+            for slot in slots:
+                if slot >> 32 not in pools:
+                    pair.read_talk(in_between=True)
+            return [pools[slot >> 32].view(slot, readers) for slot in slots]
         except (struct.error, KeyError, MessageError) as error:
             self._stray(f"slots of {pair.host}: {error!r:.80}")
             return ()
@@ -261,7 +264,7 @@ class Member:
     def _hear_of(self, pair: Pair, channel: int) -> Channel | None:
         if not channel:
             return _NO_CHANNEL
-        pair.read_talk()
+        pair.read_talk(in_between=True)
         return pair.channels.get(channel)
 
     # ── who is there ──
@@ -328,6 +331,10 @@ class _Ended:
 
     def __init__(self, take_back: Callable[[], None]) -> None:
         self.close = take_back
+
+
+def _slots(record: bytes | memoryview, count: int) -> tuple[int, ...]:
+    return struct.unpack_from(f"<{count}Q", record, HEAD.size)
 
 
 _NO_CHANNEL = Channel("", ("", 0, b""), "", 0)

@@ -24,10 +24,11 @@ from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
 from olympus.runtime.bus.ipc.pool import Holds, Pools
 from olympus.runtime.bus.ipc.records import LENGTH, MANY, MOST_PACKET, Packed
 from olympus.runtime.bus.link import Entity
+from olympus.runtime.bus.loop import start_reading, stop_reading
 
 MOST_TALK = 65_536
 _BUDGET = 64
-"""Packets read before other things of the event loop get their turn."""
+"""Records read before other things of the event loop get their turn, give or take a packet."""
 
 
 class Listener(Protocol):
@@ -74,7 +75,8 @@ class Pair:
         self._is_stuck = False
         """Whether something waits already, so that nothing may overtake it."""
         self._cells, self._send_data = self.board.cells, self._data.send
-        self._loop.add_reader(self._data, self._read_data)
+        self._recv = self._data.recv
+        start_reading(self._loop, self._data, self._read_data)
         self._loop.add_reader(self._talk, self.read_talk)
 
     def post(self, record: bytes) -> bool:
@@ -133,8 +135,13 @@ class Pair:
             self._words.append((said, list(descriptors)))
             self._flush()
 
-    def read_talk(self) -> None:
-        """Take in everything that was said."""
+    def read_talk(self, *, in_between: bool = False) -> None:
+        """Take in everything that was said.
+
+        Args:
+            in_between: A record is being read: that the other side has ended is for later, else
+                the record would lose its slots, and those after it would overtake it.
+        """
         while not self.is_gone:
             try:
                 said, descriptors, _, _ = socket.recv_fds(
@@ -145,6 +152,8 @@ class Pair:
             except OSError:
                 said, descriptors = b"", []
             if not said:
+                if in_between:
+                    return
                 self._read_rest()
                 return self.close()
             self._listener.on_talk(self, _words_of(said), descriptors)
@@ -155,8 +164,9 @@ class Pair:
             if self.is_gone:
                 return
             self.is_gone = self._is_stuck = True
+        stop_reading(self._loop, self._data)
+        self._loop.remove_reader(self._talk)
         for end in (self._data, self._talk):
-            self._loop.remove_reader(end)
             self._loop.remove_writer(end)
             end.close()
         self._outbox.clear()
@@ -168,14 +178,15 @@ class Pair:
 
     def reclaim(self) -> None:
         """Take back the slots that the other side let go; under the lock of the pools."""
-        if self.other is not None:
+        if self.other is not None and self.other.has_releases:
             for slot in self.other.releases():
                 self.holds.give_back(slot)
 
     def _read_data(self) -> None:
-        for _ in range(_BUDGET):
+        budget, on_record = _BUDGET, self._listener.on_record
+        while budget > 0:
             try:
-                packet = self._data.recv(MOST_PACKET)
+                packet = self._recv(MOST_PACKET)
             except BlockingIOError:
                 break
             except OSError:
@@ -183,13 +194,14 @@ class Pair:
             if not packet:
                 self.close()
                 break
-            self._received += 1
+            self._received = received = self._received + 1
             other = self.other
-            more = other is None or other.cells[0] > self._received
+            more = other is None or other.cells[0] > received
             if packet[0] == MANY:
-                self._read_many(packet)
+                budget -= self._read_many(packet)
             else:
-                self._listener.on_record(self, packet, more)
+                budget -= 1
+                on_record(self, packet, more)
             if not more:
                 break
         self._listener.on_batch()
@@ -201,13 +213,15 @@ class Pair:
             before = self._received
             self._read_data()
 
-    def _read_many(self, packet: bytes) -> None:
-        view, position = memoryview(packet), 1
+    def _read_many(self, packet: bytes) -> int:
+        view, position, count = memoryview(packet), 1, 0
         while position + LENGTH.size <= len(view):
             (length,) = LENGTH.unpack_from(view, position)
             position += LENGTH.size
             self._listener.on_record(self, view[position : position + length], True)
             position += length
+            count += 1
+        return count
 
     def _flush(self) -> None:
         """Send what waits, as far as it goes."""

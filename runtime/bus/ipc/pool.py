@@ -49,7 +49,8 @@ class Pool:
 class _Loan(weakref.ref[NDArray[Any]]):
     """Notices that nobody in this process looks at a slot any more."""
 
-    __slots__ = ("slot",)
+    __slots__ = ("owner", "slot")
+    owner: int
     slot: int
 
 
@@ -62,7 +63,9 @@ class Pools:
         """Called under the lock before a slot is taken: gives back what receivers let go."""
         self.lock = threading.RLock()
         self._loans: dict[int, _Loan] = {}
-        self._dead: deque[int] = deque()
+        self._owners: dict[int, _Loan] = {}
+        """The same by `id` of the array that owns the slot; such a number may be used again."""
+        self._dead: deque[_Loan] = deque()
 
     def take(self, nbytes: int) -> int | None:
         """Return a slot of at least `nbytes`, held once; None when all are held."""
@@ -90,8 +93,9 @@ class Pools:
         # The array that owns, not a memoryview of it: numpy keeps its own memoryview, so that one
         # would die, and free the slot, while somebody still reads.
         loan = _Loan(array, self._on_death)
-        loan.slot = slot
+        loan.slot, loan.owner = slot, id(array)
         self._loans[slot] = loan
+        self._owners[id(array)] = loan
         return array.reshape(shape)
 
     def is_lent(self, slot: int) -> bool:
@@ -102,6 +106,15 @@ class Pools:
         """Return the lent slot in which a contiguous array lies, and where; None if in none."""
         if not self._loans:
             return None
+        owner = array.base
+        loan = self._owners.get(id(owner))
+        if (
+            loan is not None
+            and owner is not None
+            and loan() is owner
+            and owner.nbytes == array.nbytes
+        ):
+            return loan.slot, 0
         address = array.__array_interface__["data"][0]
         for pool in self.pools:
             offset = address - pool.address
@@ -143,13 +156,15 @@ class Pools:
     def _on_death(self, loan: weakref.ref[NDArray[Any]]) -> None:
         # May run anywhere, also while this thread holds the lock: so it only leaves a note.
         if isinstance(loan, _Loan):
-            self._dead.append(loan.slot)
+            self._dead.append(loan)
 
     def _settle(self) -> None:
         while self._dead:
-            slot = self._dead.popleft()
-            del self._loans[slot]
-            self.drop(slot)
+            loan = self._dead.popleft()
+            del self._loans[loan.slot]
+            if self._owners.get(loan.owner) is loan:
+                del self._owners[loan.owner]
+            self.drop(loan.slot)
         self.reclaim()
 
     def _pool_for(self, nbytes: int) -> Pool:
@@ -192,7 +207,7 @@ class Holds:
                 number = slot >> _SLOT_BITS
                 have[number] = have.get(number, 0) + 1
                 self._slots[slot] = self._slots.get(slot, 0) + 1
-                pools.hold(slot)
+                pools.pools[number].holds[slot & 0xFFFFFFFF] += 1
         return True
 
     def give_back(self, slot: int) -> None:

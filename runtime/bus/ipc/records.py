@@ -15,7 +15,6 @@ said once when its channel was opened (see talk.py): topic, type and its hash, s
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,27 +22,25 @@ from enum import IntEnum
 from typing import Any
 
 import msgpack
-import numpy as np
 
 from olympus.runtime.bus.ipc.pool import Pools
+from olympus.runtime.bus.ipc.shelf import ALIGN, SHORT, Shelf
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import Header, Message, schema_by_class
-from olympus.runtime.messages.codec import MAX_HEAD, checked_array
+from olympus.runtime.messages import Header, Hop, Message
+from olympus.runtime.messages.codec import MAX_HEAD
 from olympus.runtime.messages.parts import Parts, parts_of
-from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray
+from olympus.runtime.messages.schema import AnyArray
 
 HEAD = struct.Struct("<BBHIQQQQII")
 LENGTH = struct.Struct("<I")
 MANY = 0xFF
 MOST_PACKET = 65_536
-SHORT = 16_384
-"""An array of at most so many bytes travels in the packet."""
-_SHORT_SUM = 24_576
 _LONG_BODY = 24_576
 """A body that is longer takes a slot."""
-ALIGN = 16
 _pack_head = HEAD.pack
-_NO_ARRAYS: list[AnyArray] = []
+_GAPS = tuple(bytes(n) for n in range(ALIGN))
+_pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
+"""A head with one slot after it."""
 
 
 class Kind(IntEnum):
@@ -59,10 +56,6 @@ class Kind(IntEnum):
 
 
 ARRAYS, TRACE, CALL, LONG = 1, 2, 4, 8
-
-
-class NoRoomError(Exception):
-    """Every slot is held; who sends decides what that means."""
 
 
 @dataclass(slots=True)
@@ -84,28 +77,54 @@ class Packing:
         self.channel = channel
         self.parts: Parts = parts_of(cls)
         self._pools = pools
+        self._pack_fields = self.parts.pack
         self._packer = msgpack.Packer()
-        self.is_plain = "array(" not in schema_by_class(cls).kind.text
-        """Whether there is no array in such a message."""
 
-    def record(self, message: Message, header: Header) -> bytes | None:
-        """Return the record of a plain message without a past; None if it is too long for one.
+    def record(self, message: Message, header: Header) -> bytes | Packed:
+        """Return the record of a message that has its final header; bytes if nothing else goes.
 
         Raises:
             MessageError: A field holds what its type does not allow, or too much.
+            NoRoomError: Every slot is held.
         """
-        body = self._packed(self.parts.pack(message, _NO_ARRAYS))
-        length = len(body)
+        arrays: list[AnyArray] = []
+        body, trace, flags = self._pack_fields(message, arrays), header.trace, 0
+        if len(trace) > 1:
+            flags = TRACE
+            body.append(past_hops(trace))
+        if arrays:
+            if len(arrays) == 1:
+                array = arrays[0]
+                add = self._with_short if array.nbytes <= SHORT else self._with_slot
+                return add(body, array, flags, header)
+            return self._pack_arrays(0, body, arrays, flags, _stamps(header))
+        packed = self._packed(body)
+        length = len(packed)
         if length > _LONG_BODY:
-            return None
-        sent = header.trace[0].sent
+            return self._finish(0, flags, packed, Shelf(self._pools), _stamps(header))
         return (
             _pack_head(
-                0, header.tier, 0, self.channel, header.seq, header.stamp, header.expires, sent, 0,
-                length,
+                0, header.tier, flags, self.channel, header.seq, header.stamp, header.expires,
+                trace[-1].sent, 0, length,
             )
-            + body
+            + packed
         )  # fmt: skip
+
+    def _with_short(
+        self, body: list[Any], array: AnyArray, flags: int, header: Header
+    ) -> bytes | Packed:
+        """Return the record of a message with one short array."""
+        body.append([[array.dtype.str, array.shape, -1, 0]])
+        packed = self._packed(body)
+        length = len(packed)
+        if length > _LONG_BODY:
+            body.pop()
+            return self._pack_arrays(0, body, [array], flags, _stamps(header))
+        head = _pack_head(
+            0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,
+            header.trace[-1].sent, 0, length,
+        )  # fmt: skip
+        return head + packed + _GAPS[-(HEAD.size + length) % ALIGN] + array.tobytes()
 
     def pack(
         self, kind: int, message: Message, stamps: tuple[int, int, int, int, int], **more: Any
@@ -133,10 +152,35 @@ class Packing:
             return self._pack_arrays(kind, body, arrays, flags, stamps)
         packed = self._packed(body)
         if len(packed) > _LONG_BODY:
-            return self._finish(kind, flags, packed, _Shelf(self._pools), stamps)
+            return self._finish(kind, flags, packed, Shelf(self._pools), stamps)
         tier, seq, stamp, expires, sent = stamps
         head = HEAD.pack(kind, tier, flags, self.channel, seq, stamp, expires, sent, 0, len(packed))
         return Packed(head + packed)
+
+    def _with_slot(self, body: list[Any], array: AnyArray, flags: int, header: Header) -> Packed:
+        """Return the record of a message with one long array.
+
+        Raises:
+            MessageError: The other fields are too much.
+            NoRoomError: Every slot is held.
+        """
+        shelf = Shelf(self._pools)
+        slot, start = shelf.slot_of(array)
+        try:
+            body.append([[array.dtype.str, array.shape, 0, start]])
+            packed = self._packed(body)
+            if len(packed) > _LONG_BODY:
+                shelf.slots.append(slot)
+                return self._finish(0, flags | ARRAYS, packed, shelf, _stamps(header))
+        except BaseException:
+            for taken in shelf.taken:
+                self._pools.drop(taken)
+            raise
+        data = _pack_head_1(
+            0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,
+            header.trace[-1].sent, 1, len(packed), slot,
+        ) + packed  # fmt: skip
+        return Packed(data, (slot,), tuple(shelf.taken), len(data) + array.nbytes)
 
     def _packed(self, body: list[Any]) -> bytes:
         try:
@@ -153,7 +197,7 @@ class Packing:
     def _pack_arrays(
         self, kind: int, body: list[Any], arrays: list[AnyArray], flags: int, stamps: Sequence[int]
     ) -> Packed:
-        shelf = _Shelf(self._pools)
+        shelf = Shelf(self._pools)
         try:
             body.append([shelf.place(array) for array in arrays])
             packed = self._packed(body)
@@ -164,7 +208,7 @@ class Packing:
             raise
 
     def _finish(
-        self, kind: int, flags: int, packed: bytes, shelf: _Shelf, stamps: Sequence[int]
+        self, kind: int, flags: int, packed: bytes, shelf: Shelf, stamps: Sequence[int]
     ) -> Packed:
         length, nbytes = len(packed), shelf.nbytes
         if length > _LONG_BODY:
@@ -189,126 +233,10 @@ def bare(kind: Kind, channel: int, number: int = 0, text: bytes = b"") -> Packed
     return Packed(HEAD.pack(kind, 0, 0, channel, number, 0, 0, 0, 0, len(text)) + text)
 
 
-class _Shelf:
-    """Finds a place for each array of a message."""
-
-    def __init__(self, pools: Pools) -> None:
-        self._pools = pools
-        self.short: list[bytes | memoryview] = []
-        self._short_nbytes = 0
-        self.slots: list[int] = []
-        self.taken: list[int] = []
-        self.nbytes = 0
-
-    def place(self, array: AnyArray) -> list[Any]:
-        nbytes = array.nbytes
-        if nbytes <= SHORT and self._short_nbytes + nbytes <= _SHORT_SUM:
-            start = self._short_nbytes
-            self.short.append(array.tobytes())
-            gap = -nbytes % ALIGN
-            if gap:
-                self.short.append(bytes(gap))
-            self._short_nbytes = start + nbytes + gap
-            return [array.dtype.str, array.shape, -1, start]
-        self.nbytes += nbytes
-        found = self._pools.find(array) if array.flags.c_contiguous else None
-        slot, start = found if found is not None else self._copy(array)
-        if found is not None:
-            array.flags.writeable = False  # whoever looks at it now relies on that
-        if slot not in self.slots:
-            self.slots.append(slot)
-        return [array.dtype.str, array.shape, self.slots.index(slot), start]
-
-    def place_bytes(self, data: bytes) -> None:
-        """Put bytes into a slot of their own, the last one.
-
-        Raises:
-            NoRoomError: Every slot is held.
-        """
-        slot = self._pools.take(len(data))
-        if slot is None:
-            raise NoRoomError
-        self.taken.append(slot)
-        self.slots.append(slot)
-        pool, start = self._pools.place_of(slot)
-        pool.memory.map[start : start + len(data)] = data
-
-    def _copy(self, array: AnyArray) -> tuple[int, int]:
-        slot = self._pools.take(array.nbytes)
-        if slot is None:
-            raise NoRoomError
-        self.taken.append(slot)
-        pool, start = self._pools.place_of(slot)
-        there = np.frombuffer(pool.memory.map, array.dtype, array.size, start)
-        np.copyto(there.reshape(array.shape), array)
-        return slot, 0
+def past_hops(trace: Sequence[Hop]) -> list[list[Any]]:
+    """Return a trace but its last hop, as msgpack values."""
+    return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in trace[:-1]]
 
 
-def unpack_body(data: Any, start: int, length: int) -> list[Any]:
-    """Return the msgpack list of a body.
-
-    Raises:
-        MessageError: It is none.
-    """
-    try:
-        body = msgpack.unpackb(
-            memoryview(data)[start : start + length],
-            strict_map_key=True,
-            max_array_len=MAX_ITEMS,
-            max_map_len=MAX_ITEMS,
-        )
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise MessageError(f"the body is no msgpack: {error}") from error
-    if type(body) is not list:
-        raise MessageError("the body is no list")
-    return body
-
-
-def read_arrays(
-    entries: object, record: bytes | memoryview, tail: int, bases: Sequence[AnyArray]
-) -> list[AnyArray]:
-    """Return the arrays of a record: views that can only be read.
-
-    Args:
-        entries: As in the body.
-        record: The whole record.
-        tail: Where its short arrays start.
-        bases: The bytes of its slots, in their order.
-
-    Raises:
-        MessageError: An entry is none, or goes beyond its place.
-    """
-    if type(entries) is not list:
-        raise MessageError("the arrays are no list")
-    return [_read_array(entry, index, record, tail, bases) for index, entry in enumerate(entries)]
-
-
-def _read_array(
-    entry: Any, index: int, record: bytes | memoryview, tail: int, bases: Sequence[AnyArray]
-) -> AnyArray:
-    if type(entry) is not list or len(entry) != 4:
-        raise MessageError(f"array {index} is not [dtype, shape, place, start]: {entry!r:.60}")
-    place, start = entry[2], entry[3]
-    dtype, shape = checked_array(entry[:2], index)
-    if type(place) is not int or type(start) is not int or start < 0:
-        raise MessageError(f"array {index} has no place: {entry!r:.60}")
-    if not -1 <= place < len(bases):
-        raise MessageError(f"array {index} lies in slot {place} of {len(bases)}")
-    nbytes = math.prod(shape) * dtype.itemsize
-    if not nbytes:
-        return _empty(dtype, shape)
-    if place >= 0:
-        base = bases[place]
-        if start + nbytes > len(base):
-            raise MessageError(f"array {index} of shape {shape} goes beyond its slot")
-        return base[start : start + nbytes].view(dtype).reshape(shape)
-    start += tail
-    if start + nbytes > len(record):
-        raise MessageError(f"array {index} of shape {shape} goes beyond its record")
-    return np.frombuffer(record, dtype, nbytes // dtype.itemsize, start).reshape(shape)
-
-
-def _empty(dtype: np.dtype[Any], shape: tuple[int, ...]) -> AnyArray:
-    made = np.zeros(shape, dtype)
-    made.flags.writeable = False
-    return made
+def _stamps(header: Header) -> tuple[int, int, int, int, int]:
+    return header.tier, header.seq, header.stamp, header.expires, header.trace[-1].sent

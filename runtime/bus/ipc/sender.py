@@ -11,9 +11,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from olympus.runtime.bus.ipc.outbox import PATIENT, Rule
 from olympus.runtime.bus.ipc.pair import Pair
-from olympus.runtime.bus.ipc.records import Kind, NoRoomError, Packed, Packing, bare
+from olympus.runtime.bus.ipc.records import Kind, Packed, Packing, bare
+from olympus.runtime.bus.ipc.shelf import NoRoomError
 from olympus.runtime.errors import BusError
-from olympus.runtime.messages import Header, Message, schema_by_class
+from olympus.runtime.messages import Message, schema_by_class
 
 if TYPE_CHECKING:
     from olympus.runtime.bus.ipc.member import Member
@@ -45,7 +46,7 @@ class Sender:
         self._member = member
         self._number = member.next_number()
         self._card = (topic, schema.name, schema.version, schema.hash, source, incarnation)
-        self._packing = Packing(cls, self._number, member.pools)
+        self._record = Packing(cls, self._number, member.pools).record
         self._is_reliable, self._on_dropped = is_reliable, on_dropped
         self._routes: list[tuple[Pair, Rule]] = []
         self._version = -1
@@ -54,7 +55,11 @@ class Sender:
     @property
     def is_wanted(self) -> bool:
         """Whether anybody in another host of this machine listens."""
-        return not self._is_closed and bool(self._current_routes())
+        if self._is_closed:
+            return False
+        return bool(
+            self._routes if self._version == self._member.version else self._current_routes()
+        )
 
     def send(self, message: Message) -> int:
         """Send a message that has its final header to all who listen; one at a time.
@@ -69,13 +74,10 @@ class Sender:
         routes = self._routes if self._version == self._member.version else self._current_routes()
         if not routes:
             return 0
-        header = message.header
-        if self._packing.is_plain and len(header.trace) == 1:
-            record = self._packing.record(message, header)
-            if record is not None:
-                self._post(record, routes)
-                return len(record)
         packed = self._pack(message)
+        if isinstance(packed, bytes):
+            self._post(packed, routes)
+            return len(packed)
         if packed is None:
             return 0
         for pair, rule in routes:
@@ -97,6 +99,8 @@ class Sender:
             MessageError: A field holds what its type does not allow.
         """
         packed = self._pack(message)
+        if isinstance(packed, bytes):
+            packed = Packed(packed)
         if packed is not None:
             self._send_to(pair, packed, PATIENT)
             for slot in packed.taken:
@@ -123,14 +127,11 @@ class Sender:
         self._routes = [(pair, PATIENT if self._is_reliable else rule) for pair, rule in found]
         return self._routes
 
-    def _pack(self, message: Message) -> Packed | None:
-        header = message.header
-        stamps = (header.tier, header.seq, header.stamp, header.expires, header.trace[-1].sent)
-        more = {"trace": past_hops(header)} if len(header.trace) > 1 else {}
+    def _pack(self, message: Message) -> bytes | Packed | None:
         deadline = 0.0
         while True:
             try:
-                return self._packing.pack(Kind.DATA, message, stamps, **more)
+                return self._record(message, message.header)
             except NoRoomError:
                 deadline = deadline or time.monotonic() + PATIENCE_S
                 if not self._is_patient or time.monotonic() > deadline:
@@ -154,7 +155,9 @@ class Sender:
     def _find_room(self, pair: Pair, packed: Packed, rule: Rule) -> bool:
         """Have the slots held for the reader; a patient rule waits for room, others drop."""
         member = self._member
-        member.lend(pair, packed.slots)
+        for slot in packed.slots:
+            if slot >> 32 not in pair.lent:
+                member.lend(pair, packed.slots)
         deadline = 0.0
         while not (pair.has_room and pair.holds.add(packed.slots, member.readers)):
             deadline = deadline or time.monotonic() + PATIENCE_S
@@ -164,8 +167,3 @@ class Sender:
             time.sleep(_LOOK_S)
             pair.push_on()
         return True
-
-
-def past_hops(header: Header) -> list[list[Any]]:
-    """Return the trace but its last hop, as msgpack values."""
-    return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in header.trace[:-1]]

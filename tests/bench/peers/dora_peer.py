@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow
-from dora import Node
 from _bus_trials import END, QUIET, Frame, carry_out, marked
+from dora import Node
 
 
 def next_input(node: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 
 import iceoryx2 as iox2
 import numpy as np
-from numpy.typing import NDArray
 from _bus_trials import END, FRAME, QUIET, Frame, carry_out, marked
+from numpy.typing import NDArray
 
 BUFFER = 64
 """Samples that wait for a reader; then the oldest gives way."""

@@ -118,7 +118,7 @@ def main() -> None:
         near.send(np.zeros(FRAME, np.uint8), True)
         near.answer()
         carry_out(near, Path(folder))
-    session.close()
+    session.close()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

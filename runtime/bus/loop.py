@@ -1,0 +1,211 @@
+"""An event loop in which what a bus brings is taken in at once.
+
+asyncio asks its selector which descriptors are ready, makes an entry in its queue for each, and
+calls it in the next step, in a context of its own: several microseconds a message on a small
+computer. Here the selector itself calls the readers of the bus as soon as the kernel reports them.
+All else is asyncio's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import select
+import selectors
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
+
+Act: TypeAlias = Callable[[], object]
+_log = logging.getLogger(__name__)
+_MOST_READY = 256
+
+
+class HasFileno(Protocol):
+    """A socket, for instance."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+
+
+FileLike: TypeAlias = int | HasFileno
+
+
+class PromptSelector(selectors.BaseSelector):
+    """epoll, with some readers that are called from within `select`."""
+
+    def __init__(self, *, spin_s: float = 0.0) -> None:
+        """Make it, with nothing to wait for.
+
+        Args:
+            spin_s: How long to look again and again before going to sleep, s. A core that does not
+                sleep answers sooner, and does nothing else meanwhile.
+        """
+        self._epoll = select.epoll()
+        self._keys: dict[int, selectors.SelectorKey] = {}
+        self._prompt: dict[int, Act] = {}
+        self._armed: dict[int, int] = {}
+        """What the kernel was told about each descriptor."""
+        self._spin_s = spin_s
+
+    def register(
+        self, fileobj: FileLike, events: int, data: object = None
+    ) -> selectors.SelectorKey:
+        """Wait for events of a descriptor.
+
+        Raises:
+            KeyError: It is waited for already.
+        """
+        descriptor = _descriptor(fileobj)
+        if descriptor in self._keys:
+            raise KeyError(f"{fileobj!r} is registered already")
+        key = self._keys[descriptor] = selectors.SelectorKey(fileobj, descriptor, events, data)
+        self._arm(descriptor)
+        return key
+
+    def unregister(self, fileobj: FileLike) -> selectors.SelectorKey:
+        """Wait for a descriptor no longer.
+
+        Raises:
+            KeyError: It is not waited for.
+        """
+        key = self.get_key(fileobj)
+        del self._keys[key.fd]
+        self._arm(key.fd)
+        return key
+
+    def modify(self, fileobj: FileLike, events: int, data: object = None) -> selectors.SelectorKey:
+        """Wait for other events of a descriptor.
+
+        Raises:
+            KeyError: It is not waited for.
+        """
+        key = self.get_key(fileobj)
+        made = self._keys[key.fd] = selectors.SelectorKey(fileobj, key.fd, events, data)
+        self._arm(key.fd)
+        return made
+
+    def set_prompt(self, descriptor: int, act: Act | None) -> None:
+        """Have `act` called from within `select` whenever a descriptor can be read, or has ended.
+
+        With None, no longer. Others may still wait until it can be written.
+        """
+        if act is None:
+            self._prompt.pop(descriptor, None)
+        else:
+            self._prompt[descriptor] = act
+        self._arm(descriptor)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
+        ready = []
+        for descriptor, events in self._events(timeout):
+            act = self._prompt.get(descriptor)
+            if act is not None and events != select.EPOLLOUT:
+                try:
+                    act()
+                except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
+                    _log.error("taking in what came failed: %r", error, exc_info=error)
+            key = self._keys.get(descriptor)
+            if key is not None and (selected := _selected(events) & key.events):
+                ready.append((key, selected))
+        return ready
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._epoll.close()
+        self._keys.clear()
+        self._prompt.clear()
+        self._armed.clear()
+
+    def get_key(self, fileobj: FileLike) -> selectors.SelectorKey:
+        """Return what was registered for a descriptor.
+
+        Raises:
+            KeyError: Nothing.
+        """
+        return self._keys[_descriptor(fileobj)]
+
+    def get_map(self) -> Mapping[FileLike, selectors.SelectorKey]:
+        """Return all that is registered, by descriptor."""
+        return {descriptor: key for descriptor, key in self._keys.items()}  # noqa: C416  wider keys
+
+    def _arm(self, descriptor: int) -> None:
+        key, known = self._keys.get(descriptor), self._armed.get(descriptor, 0)
+        mask = _mask(key.events) if key is not None else 0
+        if descriptor in self._prompt:
+            mask |= select.EPOLLIN
+        if mask == known:
+            return
+        try:
+            if not known:
+                self._epoll.register(descriptor, mask)
+            elif mask:
+                self._epoll.modify(descriptor, mask)
+            else:
+                self._epoll.unregister(descriptor)
+        except OSError:
+            if mask:
+                raise
+            # It was closed before, and so the kernel has forgotten it already.
+        self._armed[descriptor] = mask
+        if not mask:
+            del self._armed[descriptor]
+
+    def _events(self, timeout: float | None) -> list[tuple[int, int]]:
+        if self._spin_s and timeout != 0:
+            end = time.monotonic() + min(self._spin_s, math.inf if timeout is None else timeout)
+            while time.monotonic() < end:
+                if events := self._epoll.poll(0, _MOST_READY):
+                    return events
+        if timeout is not None:
+            timeout = math.ceil(timeout * 1e3) * 1e-3 if timeout > 0 else 0
+        return self._epoll.poll(timeout, _MOST_READY)
+
+
+class BusLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop with a `PromptSelector`."""
+
+    def __init__(self, *, spin_s: float = 0.0) -> None:
+        """Make it; `spin_s` as for `PromptSelector`."""
+        self._prompt = PromptSelector(spin_s=spin_s)
+        super().__init__(self._prompt)
+
+    def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
+        """Call `act` as soon as there is something to read; with None, no longer.
+
+        It is not called in a context of its own, and what it raises is logged.
+        """
+        self._prompt.set_prompt(descriptor, act)
+
+
+def start_reading(loop: asyncio.AbstractEventLoop, end: HasFileno, act: Act) -> None:
+    """Have `act` called when there is something to read, at once where the loop can do that."""
+    if isinstance(loop, BusLoop):
+        loop.set_prompt_reader(end.fileno(), act)
+    else:
+        loop.add_reader(end.fileno(), act)
+
+
+def stop_reading(loop: asyncio.AbstractEventLoop, end: HasFileno) -> None:
+    """Have it called no longer."""
+    if isinstance(loop, BusLoop):
+        loop.set_prompt_reader(end.fileno(), None)
+    else:
+        loop.remove_reader(end.fileno())
+
+
+def _descriptor(fileobj: FileLike) -> int:
+    return fileobj if isinstance(fileobj, int) else fileobj.fileno()
+
+
+def _mask(events: int) -> int:
+    is_read, is_written = events & selectors.EVENT_READ, events & selectors.EVENT_WRITE
+    return (select.EPOLLIN if is_read else 0) | (select.EPOLLOUT if is_written else 0)
+
+
+def _selected(events: int) -> int:
+    is_read, is_written = events & ~select.EPOLLOUT, events & ~select.EPOLLIN
+    read = selectors.EVENT_READ if is_read else 0
+    return read | (selectors.EVENT_WRITE if is_written else 0)

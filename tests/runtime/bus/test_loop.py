@@ -1,0 +1,184 @@
+"""The loop of a host: what the bus brings is taken in from within the selector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import selectors
+import socket
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from olympus.runtime.bus.loop import BusLoop, PromptSelector, start_reading, stop_reading
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=BusLoop) as runner:
+        runner.run(work)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (near, far):
+        end.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+def test_what_comes_is_read_at_once_until_it_is_no_longer_wanted(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    read: list[bytes] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        start_reading(loop, near, lambda: read.append(near.recv(100)))
+        far.send(b"one")
+        await asyncio.sleep(0)
+        assert read == [b"one"]
+        stop_reading(loop, near)
+        far.send(b"two")
+        await asyncio.sleep(0.01)
+        assert read == [b"one"]
+
+    run(work())
+
+
+def test_one_waits_for_room_on_the_same_socket_that_is_read_at_once(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    read: list[bytes] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        room = asyncio.Event()
+        start_reading(loop, near, lambda: read.append(near.recv(100)))
+        with pytest.raises(BlockingIOError):
+            while True:
+                near.send(bytes(1000))
+        loop.add_writer(near, room.set)
+        far.send(b"read meanwhile")
+        await asyncio.sleep(0.01)
+        assert read == [b"read meanwhile"]
+        assert not room.is_set()
+        with pytest.raises(BlockingIOError):
+            while True:
+                far.recv(2000)
+        await asyncio.wait_for(room.wait(), 10)
+        loop.remove_writer(near)
+        far.send(b"read afterwards")
+        await asyncio.sleep(0.01)
+        assert read[1:] == [b"read afterwards"]
+        stop_reading(loop, near)
+
+    run(work())
+
+
+def test_a_reader_that_fails_is_logged_and_the_loop_goes_on(
+    ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    near, far = ends
+
+    def fail() -> None:
+        near.recv(100)
+        raise RuntimeError("no sense in it")
+
+    async def work() -> None:
+        start_reading(asyncio.get_running_loop(), near, fail)
+        far.send(b"x")
+        await asyncio.sleep(0.01)
+
+    with caplog.at_level(logging.ERROR, logger="olympus"):
+        run(work())
+    assert "no sense in it" in caplog.text
+
+
+def test_a_reader_hears_of_the_end_of_the_other_side(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+
+    async def work() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def read() -> None:
+            if not near.recv(100):
+                stop_reading(loop, near)
+                over.set()
+
+        start_reading(loop, near, read)
+        far.close()
+        await asyncio.wait_for(over.wait(), 10)
+
+    run(work())
+
+
+def test_other_loops_read_in_their_own_way(ends: tuple[socket.socket, socket.socket]) -> None:
+    near, far = ends
+    read: list[bytes] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        start_reading(loop, near, lambda: read.append(near.recv(100)))
+        far.send(b"one")
+        await asyncio.sleep(0.01)
+        stop_reading(loop, near)
+
+    asyncio.run(work())
+    assert read == [b"one"]
+
+
+def test_timers_tasks_signals_and_subprocesses_are_as_ever() -> None:
+    async def work() -> None:
+        process = await asyncio.create_subprocess_exec(
+            "echo", "hello", stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+        assert said == b"hello\n"
+        assert await asyncio.to_thread(lambda: 7) == 7
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+    run(work())
+
+
+def test_a_selector_that_spins_finds_what_comes_and_still_sleeps_in_time(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=0.002)
+    try:
+        assert selector.select(0.005) == []
+        selector.register(near, selectors.EVENT_READ, "near")
+        far.send(b"x")
+        ((key, events),) = selector.select(None)
+        assert (key.data, events) == ("near", selectors.EVENT_READ)
+    finally:
+        selector.close()
+
+
+def test_a_descriptor_is_registered_once_and_forgotten_even_if_it_was_closed_before(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, _ = ends
+    selector = PromptSelector()
+    try:
+        selector.register(near, selectors.EVENT_READ)
+        with pytest.raises(KeyError, match="registered already"):
+            selector.register(near, selectors.EVENT_READ)
+        assert selector.modify(near, selectors.EVENT_WRITE).events == selectors.EVENT_WRITE
+        assert list(selector.get_map()) == [near.fileno()]
+        other = socket.socket(socket.AF_UNIX)
+        descriptor = other.fileno()
+        selector.register(descriptor, selectors.EVENT_WRITE)
+        other.close()
+        selector.unregister(descriptor)
+        with pytest.raises(KeyError):
+            selector.get_key(descriptor)
+    finally:
+        selector.close()
