@@ -5,8 +5,9 @@
 
 A few hosts publish pictures and small messages, listen to each other and ask each other. One of
 them is killed at a random instant and another takes its place. In the end: no message came twice,
-out of order, torn or after its expiry, at any host; no slot, descriptor, mapping or socket file is left
-that was not there before, and no host ever used /dev/shm, which other programs of the machine do. The seed decides who is killed and when.
+out of order, torn or after its expiry, at any host; no slot, descriptor, mapping or socket file is
+left that was not there before, and no host ever used /dev/shm (which other programs of the machine
+do, so that what lies there says nothing). The seed decides who is killed and when.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Campaign:
         return Outcome(kills, round(seconds, 1), self._crowd.seen, self.complaints)
 
     async def _kill_one(self, nursery: Nursery, pictures: object, number: int) -> None:
-        await asyncio.sleep(self._random.uniform(0.0, 0.03))
+        await asyncio.sleep(self._random.uniform(0.0, 0.1))
         publish_picture(pictures, number, self._clock.now_ns())  # type: ignore[arg-type]
         victim = self._random.choice(NAMES)
         os.kill(self._pids[victim], signal.SIGKILL)
