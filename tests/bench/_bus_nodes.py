@@ -79,7 +79,7 @@ class Near(Node):
         self._frame = np.zeros(FRAME, np.uint8)
         self._text = bytes([LOUD]) * SMALL
         self._times: list[int] = []
-        self._begun = 0
+        self._sent_ns = 0
         self._trial = Trial()
         self._last: Echo | None = None
         self._over: asyncio.Future[None] | None = None
@@ -87,7 +87,7 @@ class Near(Node):
     @subscribe("echo", qos=QoS.queue(64))
     def on_echo(self, echo: Echo) -> None:
         """Note that a round trip is over, and begin the next."""
-        self._times.append(time.perf_counter_ns() - self._begun)
+        self._times.append(time.perf_counter_ns() - self._sent_ns)
         self._last = echo
         if len(self._times) < self._trial.count:
             self._send()
@@ -136,7 +136,7 @@ class Near(Node):
 
     def _send(self) -> None:
         trial = self._trial
-        self._begun = time.perf_counter_ns()
+        self._sent_ns = time.perf_counter_ns()
         if trial.nbytes == SMALL:
             self.small.publish(Small(data=self._text))
         else:
