@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from olympus.nodes.viewer.guardian import Latch, told
 from olympus.nodes.viewer.hosts import Hosts
 from olympus.nodes.viewer.streams import Json
-from olympus.runtime.agents import understand
+from olympus.runtime.agents import NotUnderstoodError, understand
 from olympus.runtime.bus import Entity
 from olympus.runtime.errors import BusError, SafetyError
 from olympus.runtime.messages import (
@@ -18,6 +18,7 @@ from olympus.runtime.messages import (
     Message,
     ParamChange,
     ParamList,
+    Sentence,
     schema_by_class,
 )
 from olympus.runtime.telemetry import exposition
@@ -27,19 +28,23 @@ if TYPE_CHECKING:
 
 
 COMMAND = schema_by_class(Command).name
+SENTENCE = schema_by_class(Sentence).name
+PLANNING_S = 5.0
+"""How long a planner may think."""
 
 
-def taker(graph: Iterable[Entity], namespace: str) -> str | None:
+def taker(graph: Iterable[Entity], namespace: str, type_: str = COMMAND) -> str | None:
     """Return the service that takes commands and answers them.
 
     Args:
         graph: Entities of the session.
         namespace: Of the viewer; who takes commands in it goes before others.
+        type_: What it takes: commands, or sentences, as a planner does.
 
     Returns:
         Its full name; None when there is none, or more than one.
     """
-    found = [one.topic for one in graph if one.kind == "srv" and one.type == COMMAND]
+    found = [one.topic for one in graph if one.kind == "srv" and one.type == type_]
     near = [name for name in found if name.startswith(f"{namespace}/")] or found
     return near[0] if len(near) == 1 else None
 
@@ -76,14 +81,30 @@ class RobotDesk:
     async def say(self, text: str) -> dict[str, Json]:
         """Hand a sentence to the node that takes commands, and return its answer.
 
+        What the grammar does not know goes to the planner, if there is one.
+
         Raises:
             NotUnderstoodError: The sentence is not in the grammar; names sentences that are.
             BusError: Nobody takes commands, or who does gives no answer.
         """
-        command, graph = understand(text), self._node.bus.graph()
-        service = taker(graph, self._node.name.rpartition("/")[0])
-        if service is not None:
-            return await self._answer(service, command)
+        graph, near = self._node.bus.graph(), self._node.name.rpartition("/")[0]
+        planner = taker(graph, near, SENTENCE)
+        try:
+            command = understand(text)
+        except NotUnderstoodError:
+            if planner is None:
+                raise
+            return await self._answer(planner, Sentence(text=text), PLANNING_S)
+        service = taker(graph, near)
+        if service is None:
+            return self._send(command, graph)
+        answer = await self._answer(service, command)
+        if planner is not None and not answer["ok"] and " " in command.args.get("place", ""):
+            return await self._answer(planner, Sentence(text=text), PLANNING_S)
+        return answer
+
+    def _send(self, command: Command, graph: list[Entity]) -> dict[str, Json]:
+        """Publish a command that nobody is there to answer."""
         topic = self._node.command.topic
         if graph and not any(end.kind == "sub" and end.topic == topic for end in graph):
             raise BusError(f"nobody takes commands on {topic}; is the navigator running?")
@@ -117,8 +138,10 @@ class RobotDesk:
         """Return robot time, ms."""
         return self._node.now_ms()
 
-    async def _answer(self, service: str, request: Message) -> dict[str, Json]:
-        answer = await self._ask(service, request)
+    async def _answer(
+        self, service: str, request: Message, timeout_s: float = 2.0
+    ) -> dict[str, Json]:
+        answer = await self._node.call(service, request, timeout_s=timeout_s)
         if not isinstance(answer, Ack):
             raise BusError(f"{service} answers with a {type(answer).__name__}, not yes or no")
         return {"ok": answer.ok, "text": answer.text}

@@ -69,14 +69,16 @@ async def running(
     namespace: str = "",
     clock: Clock | None = None,
     session: Session | None = None,
+    bus: Bus | None = None,
     activate: bool = True,
 ) -> AsyncIterator[Bench[N]]:
     """Run one node, active, until the block ends.
 
-    Outputs are watched from the start, so `receive` misses nothing.
+    Outputs are watched from the start, so `receive` misses nothing. A `bus` of the caller's, such as
+    one with a door to other processes, is closed in the end too.
     """
     clock = clock or SystemClock()
-    bus, dispatcher = Bus(clock, host="bench"), Dispatcher(clock)
+    bus, dispatcher = bus or Bus(clock, host="bench"), Dispatcher(clock)
     crashes: list[str] = []
     node = node_class(
         NodeContext(

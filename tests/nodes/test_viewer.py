@@ -18,9 +18,13 @@ import pytest
 import websockets
 
 from olympus.nodes.viewer import Viewer
+from olympus.runtime.bus import Bus
+from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import (
+    Ack,
     AudioChunk,
     Command,
     Detection,
@@ -31,6 +35,7 @@ from olympus.runtime.messages import (
     Log,
     NodeStats,
     Reading,
+    Sentence,
     TopicStats,
 )
 from olympus.runtime.node.testing import Bench, running
@@ -61,9 +66,12 @@ def guardian(session: Session) -> Iterator[SafetyClient]:
 
 
 @asynccontextmanager
-async def viewing(session: Session | None = None, **params: object) -> AsyncIterator[Bench[Viewer]]:
+async def viewing(
+    session: Session | None = None, bus: Bus | None = None, **params: object
+) -> AsyncIterator[Bench[Viewer]]:
+    params = {"port": 0, **params}
     async with running(
-        Viewer, params={"port": 0, **params}, name="viewer", namespace="rover", session=session
+        Viewer, params=params, name="viewer", namespace="rover", session=session, bus=bus
     ) as bench:
         yield bench
         assert bench.crashes == []
@@ -370,6 +378,30 @@ async def test_a_sentence_that_is_not_understood_is_answered_with_ones_that_are(
         answer = await http.post("/api/say", json={"text": "sing a song"})
         assert answer.status_code == 409
         assert "patrol the corridor" in answer.json()["text"]
+
+
+async def test_a_free_sentence_goes_to_the_planner_if_there_is_one(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    async def plan(sentence: Sentence) -> Ack:
+        heard.append(sentence.text)
+        return Ack(ok=True, text="understood: go to the middle")
+
+    async def refuse(command: Command) -> Ack:
+        return Ack(ok=False, text=f"no place {command.args['place']!r} is known")
+
+    with open_door(tmp_path / "ipc.sock"):
+        bus = Bus(SystemClock(), host="bench", door=tmp_path / "ipc.sock")
+        async with viewing(bus=bus) as bench, open_page(bench) as page, client(bench, page) as http:
+            bench.bus.serve("rover/planner/understand", Sentence, plan)
+            bench.bus.serve("rover/navigator/say", Command, refuse)
+            said = ["be a dear and drive over to the middle", "yes", "go to the lab and then home"]
+            for text in said:
+                answer = (await http.post("/api/say", json={"text": text})).json()
+                assert answer == {"ok": True, "text": "understood: go to the middle"}
+            assert heard == said
+            answer = (await http.post("/api/say", json={"text": "go to the moon"})).json()
+            assert answer == {"ok": False, "text": "no place 'moon' is known"}
 
 
 async def test_a_parameter_is_listed_set_and_refused() -> None:
