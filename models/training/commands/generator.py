@@ -20,6 +20,11 @@ UNKNOWN: Final = 0.15
 """Share of names that the site does not know."""
 BAD: Final = 0.16
 """Share of sentences after which it should ask back."""
+HARD_STEPS: Final = (1, 2, 2, 2, 2, 3, 3)
+REORDERED: Final = tuple(form for form in phrases.JOIN if form.index("TWO") < form.index("ONE"))
+"""Here what is said first is done last."""
+AGAIN: Final = 0.25
+"""Share of the places of a drilled command that were named in it before."""
 _KEY = re.compile(r"[A-Z][A-Z_]+\b|\b[XY]\b")
 _INNER = re.compile(r"\(([^()]*)\)")
 
@@ -34,6 +39,7 @@ class Teller:
         unseen: bool = False,
         unknown: float = UNKNOWN,
         bad: float = BAD,
+        drill: float = 0.0,
     ) -> None:
         """Draw a site; see `Names`.
 
@@ -42,8 +48,11 @@ class Teller:
             unseen: Use only names that training never meets.
             unknown: Share of names that the site does not know.
             bad: Share of sentences after which it should ask back.
+            drill: Share of the commands that practise what is hard: several steps, told in
+                another order than they are done in, at a place that was named before.
         """
-        self._rng, self._bad = rng, bad
+        self._rng, self._bad, self._drill = rng, bad, drill
+        self._is_drill, self._last_place = False, ""
         self._names = Names(rng, unseen=unseen, unknown=unknown)
 
     @property
@@ -58,7 +67,8 @@ class Teller:
         return Example(sentence, self._names.mask.of(sentence), said.steps)
 
     def _command(self) -> Said:
-        said = self._several(self._rng.choice(STEPS))
+        self._is_drill = bool(self._drill) and self._rng.random() < self._drill
+        said = self._several(self._rng.choice(HARD_STEPS if self._is_drill else STEPS))
         return Said(self._framed(said), said.steps, is_verb=False)
 
     def _framed(self, said: Said) -> str:
@@ -79,9 +89,9 @@ class Teller:
         first, rest = self._one(), self._several(count - 1)
         if not rest.is_verb and self._rng.random() < 0.8:
             rest = self._until_verb(count - 1)
-        form = self._rng.choice(phrases.JOIN)
+        form = self._joint()
         while "ING" in form and not (first.is_verb and rest.is_verb):
-            form = self._rng.choice(phrases.JOIN)
+            form = self._joint()
         text = self._fill(
             form,
             ONE=first.text,
@@ -90,6 +100,16 @@ class Teller:
             TWOING=gerund(rest.text),
         )
         return Said(text, first.steps + rest.steps, first.is_verb and form.startswith("ONE"))
+
+    def _joint(self) -> str:
+        is_reordered = self._is_drill and self._rng.random() < 0.5
+        return self._rng.choice(REORDERED if is_reordered else phrases.JOIN)
+
+    def _place(self) -> str:
+        """Name a place; in a drilled command sometimes the same as before."""
+        is_again = self._is_drill and self._last_place and self._rng.random() < AGAIN
+        self._last_place = self._last_place if is_again else self._names.place()
+        return self._last_place
 
     def _until_verb(self, count: int) -> Said:
         while not (said := self._several(count)).is_verb:
@@ -107,13 +127,13 @@ class Teller:
             form = self._rng.choice(phrases.GO_POINT)
             text = self._fill(form.replace("XY", phrases.XY), X=x, Y=y)
             return Said(text, (Step(do="go", x=float(x), y=float(y)),), is_verb=True)
-        place = self._names.place()
+        place = self._place()
         step = Step(do="go", place=place)
         return self._said(phrases.GO, phrases.GO_SAID, step, PLACE=place)
 
     def _patrol(self) -> Said:
         place, rounds = (
-            self._names.place(),
+            self._place(),
             str(self._rng.choice((2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 20))),
         )
         match self._rng.randrange(10):
@@ -257,7 +277,7 @@ class Teller:
     def _elided_step(self, kind: str, word: str, values: dict[str, str], form: str) -> Step:
         step: dict[str, object] = {"do": kind}
         if kind in ("go", "patrol"):
-            step["place"] = name = self._names.place()
+            step["place"] = name = self._place()
             values[f"P_{word}"] = self._rng.choice(("the ", "the ", "")) + name
         if f"R_{word}" in form:
             step["rounds"] = rounds = self._rng.choice((2, 3, 4, 5, 6, 7, 8, 9, 10))

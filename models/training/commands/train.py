@@ -26,6 +26,7 @@ import torch
 from olympus.models.training.commands.bpe import ANSWER, BEGIN, END, PAD, SPECIAL, Tokenizer, learn
 from olympus.models.training.commands.generator import Teller
 from olympus.models.training.commands.net import Net, Shape
+from olympus.models.training.commands.restore import merges_of, restore
 from olympus.models.training.commands.wording import Example, is_held_out
 
 log = logging.getLogger("planner")
@@ -49,11 +50,11 @@ class Encoded:
     """Where the answer begins."""
 
 
-def examples(seed: int) -> Iterator[Example]:
-    """Tell commands without end, a new site every few sentences."""
+def examples(seed: int, drill: float = 0.0) -> Iterator[Example]:
+    """Tell commands without end, a new site every few sentences; see `Teller` for `drill`."""
     rng = random.Random(seed)
     while True:
-        teller = Teller(rng)
+        teller = Teller(rng, drill=drill)
         for _ in range(8):
             example = teller.example()
             if not is_held_out(example.masked.text):
@@ -95,10 +96,12 @@ def mistyped(text: str, target: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(
+    tokenizer: Tokenizer, seed: int, drill: float
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Give tokens and wanted next tokens, (BATCH, time) int64 each."""
     rng = random.Random(seed + 1)
-    source = examples(seed)
+    source = examples(seed, drill)
     while True:
         chunk: list[Encoded] = []
         while len(chunk) < CHUNK:
@@ -138,37 +141,54 @@ def tokenizer_for(work: Path, seed: int, size: int) -> Tokenizer:
     return Tokenizer([(a, b) for a, b in json.loads(path.read_text())])
 
 
-def rate_at(step: int, steps: int) -> float:
+def rate_at(step: int, course: Course) -> float:
     """Give the learning rate: a short rise, then a cosine down to a fiftieth."""
     if step < WARM_STEPS:
-        return RATE * (step + 1) / WARM_STEPS
-    share = (step - WARM_STEPS) / max(1, steps - WARM_STEPS)
-    return RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+        return course.rate * (step + 1) / WARM_STEPS
+    share = (step - WARM_STEPS) / max(1, course.steps - WARM_STEPS)
+    return course.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
-def train(work: Path, steps: int, seed: int, keep_every: int, again: Path | None = None) -> None:
-    """Train and keep the averaged weights every so often in `work/planner.pt`.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How to train."""
 
-    Args:
-        work: Folder for what is made.
-        steps: Batches.
-        seed: For the first weights, and which commands are told.
-        keep_every: Steps between two times that the weights are kept.
-        again: Weights to go on from, as an earlier training kept them.
-    """
-    torch.manual_seed(seed)
+    work: Path
+    """Folder for what is made."""
+    steps: int
+    """Batches."""
+    seed: int
+    """For the first weights, and which commands are told."""
+    rate: float = RATE
+    """Highest learning rate."""
+    layers: int = 3
+    drill: float = 0.0
+    """Share of hard commands, see `Teller`."""
+    again: Path | None = None
+    """Weights to go on from, of a training or a shipped file."""
+    keep_every: int = 250
+    """Steps between two times that the weights are kept."""
+
+
+def train(course: Course) -> None:
+    """Train and keep the averaged weights every so often in `work/planner.pt`."""
+    torch.manual_seed(course.seed)
     torch.set_num_threads(1)
-    shape = Shape()
-    tokenizer = tokenizer_for(work, TRAINING_SEED, shape.vocabulary)
+    shape = Shape(layers=course.layers)
     net = Net(shape)
-    if again is not None:
-        net.load_state_dict(torch.load(again, weights_only=True)["weights"])
+    if course.again is not None:
+        restore(net, course.again)
+        (course.work / "merges.json").write_text(json.dumps(merges_of(course.again)))
+    tokenizer = tokenizer_for(course.work, TRAINING_SEED, shape.vocabulary)
     average = {name: weight.detach().clone() for name, weight in net.named_parameters()}
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.05)
-    source, began, recent = batches(tokenizer, TRAINING_SEED + seed), time.process_time(), 0.0
-    for step in range(steps):
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=course.rate, betas=(0.9, 0.98), weight_decay=0.05
+    )
+    source = batches(tokenizer, TRAINING_SEED + course.seed, course.drill)
+    began, recent = time.process_time(), 0.0
+    for step in range(course.steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps)
+            group["lr"] = rate_at(step, course)
         tokens, wanted = next(source)
         loss = net.loss(tokens, wanted)
         optimizer.zero_grad(set_to_none=True)
@@ -180,13 +200,13 @@ def train(work: Path, steps: int, seed: int, keep_every: int, again: Path | None
             for name, weight in net.named_parameters():
                 average[name].lerp_(weight, 1 - keep)
         recent = 0.98 * recent + 0.02 * loss.item() if step else loss.item()
+        cpu_s = time.process_time() - began
         if (step + 1) % 50 == 0:
-            cpu_s = time.process_time() - began
             log.info("step %d loss %.4f cpu %.0f s", step + 1, recent, cpu_s)
-        if (step + 1) % keep_every == 0 or step + 1 == steps:
-            state = {"step": step + 1, "cpu_s": time.process_time() - began, "shape": asdict(shape)}
-            torch.save({"weights": average, **state}, work / "next.pt")
-            (work / "next.pt").replace(work / "planner.pt")
+        if (step + 1) % course.keep_every == 0 or step + 1 == course.steps:
+            state = {"step": step + 1, "cpu_s": cpu_s, "shape": asdict(shape)}
+            torch.save({"weights": average, **state}, course.work / "next.pt")
+            (course.work / "next.pt").replace(course.work / "planner.pt")
 
 
 def main() -> None:
@@ -195,12 +215,15 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/planner"))
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--again", type=Path, help="weights to go on from")
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--drill", type=float, default=0.0, help="share of hard commands")
+    parser.add_argument("--again", type=Path, help="weights to go on from: .pt or .gguf")
     parser.add_argument("--keep-every", type=int, default=250)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args.work.mkdir(parents=True, exist_ok=True)
-    train(args.work, args.steps, args.seed, args.keep_every, args.again)
+    train(Course(**vars(args)))
 
 
 if __name__ == "__main__":
