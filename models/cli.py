@@ -15,7 +15,10 @@ from olympus.models.profile import RUNS, Timing, board_name, measure, write_prof
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.shrink import GGUF_TYPES, Shrunk, shrink_gguf, shrink_onnx
 from olympus.models.swap import load, self_test
-from olympus.runtime.errors import ModelError
+from olympus.runtime.cli.connect import SessionName, carry_out, graph_of, joined
+from olympus.runtime.errors import BusError, ModelError
+from olympus.runtime.messages import Ack, schema_by_class
+from olympus.runtime.messages.inference import SwapModel
 
 app = typer.Typer(help="List, verify, time and shrink models.", no_args_is_help=True)
 
@@ -25,6 +28,12 @@ Folders = Annotated[
     typer.Option("--folder", help="A folder of models to look in besides; may be repeated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HostName = Annotated[
+    str | None, typer.Option("--host", help="The model host's node; needed if several run.")
+]
+SWAP = schema_by_class(SwapModel).name
+SWAP_S = 60.0
+"""A large model takes a while to load."""
 
 
 @app.command("list")
@@ -89,6 +98,62 @@ def bench(
         typer.echo(json.dumps({name: t.to_json() for name, t in timings.items()}, indent=2))
     else:
         typer.echo(f"wrote {out} for board {board or board_name()}")
+
+
+@app.command(
+    help="Let a running model host take another version into use, if it passes its self-test; exit "
+    "6 if the version that was in use stays."
+)
+def swap(
+    name: Annotated[str, typer.Argument(help="The served model.")],
+    to: Annotated[str, typer.Argument(help="Folder or manifest of the other version.")],
+    host: HostName = None,
+    session: SessionName = None,
+) -> None:
+    """Let a running model host take another version into use, if it passes its self-test.
+
+    Raises:
+        Exit: With 6 if the version that was in use stays.
+    """
+    path = Path(to).expanduser()
+    _ask_host(SwapModel(model=name, to=str(path.resolve()) if path.exists() else to), host, session)
+
+
+@app.command(
+    help="Let a running model host take the version before into use again; exit 6 if there is none."
+)
+def rollback(
+    name: Annotated[str, typer.Argument(help="The served model.")],
+    host: HostName = None,
+    session: SessionName = None,
+) -> None:
+    """Let a running model host take the version before into use again.
+
+    Raises:
+        Exit: With 6 if there is none.
+    """
+    _ask_host(SwapModel(model=name, to=""), host, session)
+
+
+def _ask_host(wish: SwapModel, host: str | None, session: str | None) -> None:
+    answers: list[Ack] = []
+
+    async def work() -> None:
+        async with joined(session) as bus:
+            graph = await graph_of(bus)
+            takers = [one for one in graph if one.kind == "srv" and one.type == SWAP]
+            found = {one.node: one.topic for one in takers if host in (None, one.node)}
+            if len(found) != 1:
+                there = ", ".join(sorted(one.node for one in takers)) or "none"
+                raise BusError(f"name one model host with --host; there are: {there}")
+            (service,) = found.values()
+            answers.append(await bus.call(service, wish, Ack, timeout_s=SWAP_S))
+
+    carry_out(work())
+    for answer in answers:
+        typer.echo(answer.text, err=not answer.ok)
+        if not answer.ok:
+            raise typer.Exit(ModelError.exit_code)
 
 
 @app.command(

@@ -212,6 +212,11 @@ class LlamaModel:
             )
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no text is under way."""
+        return not any(place.is_taken for place in self.places)
+
     def close(self) -> None:
         """Free its memory; nothing may be under way."""
         with self._lock:

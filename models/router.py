@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from olympus.models.answers import AnswerCache, key_of
+from olympus.models.attempt import Attempt, Value
 from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import DAY_S, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
@@ -22,7 +23,7 @@ from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 
 REMOTE: Final = "remote:"
 _REMOTE_CALLER: Final = "@remote"
-Model = OnnxModel | LlamaModel | RemoteModel
+Local = OnnxModel | LlamaModel
 
 
 class TaskRules(BaseModel):
@@ -54,7 +55,7 @@ class RouterRules(BaseModel):
     tasks: dict[str, TaskRules]
     budgets: dict[str, BudgetRules] = Field(default_factory=dict)
     """By caller; `*` for all others."""
-    cache_ttl_s: float = Field(0.0, ge=0)
+    cache_ttl_s: float = Field(default=0.0, ge=0)
     """How long the same question gets the same answer; 0 asks anew each time."""
     remote: RemoteRules = RemoteRules(daily_budget=0.0)
 
@@ -78,16 +79,17 @@ class Router:
         self,
         rules: RouterRules,
         *,
-        registry: Registry | None = None,
+        models: Callable[[str], Local] | None = None,
         cache: Path | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,  # varies: a node gives its own
         joules: Callable[[], float] | None = None,
     ) -> None:
-        """Prepare; models are loaded when they are first needed.
+        """Prepare.
 
         Args:
             rules: From the launch file.
-            registry: Where models are found; the shipped ones when left out.
+            models: Gives a model of this machine by name or path, or raises ModelError; when left
+                out, models are found by the registry and loaded when they are first needed.
             cache: Folder for remembered answers; needed if the rules want any.
             now_ns: Robot time.
             joules: Reads the board's energy counter, where it has one.
@@ -95,9 +97,10 @@ class Router:
         Raises:
             ConfigError: A candidate is remote and that is not allowed, or there is no cache folder.
         """
-        self._rules, self._registry = rules, registry or Registry()
-        self._now_ns, self._joules = now_ns, joules
-        self._models: dict[str, Model] = {}
+        self._rules, self._now_ns, self._joules = rules, now_ns, joules
+        self._loaded: dict[str, Local] = {}
+        self._models = models or self._load
+        self._remote: dict[str, RemoteModel] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
         if rules.cache_ttl_s and cache is None:
             raise ConfigError("cache_ttl_s needs a folder for the cache")
@@ -110,7 +113,8 @@ class Router:
         for task in rules.tasks.values():
             for name in task.candidates:
                 if name.startswith(REMOTE):
-                    RemoteModel(name.removeprefix(REMOTE), rules.remote)
+                    name_there = name.removeprefix(REMOTE)
+                    self._remote[name] = RemoteModel(name_there, rules.remote)
 
     def call(self, task: str, request: Mapping[str, Any], *, caller: str) -> Routed:
         """Serve a task.
@@ -119,6 +123,43 @@ class Router:
             task: Its name in the rules.
             request: Tensors by name, or what `LlamaModel.begin` takes.
             caller: Who asks, for the budget.
+
+        Raises:
+            ModelError: The budget is spent, or no candidate serves; names each and why.
+            ConfigError: The task is unknown.
+        """
+        routing = self.routing(task, request, caller=caller)
+        try:
+            attempt = next(routing)
+            while True:
+                try:
+                    value = _carried_out(attempt)
+                except ModelError as error:
+                    attempt = routing.throw(error)
+                else:
+                    attempt = routing.send(value)
+        except StopIteration as done:
+            routed: Routed = done.value
+            return routed
+        finally:
+            routing.close()
+
+    def routing(
+        self, task: str, request: Value, *, caller: str
+    ) -> Generator[Attempt, Value, Routed]:
+        """Serve a task with whoever asks doing the work, such as a scheduler.
+
+        Args:
+            task: Its name in the rules.
+            request: Tensors by name, or what `LlamaModel.begin` takes.
+            caller: Who asks, for the budget.
+
+        Yields:
+            What is to be carried out next; send what came of it, or throw the ModelError that it
+            raised. Closed instead, nothing is held against the model.
+
+        Returns:
+            The answer.
 
         Raises:
             ModelError: The budget is spent, or no candidate serves; names each and why.
@@ -134,12 +175,19 @@ class Router:
             if not breaker.admit():
                 passed_over[name] = f"its circuit is {breaker.state}"
                 continue
+            attempt = Attempt(name, request, self._joules)
             try:
-                value, is_cached = self._serve(name, request, caller, breaker)
+                kept = self._prepared(attempt)
+                value = (yield attempt) if kept is None else kept
             except ModelError as error:
+                breaker.given_up() if isinstance(error, BudgetError) else breaker.failed()
                 passed_over[name] = str(error)
                 continue
-            return Routed(value, name, is_cached, passed_over)
+            except BaseException:
+                breaker.given_up()  # says nothing about the model
+                raise
+            self._note(attempt, caller, breaker, value if kept is None else None)
+            return Routed(value, name, kept is not None, passed_over)
         told = "; ".join(f"{name}: {why}" for name, why in passed_over.items())
         raise ModelError(f"task {task}: no model serves it: {told}")
 
@@ -154,58 +202,45 @@ class Router:
 
     def close(self) -> None:
         """Let models and cache go."""
-        for model in self._models.values():
+        for model in self._loaded.values():
             if isinstance(model, LlamaModel):
                 model.close()
         if self._cache is not None:
             self._cache.close()
 
-    def _serve(
-        self, name: str, request: Mapping[str, Any], caller: str, breaker: Breaker
-    ) -> tuple[Mapping[str, Any], bool]:
-        began, energy = time.perf_counter_ns(), self._joules() if self._joules else 0.0
-        try:
-            model = self._model(name)
-            key = self._key(model, request)
-            if key and self._cache and (kept := self._cache.get(key)) is not None:
-                breaker.given_up()
-                return kept, True
-            if isinstance(model, RemoteModel):
-                self._ledger.check(_REMOTE_CALLER)
-            value, tokens, money = _run(model, request)
-        except BudgetError:
-            breaker.given_up()  # says nothing about the model
-            raise
-        except ModelError:
-            breaker.failed()
-            raise
-        except BaseException:
-            breaker.given_up()
-            raise
-        took_ms = (time.perf_counter_ns() - began) / 1e6
-        breaker.succeeded(took_ms)
-        joules = self._joules() - energy if self._joules else 0.0
-        self._ledger.note(caller, Cost(tokens, took_ms, joules, money))
-        if money:
-            self._ledger.note(_REMOTE_CALLER, Cost(money=money))
-        if key and self._cache:
-            self._cache.put(key, value)
-        return value, False
-
-    def _model(self, name: str) -> Model:
-        if name not in self._models:
-            self._models[name] = (
-                RemoteModel(name.removeprefix(REMOTE), self._rules.remote)
-                if name.startswith(REMOTE)
-                else load(self._registry.find(name))
-            )
-        return self._models[name]
-
-    def _key(self, model: Model, request: Mapping[str, Any]) -> bytes | None:
-        """Return what an answer is kept under; None for a model that may answer differently."""
-        if self._cache is None or isinstance(model, RemoteModel):
+    def _prepared(self, attempt: Attempt) -> Value | None:
+        """Give an attempt its model, or return the answer that is remembered already."""
+        name = attempt.name
+        if (remote := self._remote.get(name)) is not None:
+            self._ledger.check(_REMOTE_CALLER)
+            attempt.use(remote)
             return None
-        return key_of(model.manifest.model_file.sha256, request)
+        model = self._models(name)
+        if self._cache is not None:
+            attempt.key = key_of(model.manifest.model_file.sha256, attempt.request)
+            kept: Value | None = self._cache.get(attempt.key)
+            if kept is not None:
+                return kept
+        attempt.use(model)
+        return None
+
+    def _note(self, attempt: Attempt, caller: str, breaker: Breaker, value: Value | None) -> None:
+        """Put down what an attempt cost, and remember its answer; None was remembered before."""
+        if value is None:
+            breaker.given_up()
+            return
+        cost = attempt.cost
+        breaker.succeeded(cost.ms)
+        self._ledger.note(caller, cost)
+        if cost.money:
+            self._ledger.note(_REMOTE_CALLER, Cost(money=cost.money))
+        if attempt.key and self._cache:
+            self._cache.put(attempt.key, value)
+
+    def _load(self, name: str) -> Local:
+        if name not in self._loaded:
+            self._loaded[name] = load(Registry().find(name))
+        return self._loaded[name]
 
     def _breaker(self, task: str, name: str, rules: TaskRules) -> Breaker:
         if (task, name) not in self._breakers:
@@ -214,18 +249,11 @@ class Router:
         return self._breakers[task, name]
 
 
-def _run(model: Model, request: Mapping[str, Any]) -> tuple[Mapping[str, Any], float, float]:
-    """Run a model; return what it gave, tokens and money."""
-    if isinstance(model, OnnxModel):
-        return model.run(request), 0.0, 0.0
-    if isinstance(model, RemoteModel):
-        answer = model.complete(request)
-        return {"text": answer.text}, float(answer.tokens), answer.money
-    answering = model.begin(request)
+def _carried_out(attempt: Attempt) -> Value:
+    """Do all the work of an attempt here and now."""
     try:
-        while answering.step():
+        while attempt.step():
             pass
-        result = answering.result()
+        return attempt.result()
     finally:
-        answering.close()
-    return result, float(str(result["tokens"])) + float(str(result["prompt_tokens"])), 0.0
+        attempt.close()

@@ -101,6 +101,8 @@ class Swappable(Generic[M]):
         self._load, self._test = load, test
         self._lock = threading.Lock()
         self._before: M | None = None
+        self.retired: list[M] = []
+        """Versions that nobody can get at any more; whoever owns them frees them when idle."""
         self._current = self._tried(first)
 
     @property
@@ -129,6 +131,8 @@ class Swappable(Generic[M]):
                 new = self._tried(stored)
             except ModelError as error:
                 raise ModelError(f"{error}; {old.title} stays in use") from error
+            if self._before is not None:
+                self.retired.append(self._before)
             self._before, self._current = self._current, new
             return new
 
@@ -142,8 +146,14 @@ class Swappable(Generic[M]):
             if self._before is None:
                 title = self._current.manifest.title
                 raise ModelError(f"model {title}: there is no version before to go back to")
+            self.retired.append(self._current)
             self._current, self._before = self._before, None
             return self._current
+
+    def versions(self) -> tuple[M, ...]:
+        """Return all versions in memory, the one in use first."""
+        before = () if self._before is None else (self._before,)
+        return (self._current, *before, *self.retired)
 
     def _tried(self, stored: StoredModel) -> M:
         model = self._load(stored)

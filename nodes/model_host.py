@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
+from olympus.models.attempt import Attempt
+from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel
-from olympus.models.registry import Registry
-from olympus.models.swap import load
-from olympus.runtime.errors import ModelError, did_you_mean
+from olympus.models.registry import Registry, StoredModel
+from olympus.models.router import REMOTE, Routed, Router, RouterRules
+from olympus.models.swap import Swappable, load, self_test
+from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
+from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
     Completed,
     Infer,
     Inferred,
     Prompt,
+    SwapModel,
     arrays_of,
     tensors_of,
 )
@@ -25,6 +30,9 @@ from olympus.runtime.node import Field, Node, NodeParams, service, timer
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import NEVER_NS
 
+T = TypeVar("T")
+TASK = "task:"
+"""`task:plan` asks for whichever model serves that task."""
 MOST_HANGS = 2
 """A model that has hung so often in a session is not run again in it."""
 _LOOK_S = 0.25
@@ -34,7 +42,8 @@ class ModelHost(Node):
     """Loads models and runs them for whoever asks, in the order its scheduler decides.
 
     A model that can't be loaded is refused by name while the others serve. One that hangs takes
-    the process down, since a call that computes can't be ended; the host then comes back.
+    the process down, since a call that computes can't be ended; the host then comes back. Where the
+    launch file names tasks, a router chooses who serves them and keeps to their budgets.
     """
 
     class Params(NodeParams):
@@ -42,6 +51,13 @@ class ModelHost(Node):
 
         models: list[str] = Field(
             description="Names of shipped models, or paths of manifests or their folders."
+        )
+        router: RouterRules = Field(
+            default=RouterRules(tasks={}),
+            description="Which models serve a task, budgets, and whether any may be far away.",
+        )
+        cache: str = Field(
+            "", description="Folder of remembered answers; empty: in the session's run folder."
         )
         hang_s: float = Field(
             10.0, gt=0.1, le=3600, description="A model whose one piece takes longer has hung."
@@ -52,40 +68,50 @@ class ModelHost(Node):
     params: Params
 
     async def on_configure(self) -> None:
-        """Load the models; what fails is told to whoever asks for it."""
-        self._models: dict[str, OnnxModel | LlamaModel] = {}
+        """Load the models; what fails is told to whoever asks for it.
+
+        Raises:
+            ConfigError: The router's rules can't be kept, such as a far model that is not
+                allowed, or two models have the same name.
+        """
+        self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
         self._has_hung = False
         self._broken: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._router = self._new_router()
         hangs = self._hangs()
-        for wanted in self.params.models:
-            name = Path(wanted).name if "/" in wanted else wanted
+        for wanted in self._wanted():
+            name = _short(wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
                 self._break(name, f"model {name}: hung {hangs[name]} times; it is not run again")
                 continue
             try:
-                model = await asyncio.to_thread(
-                    self.load, wanted
-                )  # varies: before anything is asked
+                model = await self._aside(self._first, wanted)
             except ModelError as error:
                 self._break(name, str(error))
-            else:
-                self._models[model.name] = model
+                continue
+            self._names[wanted] = name = model.current.name
+            if name in self._models:
+                raise ConfigError(f"{self.name}: two models are called {name!r}; rename one")
+            self._models[name] = model
         self.log.info("models loaded", models=", ".join(self._models) or "none")
 
-    def load(self, name_or_path: str) -> OnnxModel | LlamaModel:
-        """Load one model; called on a thread of its own.
+    def load(self, stored: StoredModel) -> OnnxModel | LlamaModel:
+        """Load one version of a model; called on a thread of its own.
 
         Raises:
-            ModelError: It is unknown, changed, damaged, or fails its trial run.
+            ModelError: It is changed, damaged, or fails its trial run.
         """
-        return load(Registry().find(name_or_path))
+        return load(stored)
 
     async def on_cleanup(self) -> None:
         """Let go of the models."""
         for model in self._models.values():
-            if isinstance(model, LlamaModel):
-                model.close()
+            for version in model.versions():
+                if isinstance(version, LlamaModel):
+                    version.close()
         self._models.clear()
+        self._router.close()
 
     @service("infer")
     async def on_infer(self, question: Infer) -> Inferred:
@@ -95,10 +121,18 @@ class ModelHost(Node):
             ModelError: It is not served here, refused the tensors, or failed.
             JobDroppedError: Its deadline passed before its turn, or its lane was full.
         """
+        inputs = arrays_of(question.tensors)
+        if question.model.startswith(TASK):
+            routed = await self._routed(inputs, question)
+            return Inferred(
+                tensors=tensors_of(routed.value),
+                model=routed.model,
+                is_cached=routed.is_cached,
+                passed_over=dict(routed.passed_over),
+            )
         model = self._served(question.model)
         if not isinstance(model, OnnxModel):
             raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        inputs = arrays_of(question.tensors)
         outputs = await self.compute(
             lambda: model.run(inputs), what=model.name, **_wishes(question)
         )
@@ -112,16 +146,39 @@ class ModelHost(Node):
             ModelError: It is not served here, or can't read the request.
             JobDroppedError: Its deadline passed before its turn, or its lane was full.
         """
+        request = _request(question.model, question.request)
+        if question.model.startswith(TASK):
+            routed = await self._routed(request, question)
+            how = {"is_cached": routed.is_cached, "passed_over": routed.passed_over}
+            return Completed(answer=json.dumps({**routed.value, "model": routed.model, **how}))
         model = self._served(question.model)
         if not isinstance(model, LlamaModel):
             raise ModelError(f"model {model.name}: takes tensors, not text; call `infer`")
-        answering = model.begin(_request(model.name, question.request))
+        answering = model.begin(request)
         answer = await self.compute(answering, what=model.name, **_wishes(question))
         return Completed(answer=json.dumps(answer))
+
+    @service("swap")
+    async def on_swap(self, wish: SwapModel) -> Ack:
+        """Take another version of a model into use, or the one before; work goes on meanwhile."""
+        try:
+            model = self._swappable(wish.model)
+            if wish.to:
+                stored = Registry().find(wish.to)
+                title = (await self._aside(model.swap, stored)).manifest.title
+            else:
+                title = model.roll_back().manifest.title
+        except ModelError as error:
+            self.log.error(str(error))
+            return Ack(ok=False, text=str(error))
+        self.log.info(f"{title} is in use")
+        return Ack(ok=True, text=f"{title} is in use")
 
     @timer(_LOOK_S)
     def on_look(self) -> None:
         """End the process if a model has hung: no other way ends its call."""
+        for model in self._models.values():
+            _free(model.retired)
         now = self.clock.now_ns()
         for job, since_ns in self.scheduler.running():
             if now - since_ns > self.params.hang_s * 1e9 and not self._has_hung:
@@ -129,7 +186,69 @@ class ModelHost(Node):
                 self._note_hang(job.what)
                 self.spawn(_die(job.what, (now - since_ns) / 1e9), name="hang")
 
+    async def _routed(self, request: Mapping[str, Any], question: Infer | Prompt) -> Routed:
+        """Have the router's candidates tried, each attempt in its turn.
+
+        Raises:
+            ModelError: None serves, or the caller's budget is spent.
+            JobDroppedError: The deadline passed before an attempt's turn, or its lane was full.
+        """
+        task, caller = question.model.removeprefix(TASK), question.source
+        routing = self._router.routing(task, request, caller=caller)
+        try:
+            attempt = next(routing)
+            while True:
+                try:
+                    value = await self._carried_out(attempt, question)
+                except ModelError as error:
+                    attempt = routing.throw(error)
+                else:
+                    attempt = routing.send(value)
+        except StopIteration as done:
+            routed: Routed = done.value
+            return routed
+        finally:
+            routing.close()
+
+    async def _carried_out(self, attempt: Attempt, question: Infer | Prompt) -> Mapping[str, Any]:
+        if attempt.is_remote:  # it only waits, so it needs no turn
+            await self._aside(attempt.step)
+            return attempt.result()
+        return await self.compute(attempt, what=_short(attempt.name), **_wishes(question))
+
+    @staticmethod
+    async def _aside(work: Callable[..., T], *words: Any) -> T:
+        """Do what keeps no core long, or comes before anything is asked, beside the scheduler."""
+        return await asyncio.to_thread(work, *words)  # varies: loads, swaps, waits for far models
+
+    def _new_router(self) -> Router:
+        rules, folder = self.params.router, self.params.cache
+        if not folder and self.session is not None:
+            folder = str(self.session.run_dir / f"{self.name.replace('/', '.')}.answers")
+        joules = board_energy()
+        if joules is None and any(one.joules for one in rules.budgets.values()):
+            self.log.warning("this board counts no energy: budgets of joules are not kept")
+        return Router(
+            rules,
+            models=lambda name: self._served(self._names.get(name, _short(name))),
+            cache=Path(folder) if folder and rules.cache_ttl_s else None,
+            now_ns=self.clock.now_ns,
+            joules=joules,
+        )
+
+    def _wanted(self) -> list[str]:
+        """Return all models that are named, each once."""
+        tasks = self.params.router.tasks.values()
+        named = [*self.params.models, *(name for task in tasks for name in task.candidates)]
+        return list(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))
+
+    def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
+        return Swappable(Registry().find(wanted), self.load, self_test)
+
     def _served(self, name: str) -> OnnxModel | LlamaModel:
+        return self._swappable(name).current
+
+    def _swappable(self, name: str) -> Swappable[OnnxModel | LlamaModel]:
         if name in self._broken:
             raise ModelError(self._broken[name])
         if name not in self._models:
@@ -170,6 +289,20 @@ class _Wishes(TypedDict):
 def _wishes(question: Infer | Prompt) -> _Wishes:
     deadline_ns = question.deadline or NEVER_NS
     return {"tier": question.tier, "deadline_ns": deadline_ns, "source": question.source}
+
+
+def _short(name_or_path: str) -> str:
+    return Path(name_or_path).name if "/" in name_or_path else name_or_path
+
+
+def _free(retired: list[OnnxModel | LlamaModel]) -> None:
+    """Free versions that are out of use once no text of theirs is under way."""
+    for model in list(retired):
+        if not isinstance(model, LlamaModel):
+            retired.remove(model)
+        elif model.is_idle:
+            retired.remove(model)
+            model.close()
 
 
 def _request(model: str, text: str) -> Mapping[str, Any]:

@@ -104,7 +104,11 @@ class RobotDesk:
         return answer
 
     def _send(self, command: Command, graph: list[Entity]) -> dict[str, Json]:
-        """Publish a command that nobody is there to answer."""
+        """Publish a command that nobody is there to answer.
+
+        Raises:
+            BusError: Nobody hears it either.
+        """
         topic = self._node.command.topic
         if graph and not any(end.kind == "sub" and end.topic == topic for end in graph):
             raise BusError(f"nobody takes commands on {topic}; is the navigator running?")

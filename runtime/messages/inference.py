@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Infer(Message):
     """Run a model on tensors when its turn comes."""
 
     model: str
+    """Its name, or `task:NAME` for whichever model serves that task."""
     tier: Tier
     deadline: int
     """Robot time after which nobody wants the result, ns; 0 = never."""
@@ -47,6 +48,12 @@ class Inferred(Message):
     """What a model made of tensors."""
 
     tensors: tuple[Tensor, ...]
+    model: str = ""
+    """Which model it was, where a task was asked."""
+    is_cached: bool = False
+    """It was computed for an earlier question that was the same."""
+    passed_over: dict[str, str] = field(default_factory=dict)
+    """Models that would have come before, and why they did not serve."""
 
 
 @message("olympus/Prompt")
@@ -54,6 +61,7 @@ class Prompt(Message):
     """Have a language model answer when its turn comes."""
 
     model: str
+    """Its name, or `task:NAME` for whichever model serves that task."""
     tier: Tier
     deadline: int
     """Robot time after which nobody wants the result, ns; 0 = never."""
@@ -67,7 +75,17 @@ class Completed(Message):
     """What a language model answered."""
 
     answer: str
-    """JSON object: `text`, and how it came about."""
+    """JSON object: `text`, and how it came about; where a task was asked also `model`, `is_cached`
+    and `passed_over`."""
+
+
+@message("olympus/SwapModel")
+class SwapModel(Message):
+    """Take another version of a served model into use; its self-test decides. Answered with Ack."""
+
+    model: str
+    to: str
+    """Folder or manifest of the version; empty: the version before."""
 
 
 def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:

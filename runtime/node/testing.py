@@ -60,7 +60,7 @@ class Bench(Generic[N]):
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913  one for each thing a launch file may say
     node_class: type[N],
     *,
     params: Mapping[str, Any] | None = None,
@@ -74,8 +74,8 @@ async def running(
 ) -> AsyncIterator[Bench[N]]:
     """Run one node, active, until the block ends.
 
-    Outputs are watched from the start, so `receive` misses nothing. A `bus` of the caller's, such as
-    one with a door to other processes, is closed in the end too.
+    Outputs are watched from the start, so `receive` misses nothing. A `bus` of the caller's, such
+    as one with a door to other processes, is closed in the end too.
     """
     clock = clock or SystemClock()
     bus, dispatcher = bus or Bus(clock, host="bench"), Dispatcher(clock)

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from olympus.models.manifest import MANIFEST_NAME, write_manifest
 from olympus.models.onnx import open_model
-from olympus.runtime.errors import BusError
+from olympus.models.registry import Registry
+from olympus.runtime.errors import BusError, ModelError
 from olympus.runtime.launch.seat import Seat
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.node.remote_model import RemoteModel
@@ -110,6 +112,25 @@ async def test_a_killed_model_host_is_back_and_a_killed_caller_harms_nobody(
         await seat.until(lambda: seat.hosts["models"].restarts == 1, "the model host is back")
         answer = await answered(seat, feed)
         assert all(np.array_equal(answer[name], mine[name]) for name in mine)
+
+
+def test_another_version_is_swapped_in_from_the_command_line(
+    robot: Launched, tmp_path: Path
+) -> None:
+    source = Registry().find(NAME)
+    (tmp_path / source.manifest.model_file.path).write_bytes(source.read())
+    write_manifest(
+        source.manifest.model_copy(update={"version": "9.0.0"}), tmp_path / MANIFEST_NAME
+    )
+    done = robot.command("models", "swap", NAME, str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, f"{NAME} 9.0.0 is in use\n"), done.stderr
+    done = robot.command("models", "rollback", NAME)
+    assert (done.returncode, done.stdout) == (0, f"{source.manifest.title} is in use\n")
+    done = robot.command("models", "rollback", NAME)
+    assert done.returncode == ModelError.exit_code
+    assert "no version before" in done.stderr
+    done = robot.command("models", "swap", NAME, str(tmp_path), "--host", "modles")
+    assert "name one model host with --host; there are: models" in done.stderr
 
 
 async def answered(seat: Seat, feed: dict[str, np.ndarray[Any, Any]]) -> Any:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from olympus.models import llama_native
+from olympus.models.manifest import SelfTest, write_manifest
 from olympus.models.onnx import OnnxModel, open_model
-from olympus.models.registry import ZOO, Registry
+from olympus.models.registry import ZOO, Registry, StoredModel
 from olympus.nodes.model_host import ModelHost
 from olympus.runtime.config import Session
-from olympus.runtime.errors import MessageError, ServiceError
+from olympus.runtime.errors import ConfigError, MessageError, ServiceError
+from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
+    Completed,
     Infer,
     Inferred,
     Prompt,
+    SwapModel,
     Tensor,
     arrays_of,
     tensors_of,
@@ -31,6 +37,7 @@ from olympus.runtime.messages.inference import (
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.qos import Tier
 
+needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 PICTURE = np.zeros((1, 120, 160, 3), np.uint8)
 
 
@@ -134,6 +141,104 @@ async def test_a_caller_that_gives_up_takes_its_job_along() -> None:
         assert {end.value for end in ends[Tier.HIGH]} == {"cancelled"}
 
 
+def variant(folder: Path, version: str, **changes: Any) -> str:
+    """Write the shipped detector as another version into a folder of its own."""
+    folder.mkdir(parents=True)
+    source = Registry().find("person-obstacle")
+    (folder / source.manifest.model_file.path).write_bytes(source.read())
+    changed = source.manifest.model_copy(update={"version": version, **changes})
+    write_manifest(changed, folder / "manifest.yaml")
+    return str(folder)
+
+
+async def swap(bench: Bench[ModelHost], to: str) -> Ack:
+    wish = SwapModel(model="person-obstacle", to=to)
+    answer: Ack = await bench.bus.call("models/swap", wish, Ack)
+    return answer
+
+
+async def test_a_version_is_swapped_in_while_it_serves_and_back_out(tmp_path: Path) -> None:
+    asked = question("person-obstacle", **picture())
+    wrong = (SelfTest(output="logits", values=(99.0,)),)
+    async with hosting("person-obstacle") as bench:
+        answer = await swap(bench, variant(tmp_path / "new", "9.0.0"))
+        assert answer.ok and "person-obstacle 9.0.0 is in use" in answer.text
+        await bench.bus.call("models/infer", asked, Inferred)
+
+        answer = await swap(bench, variant(tmp_path / "bad", "9.1.0", self_test=wrong))
+        assert not answer.ok
+        assert "self_test[0] gave" in answer.text
+        assert "person-obstacle 9.0.0 stays in use" in answer.text
+
+        answer = await swap(bench, "")
+        assert answer.ok and "9.0.0" not in answer.text
+        assert "no version before" in (await swap(bench, "")).text
+        assert "another model" in (await swap(bench, str(ZOO / "sound-events"))).text
+        await bench.bus.call("models/infer", asked, Inferred)
+
+
+ROUTED: dict[str, Any] = {"tasks": {"look": {"candidates": ["person-obstacle"]}}}
+
+
+async def test_a_task_is_served_by_the_first_model_that_can_and_says_which(tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    shutil.copytree(ZOO / "sound-events", bad)
+    next(bad.glob("*.onnx")).write_bytes(b"?")
+    rules = {
+        "tasks": {"look": {"candidates": [str(bad), "person-obstacle"]}},
+        "cache_ttl_s": 60,
+        "budgets": {"greedy": {"ms": 1e-6}},
+    }
+    feed = picture()
+    mine = open_model("person-obstacle").run(feed)
+    async with hosting(router=rules, cache=str(tmp_path / "answers")) as bench:
+        asked = question("task:look", **feed)
+        answers = [await bench.bus.call("models/infer", asked, Inferred) for _ in range(2)]
+        for answer in answers:
+            assert answer.model == "person-obstacle"
+            assert (
+                "sha256" in answer.passed_over[str(bad)] or "bytes" in answer.passed_over[str(bad)]
+            )
+            found = arrays_of(answer.tensors)
+            assert all(np.array_equal(found[name], mine[name]) for name in mine)
+        assert [answer.is_cached for answer in answers] == [False, True]
+
+        other = replace(question("task:look", image=PICTURE), source="greedy")
+        await bench.bus.call("models/infer", other, Inferred)
+        with pytest.raises(ServiceError, match=r"caller greedy: .* ms are spent"):
+            await bench.bus.call("models/infer", other, Inferred)
+        with pytest.raises(ServiceError, match="did you mean 'look'"):
+            await bench.bus.call("models/infer", replace(asked, model="task:loko"), Inferred)
+
+
+async def test_a_far_model_is_refused_at_the_start_unless_the_launch_file_allows_it() -> None:
+    endpoint = {"url": "https://192.0.2.1/v1", "model": "m", "per_million_tokens": 1}
+    rules = {
+        "tasks": {"plan": {"candidates": ["remote:far"]}},
+        "remote": {"endpoints": {"far": endpoint}},
+    }
+    with pytest.raises(ConfigError, match="remote model 'far' is off"):
+        async with hosting(router=rules):
+            pass
+
+
+@needs_llama
+async def test_a_sentence_is_routed_token_by_token(tmp_path: Path) -> None:
+    rules = {"tasks": {"plan": {"candidates": ["planner"]}}, "cache_ttl_s": 60}
+    text = {"prompt": "<|begin|> go to the P1<|answer|>", "special": True, "max_tokens": 40}
+    async with hosting(router=rules, cache=str(tmp_path / "answers")) as bench:
+        asked = Prompt(
+            model="task:plan", tier=Tier.LOW, deadline=0, source="t", request=json.dumps(text)
+        )
+        answers = [
+            json.loads((await bench.bus.call("models/prompt", asked, Completed)).answer)
+            for _ in range(2)
+        ]
+    assert [answer["is_cached"] for answer in answers] == [False, True]
+    assert all(json.loads(answer["text"])[0]["do"] == "go" for answer in answers)
+    assert answers[0]["model"] == "planner"
+
+
 class Hanging(OnnxModel):
     """A model with an operator that does not come back, for now."""
 
@@ -145,9 +250,9 @@ class Hanging(OnnxModel):
 class HangingHost(ModelHost):
     """A model host whose models hang; there is no trial run that would hang already."""
 
-    def load(self, name_or_path: str) -> OnnxModel:
+    def load(self, stored: StoredModel) -> OnnxModel:
         model = Hanging.__new__(Hanging)
-        model.manifest = Registry().find(name_or_path).manifest
+        model.manifest = stored.manifest.model_copy(update={"self_test": ()})
         return model
 
 

@@ -1,0 +1,107 @@
+"""One try of one candidate at serving a task: work for a scheduler, and what it used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from olympus.models.budgets import Cost
+from olympus.models.llama import LlamaModel
+from olympus.models.onnx import OnnxModel
+from olympus.models.remote import RemoteModel
+from olympus.runtime.scheduler.work import Abortable, Stepped
+
+Model = OnnxModel | LlamaModel | RemoteModel
+Value = Mapping[str, Any]
+
+
+class Attempt:
+    """A model at work on a request; the scheduler's `Stepped`.
+
+    A language model does a token or a micro-batch a step, any other model all in one. Only the time
+    in which it computes counts, not that in which it makes way.
+    """
+
+    def __init__(self, name: str, request: Value, joules: Callable[[], float] | None) -> None:
+        """Plan it; `use` says with what.
+
+        Args:
+            name: The candidate's.
+            request: Tensors by name, or what `LlamaModel.begin` takes.
+            joules: Reads the board's energy counter, where it has one.
+        """
+        self.name, self.request = name, request
+        self.key: bytes | None = None
+        """What its answer may be remembered under."""
+        self._joules = joules
+        self._model: Model | None = None
+        self._texts: Stepped[Value] | None = None
+        self._value: Value = {}
+        self._tokens, self._money = 0.0, 0.0
+        self._ns, self._energy = 0, 0.0
+
+    def use(self, model: Model) -> None:
+        """Take the model that will do it.
+
+        Raises:
+            ModelError: A language model can't read the request.
+        """
+        self._model = model
+        if isinstance(model, LlamaModel):
+            self._texts = model.begin(self.request)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it waits for another machine, and so should keep no core."""
+        return isinstance(self._model, RemoteModel)
+
+    @property
+    def cost(self) -> Cost:
+        """What it has used so far."""
+        return Cost(self._tokens, self._ns / 1e6, self._energy, self._money)
+
+    def step(self) -> bool:
+        """Do one piece.
+
+        Raises:
+            ModelError: The model fails.
+        """
+        before_j = self._joules() if self._joules else 0.0
+        began_ns = time.perf_counter_ns()
+        try:
+            return self._piece()
+        finally:
+            self._ns += time.perf_counter_ns() - began_ns
+            self._energy += self._joules() - before_j if self._joules else 0.0
+
+    def result(self) -> Value:
+        """Return tensors by name, or the text and how it came about."""
+        if self._texts is not None:
+            self._value = self._texts.result()
+            counted = (self._value["tokens"], self._value["prompt_tokens"])
+            self._tokens = sum(float(str(number)) for number in counted)
+        return self._value
+
+    def close(self) -> None:
+        """Give up."""
+        if self._texts is not None:
+            self._texts.close()
+
+    def abort(self) -> None:
+        """Make the step that computes raise soon, where the model can."""
+        work = self._model if isinstance(self._model, OnnxModel) else self._texts
+        if isinstance(work, Abortable):
+            work.abort()
+
+    def _piece(self) -> bool:
+        model = self._model
+        if self._texts is not None:
+            return self._texts.step()
+        if isinstance(model, RemoteModel):
+            answer = model.complete(self.request)
+            self._value = {"text": answer.text}
+            self._tokens, self._money = float(answer.tokens), answer.money
+        elif isinstance(model, OnnxModel):
+            self._value = model.run(self.request)
+        return False
