@@ -21,8 +21,6 @@ UNKNOWN: Final = 0.15
 BAD: Final = 0.16
 """Share of sentences after which it should ask back."""
 HARD_STEPS: Final = (1, 2, 2, 2, 2, 3, 3)
-REORDERED: Final = tuple(form for form in phrases.JOIN if form.index("TWO") < form.index("ONE"))
-"""Here what is said first is done last."""
 AGAIN: Final = 0.25
 """Share of the places of a drilled command that were named in it before."""
 _KEY = re.compile(r"[A-Z][A-Z_]+\b|\b[XY]\b")
@@ -103,7 +101,7 @@ class Teller:
 
     def _joint(self) -> str:
         is_reordered = self._is_drill and self._rng.random() < 0.5
-        return self._rng.choice(REORDERED if is_reordered else phrases.JOIN)
+        return self._rng.choice(phrases.REORDERED if is_reordered else phrases.JOIN)
 
     def _place(self) -> str:
         """Name a place; in a drilled command sometimes the same as before."""

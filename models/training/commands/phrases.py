@@ -234,6 +234,8 @@ JOIN: Final = (
     "ONE( ,|) (as well as|plus|and also|also) TWO",
     "ONE before (you TWO|TWOING)",
 )
+REORDERED: Final = tuple(form for form in JOIN if form.index("TWO") < form.index("ONE"))
+"""Here what is said first is done last."""
 TRIGGER: Final = (
     "WHEN CONDITION( ,|) (you |then |please |)TWO",
     "WHEN CONDITION( ,|) TWO",
