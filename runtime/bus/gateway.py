@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import sys
 import threading
 from collections import Counter
@@ -33,9 +34,12 @@ LOG_TOPIC = "@olympus/log"
 _ACCESS_LOG = "error,zenoh::net::routing::interceptor::access_control=trace"
 _REFUSED = re.compile(
     rb"(?:result: |\+)([0-9a-f]{2,32}) is unauthorized to "
-    rb"([^(\n]{2,60}) \(\w+\) on ([^\s\\]{1,400})"
+    rb"([^(\n]{2,60}) \(ingress\) on ([^\s\\]{1,400})"
 )
+"""What goes out to a client is left out: nobody tried anything there."""
 _REFUSALS_KEPT = 1000
+_AT_ONCE = 1 << 18
+_PAUSE_S = 0.05
 _NETWORK = {
     "connect/timeout_ms": -1,  # the other machine may come later, and come again
     "connect/exit_on_failure": False,
@@ -46,45 +50,59 @@ Tell = Callable[[str, str], None]
 
 
 class Refusals:
-    """Counts what access control refused, from what Zenoh's library writes to standard output."""
+    """Counts what access control refused, from what Zenoh's library writes to standard output.
+
+    Zenoh says of a key that a client declares everything the client may not do there, and of one
+    that it merely uses what it tried. Both come in one piece and are told as one.
+    """
 
     def __init__(self, tell: Callable[[str, str, str, int], None]) -> None:
-        """Take over this process's standard output.
+        """Begin to count.
 
         Args:
-            tell: Called with the Zenoh id, the act, the key and how often that was refused by now:
+            tell: Called with the Zenoh id, the acts, the key and how often that was refused by now:
                 the 1st, 2nd, 4th, 8th … time.
         """
         self._tell = tell
         self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._source, writing = os.pipe()
+
+    def take_over(self) -> None:
+        """Have the library say what it refuses, and read that: this process's standard output."""
+        source, writing = os.pipe()
         os.dup2(writing, 1)
         os.close(writing)
         zenoh.init_log_from_env_or(_ACCESS_LOG)
-        threading.Thread(target=self._follow, name="refusals", daemon=True).start()
+        threading.Thread(target=self._follow, args=(source,), name="refusals", daemon=True).start()
 
     def read(self, text: bytes) -> None:
         """Count the refusals in some lines of the library's log."""
-        for zid, act, _flow, key in _REFUSED.findall(text):
-            what = (
-                zid.decode(),
-                act.decode(errors="replace").lower(),
-                key.decode(errors="replace"),
-            )
-            if what not in self._counts and len(self._counts) >= _REFUSALS_KEPT:
-                what = (zid.decode(), "do more", "many keys")
-            self._counts[what] += 1
-            count = self._counts[what]
-            if count & (count - 1) == 0:
-                self._tell(*what, count)
+        found: dict[tuple[str, str], list[str]] = {}
+        for zid, act, key in _REFUSED.findall(text):
+            acts = found.setdefault((zid.decode(), key.decode(errors="replace")), [])
+            name = act.decode(errors="replace").lower().replace("/undeclare", "")
+            if name not in acts:
+                acts.append(name)
+        for (who, where), acts in found.items():
+            self._count((who, ", ".join(acts), where))
 
-    def _follow(self) -> None:
-        rest = b""
-        while chunk := os.read(self._source, 1 << 16):
-            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+    def _count(self, what: tuple[str, str, str]) -> None:
+        if what not in self._counts and len(self._counts) >= _REFUSALS_KEPT:
+            what = (what[0], "do more", "many keys")
+        self._counts[what] += 1
+        count = self._counts[what]
+        if count & (count - 1) == 0:
+            self._tell(*what, count)
+
+    def _follow(self, source: int) -> None:
+        text = b""
+        while chunk := os.read(source, 1 << 16):
+            text += chunk
+            if len(text) < _AT_ONCE and select.select([source], [], [], _PAUSE_S)[0]:
+                continue  # more of the same piece
+            whole, newline, rest = text.rpartition(b"\n")
             if newline and b"is unauthorized" in whole:
                 self.read(whole)
-            rest = rest[-4096:]
+            text = rest[-4096:]
 
 
 class Gateway:
@@ -104,7 +122,7 @@ class Gateway:
         self._connected: set[str] = set()
         self._clock = SystemClock(spec["clock_offset_ns"])
         if "access_control" in spec["extra"] or any("access_control" in k for k in spec["extra"]):
-            self._refusals = Refusals(self._on_refused)
+            Refusals(self._on_refused).take_over()
         self._session = open_session(
             "router",
             listen=spec["listen"],
@@ -131,11 +149,13 @@ class Gateway:
             self._connected.discard(where)
             self._say("warning", f"lost the connection with {where} ({event.link.zid})")
 
-    def _on_refused(self, zid: str, act: str, key: str, count: int) -> None:
+    def _on_refused(self, zid: str, acts: str, key: str, count: int) -> None:
         links = (link for link in self._session.info.links() if str(link.zid) == zid)
-        where = next((str(link.dst) for link in links), "somebody who has left")
+        where = next((str(link.dst) for link in links), f"{zid}, who has left,")
         times = f", {count} times by now" if count > 1 else ""
-        self._say("warning", f"access control refused {where} to {act} {key}{times}")
+        # A list of acts is what Zenoh says beforehand of a declared key; nothing was tried yet.
+        level = "info" if "," in acts else "warning"
+        self._say(level, f"access control: {where} may not {acts}: {key}{times}")
 
     def _say(self, level: str, text: str) -> None:
         self._tell(level, text)

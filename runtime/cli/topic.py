@@ -26,10 +26,10 @@ from olympus.runtime.cli.plain import as_text
 from olympus.runtime.cli.vocabulary import learn
 from olympus.runtime.config import find_session
 from olympus.runtime.errors import BusError, did_you_mean
-from olympus.runtime.messages import Message
+from olympus.runtime.messages import Message, message_types, schema_by_name
 from olympus.runtime.qos import QoS
 
-app = typer.Typer(help="Look at topics: list, echo, hz, bw, delay.", no_args_is_help=True)
+app = typer.Typer(help="Look at topics: list, type, echo, hz, bw, delay.", no_args_is_help=True)
 QUEUE = QoS.queue(1000)
 Topic = Annotated[str, typer.Argument(help="Full name, such as rover/cmd_vel.")]
 Count = Annotated[
@@ -116,6 +116,39 @@ def echo(
         return shown == count
 
     carry_out(_hear(topic, session, show, timeout_s=timeout))
+
+
+@app.command("type")
+def type_(
+    name: Annotated[str, typer.Argument(help="A topic, or a message type: olympus/Reading.")],
+    as_json: AsJson = False,
+    session: SessionName = None,
+) -> None:
+    """Show the type of a topic: name, version, hash and layout, as docs/wire.md has them."""
+    if name in message_types():
+        _show_type(name, as_json=as_json)
+        return
+
+    async def work() -> None:
+        place = find_session(session)
+        async with bus_of(place) as bus:
+            graph = await graph_of(bus)
+        ends = [one for one in topics_in(graph) if one.topic == name]
+        if not ends:
+            raise BusError(_absent(name, graph))
+        learn({ends[0].type}, graph, place)
+        _show_type(ends[0].type, as_json=as_json)
+
+    carry_out(work())
+
+
+def _show_type(name: str, *, as_json: bool) -> None:
+    schema = schema_by_name(name)
+    if as_json:
+        told = {"type": name, "version": schema.version, "hash": schema.hash.hex()}
+        typer.echo(json.dumps({**told, "layout": schema.kind.text}))
+        return
+    typer.echo(f"{name}  version {schema.version}  hash {schema.hash.hex()}\n{schema.kind.text}")
 
 
 @app.command()
