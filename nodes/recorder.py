@@ -17,6 +17,7 @@ from olympus.runtime.node import Field, Node, NodeParams, output, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
 from olympus.runtime.store.ledger import REFUSED, THINNED
+from olympus.runtime.store.places import store_of
 from olympus.runtime.store.retention import make_room, prune_old
 from olympus.runtime.store.room import PATTERNS, TopicClass
 from olympus.runtime.store.writer import BatchWriter, Written
@@ -279,7 +280,7 @@ class Recorder(Node):
         if self.params.path:
             return Path(self.params.path).expanduser()
         name = self.session.name if self.session is not None else "default"
-        return Path.home() / ".local" / "share" / "olympus" / name
+        return store_of(name)
 
     def _subscribe(self, topic: str) -> Subscription[Any]:
         spill = None

@@ -29,6 +29,7 @@ COMMANDS = {
     "param": "olympus.runtime.cli.param:app",
     "store": "olympus.runtime.cli.store:app",
     "replay": "olympus.runtime.cli.replay:replay",
+    "audit": "olympus.runtime.cli.audit:app",
     "top": "olympus.runtime.cli.top:top",
     "trace": "olympus.runtime.cli.trace:trace",
     "say": "olympus.runtime.cli.say:say",

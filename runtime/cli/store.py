@@ -20,6 +20,7 @@ from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
 from olympus.runtime.store import Run, StreamStore
 from olympus.runtime.store.environment import DATA
 from olympus.runtime.store.mcap import Form
+from olympus.runtime.store.places import store_of, stores
 from olympus.runtime.store.upkeep import (
     backup,
     check_all,
@@ -30,7 +31,6 @@ from olympus.runtime.store.upkeep import (
 )
 
 app = typer.Typer(help="The robot's recordings: stats, backup, restore, compact, forget.")
-HOME = Path.home() / ".local" / "share" / "olympus"
 Place = Annotated[
     str | None,
     typer.Argument(help="Folder of the store, or the session's name; the only one by default."),
@@ -96,7 +96,7 @@ def restore_(
     source: Annotated[Path, typer.Argument(help="Folder of a backup.")], store: str
 ) -> None:
     """Put a backup in the place of a store; what stood there stays beside it as NAME.before."""
-    folder = Path(store) if "/" in store else HOME / store
+    folder = Path(store) if "/" in store else store_of(store)
     typer.echo(f"{folder}: {restore(source, folder)} records")
 
 
@@ -159,7 +159,7 @@ def import_(
     ] = None,
 ) -> None:
     """Take an MCAP file or a bag of ROS 2 into a store, new or old."""
-    folder = Path(store) if "/" in store else HOME / store
+    folder = Path(store) if "/" in store else store_of(store)
     exchange.take_in(bag, folder, key=key, interfaces=interfaces or [])
 
 
@@ -192,10 +192,10 @@ def found(place: str | None) -> Path:
     Raises:
         StoreError: There is none, or several and none was named.
     """
-    known = {path.parent.name: path.parent for path in sorted(HOME.glob(f"*/{DATA}"))}
+    known = {path.parent.name: path.parent for path in sorted(stores().glob(f"*/{DATA}"))}
     if place is None:
         if len(known) != 1:
-            raise StoreError(f"name a store: {', '.join(known) or f'there is none in {HOME}'}")
+            raise StoreError(f"name a store: {', '.join(known) or f'there is none in {stores()}'}")
         return next(iter(known.values()))
     if (Path(place) / DATA).is_file():
         return Path(place)

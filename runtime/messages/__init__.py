@@ -39,6 +39,7 @@ from olympus.runtime.messages.schema import Array, Schema
 from olympus.runtime.messages.sensors import AudioChunk, Battery, Image, Imu, Ranges, Reading
 from olympus.runtime.messages.system import (
     Ack,
+    AuditAnchor,
     Diagnostic,
     Empty,
     Heartbeat,
@@ -59,6 +60,7 @@ __all__ = [
     "Actuation",
     "Array",
     "AudioChunk",
+    "AuditAnchor",
     "Battery",
     "CameraInfo",
     "Command",

@@ -148,6 +148,18 @@ class Empty(Message):
     """Nothing to say."""
 
 
+@message("olympus/AuditAnchor")
+class AuditAnchor(Message):
+    """How far the audit log has got: proves later that its end was not cut off."""
+
+    number: int
+    """Of its newest record, from 1."""
+    hash: str
+    """SHA-256 of that record and of all before it, 64 hexadecimal digits."""
+    public: str
+    """Key that signed it, Ed25519, 64 hexadecimal digits."""
+
+
 @message("olympus/Ack")
 class Ack(Message):
     """Whether something was done, and what there is to say about it."""

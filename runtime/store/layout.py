@@ -10,7 +10,6 @@
 | `@checkpoints` | consumer, 0, topic | key of the last record that was dealt with |
 | `@letters` | number, u64 | msgpack of a DeadLetter |
 | `@subjects` | name | JSON: number, wrapped key or nothing |
-| `@audit` | number, u64 | JSON line of the chain |
 | `@table:<name>` | anything | msgpack `[expires, value]` |
 | `@meta` | `schema`, `key` | version of this layout; the wrapped data key |
 """
@@ -29,7 +28,7 @@ from olympus.runtime.store.records import KEY, seal
 SCHEMA = 2
 TOPIC = b"topic:"
 META, ENDS, GAPS, RUNS, PRUNED = b"@meta", b"@ends", b"@gaps", b"@runs", b"@pruned"
-CHECKPOINTS, LETTERS, SUBJECTS, AUDIT = b"@checkpoints", b"@letters", b"@subjects", b"@audit"
+CHECKPOINTS, LETTERS, SUBJECTS = b"@checkpoints", b"@letters", b"@subjects"
 TABLE = b"@table:"
 _SCHEMA_KEY = b"schema"
 

@@ -82,8 +82,8 @@ def free_bytes(folder: Path) -> int:
 class Ballast:
     """A file that takes up the reserve, to be given back when safety records need the room."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self.file, self._size = folder / BALLAST, size
+    def __init__(self, folder: Path, size: int, *, name: str = BALLAST) -> None:
+        self.file, self._size = folder / name, size
 
     @property
     def is_there(self) -> bool:

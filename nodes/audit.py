@@ -1,0 +1,182 @@
+"""Keeps the audit log: what the guardian did and what people asked for, signed, in a chain.
+
+The guardian writes its events to a file of the session, after the act; this follows the file, so
+that nothing of a signature or a disk stands in the way of a stop, and what happened while this was
+down is read when it is back.
+"""
+
+from __future__ import annotations
+
+# varies throughout: this writes to a disk, and nothing hears it
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from olympus.runtime.errors import ConfigError, StoreError
+from olympus.runtime.messages import AuditAnchor, Command
+from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
+from olympus.runtime.qos import QoS
+from olympus.runtime.safety.events import FILE as EVENTS
+from olympus.runtime.security.chain import Record
+from olympus.runtime.security.keys import SigningKey, make_key, read_key
+from olympus.runtime.store.audit import FILE, AuditLog
+from olympus.runtime.store.places import store_of
+
+Entry = tuple[int, str, Mapping[str, Any]]
+"""Robot time in ns, kind, body."""
+UNREADABLE = "unreadable"
+"""Kind of a record of an event that could not be read."""
+MOST_AT_ONCE = 500
+
+
+class Audit(Node):
+    """Signs what the guardian and people did."""
+
+    class Params(NodeParams):
+        """Where the log and its key are."""
+
+        path: str = Field(
+            "", description="Folder of the log; empty: ~/.local/share/olympus/SESSION."
+        )
+        key_file: str = Field(
+            "~/.config/olympus/audit.key",
+            description="Private key, readable by its owner alone; made at the first start.",
+        )
+
+    params: Params
+    anchor = output("/audit/anchor", AuditAnchor, latched=True)
+
+    async def on_configure(self) -> None:
+        """Open the log, and look how far it has got in this session.
+
+        Raises:
+            ConfigError: There is no session, or the key can't be used.
+            StoreError: The log can't be opened, or another process has it.
+        """
+        if self.session is None:
+            raise ConfigError(f"{self.name}: runs only within a session, with a guardian")
+        name, offset = self.session.name, self.session.clock_offset_ns
+        self._events = self.session.safety_dir / EVENTS
+        self._of_session = f"{name}@{offset}"
+        self._done_lines = 0
+        self._read_bytes = self._read_lines = 0
+        self._waiting: list[Entry] = []
+        self._trouble = ""
+        self.recorded = 0
+        folder = Path(self.params.path).expanduser() if self.params.path else store_of(name)
+        key = await asyncio.to_thread(self._key)
+        self.log_file = await asyncio.to_thread(self._opened, folder / FILE, key)
+        if self.log_file.problem:
+            self.log.error(f"audit log: {self.log_file.problem}", file=str(self.log_file.file))
+        self._public = key.public
+
+    async def on_activate(self) -> None:
+        """Say how far the log is."""
+        self._tell()
+
+    async def on_deactivate(self) -> None:
+        """Sign what has come."""
+        await self._sign()
+
+    async def on_cleanup(self) -> None:
+        """Close the log."""
+        self.log_file.close()
+
+    @subscribe("command", qos=QoS.lossless())
+    def on_command(self, command: Command) -> None:
+        """Take down what people asked for."""
+        body: dict[str, Any] = {"text": command.text, "verb": command.verb}
+        body |= {"args": dict(command.args)}
+        body |= {"from": command.header.source, "seq": command.header.seq}
+        self._waiting.append((command.header.stamp, "command", body))
+
+    @timer(0.25)
+    async def on_look(self) -> None:
+        """Sign what is new."""
+        await self._sign()
+
+    async def _sign(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            count, lines = await asyncio.to_thread(self._write, waiting)
+        except StoreError as error:
+            self._waiting = waiting + self._waiting
+            if str(error) != self._trouble:
+                self.log.error(str(error), waiting=len(self._waiting))
+            self._trouble = str(error)
+            return
+        self._trouble = ""
+        self._done_lines = max(self._done_lines, lines)
+        self.recorded += count
+        if count:
+            self._tell()
+
+    def _write(self, waiting: list[Entry]) -> tuple[int, int]:
+        """Sign what waits and what is new in the guardian's file.
+
+        Returns:
+            How many were signed, and lines of the file read so far.
+
+        Raises:
+            StoreError: Nothing could be signed.
+        """
+        before = self._read_bytes, self._read_lines
+        events = self._new_events()
+        try:
+            self.log_file.append([*waiting, *events])
+        except StoreError:
+            self._read_bytes, self._read_lines = before
+            raise
+        return len(waiting) + len(events), self._read_lines
+
+    def _new_events(self) -> list[Entry]:
+        try:
+            with self._events.open("rb") as stream:
+                stream.seek(self._read_bytes)
+                lines = stream.readlines()
+        except FileNotFoundError:
+            return []  # no guardian has had anything to say yet
+        except OSError as error:
+            raise StoreError(
+                f"the guardian's events {self._events} can't be read: {error}"
+            ) from error
+        found: list[Entry] = []
+        for line in lines:
+            if not line.endswith(b"\n") or len(found) >= MOST_AT_ONCE:
+                break  # the rest comes at the next look
+            self._read_bytes += len(line)
+            self._read_lines += 1
+            if self._read_lines > self._done_lines:
+                found.append(self._entry(line))
+        return found
+
+    def _entry(self, line: bytes) -> Entry:
+        where = {"session": self._of_session, "line": self._read_lines}
+        try:
+            event = json.loads(line)
+            return int(event["stamp_ns"]), str(event["event"]), {**event, **where}
+        except (ValueError, TypeError, KeyError, RecursionError):
+            text = line.decode(errors="replace")[:1000]
+            return self.clock.now_ns(), UNREADABLE, {"text": text, **where}
+
+    def _opened(self, file: Path, key: SigningKey) -> AuditLog:
+        about = {"session": self._of_session}
+        return AuditLog(file, key, at_ns=self.clock.now_ns(), about=about, seen=self._remember)
+
+    def _remember(self, record: Record) -> None:
+        if record.body.get("session") == self._of_session:
+            self._done_lines = max(self._done_lines, int(record.body.get("line", 0)))
+
+    def _key(self) -> SigningKey:
+        file = Path(self.params.key_file).expanduser()
+        if file.exists():
+            return read_key(file)
+        key = make_key(file)
+        self.log.info("made a key for the audit log", file=str(file), public=key.public)
+        return key
+
+    def _tell(self) -> None:
+        head = self.log_file.head
+        self.anchor.publish(AuditAnchor(number=head.number, hash=head.hash, public=self._public))

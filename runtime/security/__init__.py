@@ -1,0 +1,1 @@
+"""What can be proved later: records in a chain, signed."""

@@ -1,0 +1,113 @@
+"""The audit follows a real guardian, catches up, and can be verified by a command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olympus.nodes.audit import UNREADABLE, Audit
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.config import Session
+from olympus.runtime.errors import ConfigError
+from olympus.runtime.messages import AuditAnchor, Command, Header
+from olympus.runtime.node.testing import running
+from olympus.runtime.safety.events import FILE as EVENTS
+from olympus.runtime.store import StreamStore
+from olympus.runtime.store.audit import FILE
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+def places(tmp_path: Path) -> dict[str, str]:
+    return {"path": str(tmp_path / "log"), "key_file": str(tmp_path / "audit.key")}
+
+
+def records(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "log" / FILE).read_bytes().splitlines()]
+
+
+def olympus(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "olympus"), "audit", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happened_meanwhile(
+    guardian: Any, session: Session, robot_clock: SystemClock, tmp_path: Path, until: Until
+) -> None:
+    async def run(*commands: str) -> None:
+        async with running(
+            Audit, params=places(tmp_path), session=session, clock=robot_clock
+        ) as bench:
+            for text in commands:
+                await bench.send("command", Command(text=text, verb="patrol"))
+            written = session.safety_dir / EVENTS
+            lines = written.read_bytes().count(b"\n")
+            await until(lambda: bench.node._done_lines == lines)
+            anchor = bench.node.log_file.head
+            told = await bench.receive("audit/anchor")
+            assert isinstance(told, AuditAnchor)
+        assert bench.crashes == []
+        assert records(tmp_path)[-1]["n"] >= anchor.number
+
+    guardian.permit()
+    guardian.client.stop("a person fell", "anna")
+    await run("patrol the corridor")
+    guardian.permit()  # while nobody writes the audit
+    with (session.safety_dir / EVENTS).open("a") as stream:
+        stream.write("{half a li\n")
+    await run()
+    found = records(tmp_path)
+    seen = [one["kind"] for one in found]
+    assert seen.count("permit") == 2
+    assert seen.count("command") == 1
+    assert seen.count(UNREADABLE) == 1
+    (trip,) = (one["body"] for one in found if one["kind"] == "trip" and "fell" in str(one))
+    assert (trip["cause"], trip["by"]) == ("a person fell", "anna")
+
+
+async def test_without_a_session_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="with a guardian"):
+        async with running(Audit, params=places(tmp_path)):
+            pass
+
+
+@pytest.mark.e2e
+async def test_the_command_proves_it_and_names_the_place_of_a_change(
+    guardian: Any, session: Session, robot_clock: SystemClock, tmp_path: Path, until: Until
+) -> None:
+    guardian.permit()
+    async with running(Audit, params=places(tmp_path), session=session, clock=robot_clock) as bench:
+        await bench.send("command", Command(text="go", verb="go"))
+        await until(lambda: bench.node.log_file.head.number >= 3)
+    log = tmp_path / "log" / FILE
+    printed, shown = olympus("anchor", str(log)), olympus("show", str(log))
+    head = json.loads(printed.stdout)
+    anchor = AuditAnchor(
+        header=Header(stamp=1, seq=1), number=head["number"], hash=head["hash"], public=""
+    )
+    kept = tmp_path / "anchor.json"
+    kept.write_text(printed.stdout)
+    assert "permit" in shown.stdout and "text=go" in shown.stdout
+    public = head["public"]
+    whole = olympus("verify", str(log), "--key", public, "--anchor", str(kept))
+    assert (whole.returncode, "records are as they were written" in whole.stdout) == (0, True)
+    assert olympus("verify", str(log), "--key", "00" * 32).returncode == 1
+
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]))
+    assert olympus("verify", str(log)).returncode == 0  # nothing here tells
+    cut = olympus("verify", str(log), "--anchor", str(kept))
+    assert (cut.returncode, "its end was cut off" in cut.stdout) == (1, True)
+    with StreamStore(log.parent) as store:  # as the recorder keeps it
+        store.append([("audit/anchor", anchor)])
+    assert "its end was cut off" in olympus("verify", str(log)).stdout
+    log.write_bytes(b"".join(lines).replace(b'"text":"go"', b'"text":"no"'))
+    changed = olympus("verify", str(log), "--json")
+    assert changed.returncode == 1
+    assert "its content does not fit its hash" in json.loads(changed.stdout)["problem"]
