@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import msgpack
 import numpy as np
@@ -141,11 +141,11 @@ class HostJournal:
         """Looks at a node's clock from another thread, of which a replay knows nothing."""
         self.add(Kind.HEAD, {"format": FORMAT, "start_ns": self._last_ns, **facts})
 
-    def node(self, facts: Mapping[str, Any]) -> JournalKeeper:
-        """Begin the journal of a node."""
+    def begin(self, facts: Mapping[str, Any]) -> int:
+        """Begin the journal of a node; return the node's number."""
         self.add(Kind.NODE, dict(facts))
         self._nodes += 1
-        return JournalKeeper(self, self._nodes - 1)
+        return self._nodes - 1
 
     @property
     def size(self) -> int:
@@ -197,6 +197,11 @@ class JournalKeeper:
         """Write as the host's node of a number."""
         self._host, self._node = host, node
         self._number = 0
+
+    @classmethod
+    def of(cls, host: HostJournal, facts: Mapping[str, Any]) -> Self:
+        """Begin the journal of a node."""
+        return cls(host, host.begin(facts))
 
     def clock(self, clock: Clock) -> Clock:
         """Return a clock that writes down what it tells."""

@@ -68,7 +68,7 @@ class JournalStream:
 
     def node(self, spec: NodeSpec) -> JournalKeeper:
         """Begin the journal of a node."""
-        return self._journal.node(spec.model_dump(mode="json"))
+        return JournalKeeper.of(self._journal, spec.model_dump(mode="json"))
 
     def flush(self) -> None:
         """Publish the rows since the last time, once somebody listens."""
