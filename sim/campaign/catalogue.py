@@ -70,7 +70,7 @@ def _others() -> Iterator[Fault]:
 
     yield one("stop asked for", stopped, weight=4)
     yield one("stop in a flood of datagrams", flooded)
-    yield one("stop on a stuttering wire", both(wire("stutter"), stopped))
+    yield one("stop on a stuttering wire", both(wire("stutter"), stopped, is_first_timed=False))
     yield one("reset forged", pressed)
     yield one("seal forged or malformed", forged, "drive")
     yield one("lease corrupted", corrupted("lease"), "any")

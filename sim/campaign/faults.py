@@ -22,6 +22,8 @@ HOLD_S = 0.5
 """How long a fault that can be taken back is held."""
 
 _GATHER_NS = 100_000_000
+_FIFO = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+_OWN_PRIORITY = 58
 
 Expect = Literal["halt", "latch", "pause", "drive", "any"]
 """halt: the motor goes neutral and stays; latch: a trip, though nobody can reach the motor; pause:
@@ -48,12 +50,26 @@ def _nothing() -> None:
     return
 
 
+@contextmanager
+def punctual() -> Iterator[None]:
+    """Keep this thread from being put aside between the stamp of a fault and the fault itself."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, _FIFO, os.sched_param(_OWN_PRIORITY))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def sent(process: str, number: signal.Signals) -> Begin:
     """Send a signal to a process; a frozen one is thawed at the end."""
 
     def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
-        pid = rig.pid(process)
-        os.kill(pid, number)
+        pid = rig.pid(process)  # looking it up takes a while, above all on a busy machine
+        with punctual():
+            rig.begun_ns = time.monotonic_ns()
+            os.kill(pid, number)
         return (lambda: _signal(pid, signal.SIGCONT)) if number == signal.SIGSTOP else _nothing
 
     return begin
@@ -64,20 +80,23 @@ def wounded(host: str, words: str, *, is_mortal: bool = False) -> Begin:
 
     def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
         pid = rig.pid(host)
-        rig.wound(host, words)
+        rig.begun_ns = rig.wound(host, words)
         return (lambda: _signal(pid, signal.SIGKILL)) if is_mortal else _nothing
 
     return begin
 
 
-def both(one: Begin, other: Begin) -> Begin:
-    """Begin two faults, one right after the other."""
+def both(one: Begin, other: Begin, *, is_first_timed: bool = True) -> Begin:
+    """Begin two faults, one right after the other; the time is that from the first, or second."""
 
     def begin(rig: Rig, chance: random.Random) -> Callable[[], None]:
         ends = [one(rig, chance)]
+        begun_ns = rig.begun_ns
         time.sleep(chance.uniform(0, 0.02))
         with suppress(CampaignError, OSError):
             ends.append(other(rig, chance))
+        if is_first_timed:
+            rig.begun_ns = begun_ns
         return lambda: _end_all(ends)
 
     return begin
@@ -133,15 +152,17 @@ def flooded(rig: Rig, chance: random.Random) -> Callable[[], None]:
         while time.monotonic() < until:
             with suppress(BlockingIOError):
                 sender.send(chance.randbytes(200))
-    rig.begun_ns = time.monotonic_ns()
-    rig.client.stop("in a flood", "campaign")
+    with punctual():
+        rig.begun_ns = time.monotonic_ns()
+        rig.client.stop("in a flood", "campaign")
     return _nothing
 
 
 def stopped(rig: Rig, _: random.Random) -> Callable[[], None]:
     """Ask for a stop, as a person does."""
-    rig.begun_ns = time.monotonic_ns()
-    rig.client.stop("campaign", "campaign")
+    with punctual():
+        rig.begun_ns = time.monotonic_ns()
+        rig.client.stop("campaign", "campaign")
     return _nothing
 
 

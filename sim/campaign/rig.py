@@ -25,6 +25,7 @@ START_S = 60.0
 PERMIT_S = 45.0
 _PRESS_S = 0.25
 _DRIVEN_S = 3.0
+_WOUNDED_S = 2.0
 
 
 class Rig:
@@ -115,12 +116,24 @@ class Rig:
             raise CampaignError(f"{process} is not running")
         return found
 
-    def wound(self, host: str, words: str) -> None:
-        """Send a wound to the victim in a host."""
+    def wound(self, host: str, words: str) -> int:
+        """Send a wound to the victim in a host.
+
+        Returns:
+            When the victim began to suffer it, CLOCK_MONOTONIC in ns.
+
+        Raises:
+            CampaignError: It did not begin.
+        """
         node = "rig/commander" if host == "control" else f"rig/{host}_victim"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.connect(socket_name(self.name, node))
-            sender.send(words.encode())
+            sender.settimeout(_WOUNDED_S)
+            try:
+                sender.bind("")  # a name of the kernel's choice, to be answered at
+                sender.sendto(words.encode(), socket_name(self.name, node))
+                return int(sender.recv(100))
+            except OSError as error:
+                raise CampaignError(f"{words!r} does not reach {node}: {error}") from error
 
     def status(self) -> Status | None:
         """Return the guardian's view, or None while none answers."""

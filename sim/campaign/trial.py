@@ -20,6 +20,7 @@ FAIL_MS: Final = 1000.0
 _GIVE_UP_S = 2.0
 _REST_S = 0.25
 _ATTEMPTS = 5
+_LOOK_NS = 5_000_000  # a trip bears the time at which the look began that found the fault
 _LAYERS = {SEQ_RANGE - 1: "guardian's hand", SEQ_RANGE - 2: "drive's hand"}
 
 
@@ -74,8 +75,12 @@ def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Re
     """Hurt it once; None where it was not driving at that moment."""
     _drive(rig, chance.uniform(0.05, 0.25))
     begun_ns = rig.begun_ns = time.monotonic_ns()
-    end = fault.begin(rig, chance)
-    begun_ns = max(begun_ns, rig.begun_ns if " + " not in fault.name else 0)
+    try:
+        end = fault.begin(rig, chance)
+    except CampaignError as error:  # a victim that is not there again yet
+        rig.excused.append(str(error))
+        return None
+    begun_ns = rig.begun_ns
     try:
         verdict, change = _judge(rig, fault, begun_ns)
         cause, before = _cause(rig), _excuse(rig, begun_ns)
@@ -127,7 +132,7 @@ def _excuse(rig: Rig, begun_ns: int) -> str:
     rig.observer.catch_up()
     status = rig.status()
     trips = status.trips if status is not None else ()
-    if trips and trips[0].at_ns < begun_ns:
+    if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
         rig.false_trips.append(trips[0].cause)
         return trips[0].cause
     return "" if rig.observer.was_driven(begun_ns) else "late commands"

@@ -1,6 +1,7 @@
 """Nodes that can be hurt from outside: each listens for a wound on a socket of its own.
 
-Only the campaign's rig has them. A wound is one word and a number: `gil 1.0`.
+Only the campaign's rig has them. A wound is one word and a number: `gil 1.0`; the answer is when it
+took hold, so that a busy machine's delay until then is not taken for the stop's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from olympus.runtime.node import Node, NodeParams, output, timer
 
 RATE_HZ = 50.0
 SPEED_MPS = 0.25
-_MIDDLE_PRIORITY = 10
+_MIDDLE_PRIORITY = 30
 
 
 def socket_name(session: str, node: str) -> str:
@@ -57,23 +58,22 @@ class Victim(Node):
     def _listen(self) -> None:
         with suppress(OSError):
             while True:
-                word, number = self._socket.recv(100).decode().split()
-                self._wounds()[word](float(number))
+                words, sender = self._socket.recvfrom(100)
+                word, number = words.decode().split()
+                self._suffer(word, float(number), sender)
 
-    def _wounds(self) -> dict[str, Callable[[float], None]]:
-        return {
-            "gil": lambda s: _hold_gil(s),
-            "block": lambda s: self._in_loop(lambda: time.sleep(s)),
-            "deadlock": lambda _: self._in_loop(_lock_twice),
-            "spin": lambda s: self._in_loop(lambda: _spin(s)),
-            "spin_rt": lambda s: self._in_loop(lambda: _spin(s, _MIDDLE_PRIORITY)),
-            "memory": lambda s: self._in_loop(lambda: _exhaust_memory(s)),
-            "descriptors": lambda s: _exhaust_descriptors(s),
-            "loop_ended": lambda _: self._in_loop(self._loop.stop),
-        }
+    def _suffer(self, word: str, seconds: float, sender: str) -> None:
+        wounds = _IN_LOOP | _IN_THREAD
+        wounds["loop_ended"] = lambda _: self._loop.stop()
 
-    def _in_loop(self, act: Callable[[], object]) -> None:
-        self._loop.call_soon_threadsafe(act)
+        def suffer() -> None:
+            self._socket.sendto(b"%d" % time.monotonic_ns(), sender)
+            wounds[word](seconds)
+
+        if word in _IN_THREAD:
+            suffer()
+        else:
+            self._loop.call_soon_threadsafe(suffer)
 
 
 class Commander(Victim):
@@ -99,6 +99,7 @@ def _lock_twice() -> None:
 
 
 def _spin(seconds: float, priority: int | None = None) -> None:
+    was = os.sched_getscheduler(0), os.sched_getparam(0)
     if priority is not None:
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
@@ -106,7 +107,7 @@ def _spin(seconds: float, priority: int | None = None) -> None:
     while time.monotonic() < until:
         pass
     if priority is not None:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(0, *was)
 
 
 def _exhaust_memory(seconds: float) -> None:
@@ -136,3 +137,16 @@ def _exhaust_descriptors(seconds: float) -> None:
             time.sleep(0.005)
     for descriptor in held:
         os.close(descriptor)
+
+
+_IN_THREAD: dict[str, Callable[[float], None]] = {
+    "gil": _hold_gil,
+    "descriptors": _exhaust_descriptors,
+}
+_IN_LOOP: dict[str, Callable[[float], None]] = {
+    "block": time.sleep,
+    "deadlock": lambda _: _lock_twice(),
+    "spin": _spin,
+    "spin_rt": lambda s: _spin(s, _MIDDLE_PRIORITY),
+    "memory": _exhaust_memory,
+}
