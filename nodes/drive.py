@@ -34,6 +34,7 @@ from olympus.runtime.messages import (
 )
 from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
 from olympus.runtime.qos import Tier
+from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.lease import LeaseReader
 
@@ -56,6 +57,13 @@ class Drive(Node):
             "auto",
             description="Whether gate and motors have a process of their own, so that a drive that "
             "hangs or is frozen still halts; auto: for motors on a serial port.",
+        )
+        lost_after_s: float = Field(
+            0.0,
+            ge=0,
+            le=10,
+            description="Commands that ask for motion and then stop coming for so long trip, so "
+            "that a link that comes back moves nothing; 0: they only stop the motors meanwhile.",
         )
         stop_category: Literal[0, 1] = Field(
             1, description="What a stop does: 0 cuts at once, 1 brakes within half a second."
@@ -94,12 +102,15 @@ class Drive(Node):
         self._memory = PoseMemory(path, self._session.clock_offset_ns)
         self._voucher = Voucher(self, self._session.safety_dir)
         self._lease = LeaseReader(self._session.safety_dir)
+        self._guardian = SafetyClient(self._session.safety_dir)
+        self._asked_ns = 0
+        """When motion was last asked for, robot time; 0 when rest was asked for since."""
         self._trouble = ""
         self._safety_told: tuple[str, str, int] = ("", "", 0)
 
     async def on_activate(self) -> None:
         """Open the base and start the gate's thread."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._is_telling = asyncio.get_running_loop(), True
         await asyncio.to_thread(self._open)
         start = self._memory.read() or Pose(*self.params.start_pose)
         self._reckoning = DeadReckoning(self._base.wheel_radius_m, self._base.track_m, start)
@@ -108,6 +119,7 @@ class Drive(Node):
 
     async def on_deactivate(self) -> None:
         """Bring the motors to rest and let the base go."""
+        self._is_telling = False
         await asyncio.to_thread(self._motors.stop)
         self._base.close()
 
@@ -122,12 +134,14 @@ class Drive(Node):
         base = self._base
         wheels = WheelBase(base.wheel_radius_m, base.track_m, self.params.max_wheel_radps)
         speeds = wheels.speeds(twist.linear_mps, twist.angular_radps)
+        self._asked_ns = self.clock.now_ns() if any(speeds) else 0
         stamp_ns = twist.header.stamp - self._session.clock_offset_ns
         self._motors.obey(Order(twist, Command(speeds, stamp_ns)))
 
     @timer(hz="report_hz")
     async def on_report(self) -> None:
         """Publish what the base measures; bring a lost base back."""
+        await self._watch_commands()
         try:
             state = self._base.state()
         except DeviceError as error:
@@ -245,6 +259,8 @@ class Drive(Node):
 
     def _tell(self, applied: Applied, order: Order | None, at_ns: int) -> None:
         """Called from the motors' thread: hand over to the loop at once."""
+        if not self._is_telling:
+            return  # the motors come to rest while the node leaves
         with suppress(RuntimeError):  # the loop has ended; the motors' thread must not end for it
             self._loop.call_soon_threadsafe(partial(self._publish_actuation, applied, order, at_ns))
 
@@ -285,6 +301,18 @@ class Drive(Node):
             self.safety.publish(
                 SafetyState(state=state, cause=cause, epoch=lease.epoch, since=self.clock.now_ns())
             )
+
+    async def _watch_commands(self) -> None:
+        """Stop, and latch it, when commands that asked for motion come no more."""
+        silent_s = (self.clock.now_ns() - self._asked_ns) / 1e9
+        limit_s = self.params.lost_after_s
+        if not (limit_s and self._asked_ns) or silent_s <= limit_s:
+            return
+        self._asked_ns = 0
+        if self._lease.check(self.clock.now_ns() - self._session.clock_offset_ns).valid:
+            cause = f"commands ended {silent_s:.1f} s ago, and the last one asked for motion"
+            outcome = await asyncio.to_thread(self._guardian.stop, cause, self.name)
+            self.log.warning(f"{cause}: {outcome.text}")
 
     async def _watch_battery(self, state: BaseState) -> None:
         is_ok = not math.isfinite(state.charge) or state.charge >= self.params.min_charge

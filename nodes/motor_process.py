@@ -1,6 +1,6 @@
 """The motors' own process: it holds gate and base, so that a drive that is frozen still halts.
 
-Started by `motors_apart.ApartBase` as `python -m olympus.nodes.motor_process FD SPEC`. Commands
+Started by `motors_apart.ApartBase`, or as `python -m olympus.nodes.motor_process FD SPEC`. Commands
 that stop coming grow stale here; when the other end is gone, the motors go to neutral at once.
 """
 

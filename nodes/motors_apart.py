@@ -36,7 +36,13 @@ _END_S: Final = 1.0
 _AGAIN_S: Final = 0.02
 _EAGER_S: Final = 1.0
 _REMEMBERED: Final = 64
-_MODULE: Final = "olympus.nodes.motor_process"
+_START: Final = """\
+import os, sys
+os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+from olympus.nodes.motor_process import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+"""It must not import at the real-time priority of the host that starts it: that takes long."""
 
 
 class ApartBase(RoverBase):
@@ -80,7 +86,7 @@ class ApartBase(RoverBase):
         self._forget()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [sys.executable, "-m", _MODULE, str(theirs.fileno())]
+            words = [sys.executable, "-c", _START, str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*words, self._spec.model_dump_json(), *self._plugins],
                 stdin=subprocess.DEVNULL,

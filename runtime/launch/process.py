@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.pipes import LinePipe, open_pipe
@@ -129,7 +130,7 @@ async def start_child(
 
     Args:
         command: Gives what to execute, for the file descriptors it will have.
-        settings: Affinity, niceness and real-time priority.
+        settings: Affinity and niceness.
         ears: Who hears it.
 
     Returns:
@@ -165,7 +166,7 @@ async def start_child(
 
 
 def apply_settings(pid: int, settings: Host) -> list[str]:
-    """Give a process its processors, niceness and real-time priority.
+    """Give a process its processors and niceness.
 
     Args:
         pid: The process, just started, so that threads it makes inherit them.
@@ -186,15 +187,47 @@ def apply_settings(pid: int, settings: Host) -> list[str]:
     if settings.nice:
         try:
             os.setpriority(os.PRIO_PROCESS, pid, settings.nice)
+            _favour_group(pid, settings.nice)
         except OSError as error:
             refused.append(f"nice {settings.nice}: {error.strerror}; needs CAP_SYS_NICE below 0")
-    if settings.realtime_priority is not None:
-        try:
-            priority = os.sched_param(settings.realtime_priority)
-            os.sched_setscheduler(pid, os.SCHED_FIFO, priority)
-        except OSError as error:
-            refused.append(
-                f"realtime_priority {settings.realtime_priority}: {error.strerror}; raise rtprio "
-                "in /etc/security/limits.conf or grant CAP_SYS_NICE"
-            )
     return refused
+
+
+def make_urgent(pid: int, settings: Host) -> list[str]:
+    """Give a process and all its threads their real-time priority.
+
+    Only once it is ready: what imports modules and loads models at such a priority keeps a
+    processor to itself for a second, and with it every other loop that has a deadline.
+
+    Args:
+        pid: The process; threads it makes later inherit the priority.
+        settings: What to apply.
+
+    Returns:
+        What the system refused, a sentence.
+    """
+    if settings.realtime_priority is None:
+        return []
+    priority = os.sched_param(settings.realtime_priority)
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setscheduler(int(task.name), os.SCHED_FIFO, priority)
+    except FileNotFoundError:  # the process has; its supervisor sees that too
+        return []
+    except OSError as error:
+        return [
+            f"realtime_priority {settings.realtime_priority}: {error.strerror}; raise rtprio "
+            "in /etc/security/limits.conf or grant CAP_SYS_NICE"
+        ]
+    return []
+
+
+def _favour_group(pid: int, nice: int) -> None:
+    """Let niceness count between processes: each is a session, which Linux groups by itself.
+
+    Source: sched(7), "The autogroup feature": where it is on, a nice value only counts within one
+    session, and that of the session is set in /proc.
+    """
+    with contextlib.suppress(FileNotFoundError):  # a kernel without the feature has no such file
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))

@@ -220,7 +220,7 @@ class Host(Section):
     cpu_affinity: list[Annotated[int, Field(ge=0, le=4095)]] | None = None
     """Processor numbers it may run on."""
     realtime_priority: Annotated[int, Field(ge=1, le=99)] | None = None
-    """SCHED_FIFO priority; only a warning where the system refuses it."""
+    """SCHED_FIFO priority once it is ready; only a warning where the system refuses it."""
     nice: Annotated[int, Field(ge=-20, le=19)] = 0
     """Friendliness to other processes; below 0 needs a privilege."""
     respawn: Respawn = Respawn()

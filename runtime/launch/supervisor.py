@@ -15,7 +15,15 @@ from pydantic import JsonValue
 
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.hostlog import HostLog
-from olympus.runtime.launch.process import Child, Command, Ears, Fds, Grace, start_child
+from olympus.runtime.launch.process import (
+    Child,
+    Command,
+    Ears,
+    Fds,
+    Grace,
+    make_urgent,
+    start_child,
+)
 from olympus.runtime.launch.respawn import Backoff
 from olympus.runtime.launch.schema import Host
 
@@ -154,7 +162,10 @@ class Supervisor:
         if self._stopping.is_set():  # it was told to stop in the meantime
             self._child.kill()
         self._enter(Phase.STARTING)
-        for sentence in refused if restarts == 0 else ():
+        self._tell_refused(refused)
+
+    def _tell_refused(self, sentences: list[str]) -> None:
+        for sentence in sentences if self.life.restarts == 0 else ():
             self._witness.warned(self.recipe, sentence)
 
     async def _became_ready(self, begun: float) -> str | None:
@@ -177,6 +188,7 @@ class Supervisor:
         if self._problem:
             return self._problem
         self.life.ready_s = time.monotonic() - begun
+        self._tell_refused(make_urgent(child.pid, self.recipe.settings))
         self._enter(Phase.READY)
         self._witness.became_ready(self.recipe, self.life)
         return None

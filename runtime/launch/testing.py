@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,13 @@ class Launched:
     """`olympus launch` as a process of its own; nothing of it is left when the block ends."""
 
     def __init__(
-        self, file: Path, *words: str, root: Path, name: str = "robot", go: bool = False
+        self,
+        file: Path,
+        *words: str,
+        root: Path,
+        name: str = "robot",
+        go: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Plan it.
 
@@ -51,9 +57,11 @@ class Launched:
                 short, since the name of a socket has at most 107 bytes.
             name: Of the session.
             go: Whether motion is permitted and the mission sent as soon as all is active.
+            environment: What its processes find in their environment besides ours.
         """
         self.root, self.name = root, name
         self._words = ["launch", str(file), *words, "--session", name, *(["--go"] if go else [])]
+        self._more = dict(environment or {})
         self.left_behind: list[int] = []
         """Processes that outlived the launcher; they were ended then."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -195,7 +203,8 @@ class Launched:
         self.stop()
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_RUNTIME_DIR": str(self.root), "COLUMNS": "200"}
+        ours = {"XDG_RUNTIME_DIR": str(self.root), "COLUMNS": "200"}
+        return {**os.environ, **self._more, **ours}
 
     def _clear(self, process: subprocess.Popen[bytes]) -> int:
         """End the launcher if it still runs, and everything it should have ended."""

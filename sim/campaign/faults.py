@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from olympus.runtime.safety.protocol import SOCKET
-from olympus.runtime.safety.seal import seal
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.watching import CampaignError
 
@@ -163,13 +162,6 @@ def stopped(rig: Rig, _: random.Random) -> Callable[[], None]:
     with punctual():
         rig.begun_ns = time.monotonic_ns()
         rig.client.stop("campaign", "campaign")
-    return _nothing
-
-
-def forged(rig: Rig, chance: random.Random) -> Callable[[], None]:
-    """Send stops with seals that are forged or malformed: nothing may come of them."""
-    rig.client.deliver(seal(chance.randbytes(32), "nobody", 1, op="kill", cause="x", by="y"))
-    rig.client.deliver(chance.randbytes(50).hex())
     return _nothing
 
 

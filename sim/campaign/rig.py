@@ -17,6 +17,7 @@ from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.status import Status
+from olympus.sim.campaign.surroundings import Cable, Remote, SmallDisk, WallClock, write_key
 from olympus.sim.campaign.victims import socket_name
 from olympus.sim.campaign.watching import CampaignError, Watching
 
@@ -26,6 +27,7 @@ PERMIT_S = 45.0
 _PRESS_S = 0.25
 _DRIVEN_S = 3.0
 _WOUNDED_S = 2.0
+_MODULES = {"gate": b"olympus.nodes.motor_process", "gateway": b"olympus.runtime.bus.gateway"}
 
 
 class Rig:
@@ -37,6 +39,15 @@ class Rig:
         base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
         self.root = Path(tempfile.mkdtemp(prefix="rig", dir=base))
         self.name = name or f"campaign-{os.getpid()}"
+        self._apart = Path(tempfile.mkdtemp(prefix="rig"))
+        self.disk = SmallDisk(self.root)
+        """The file system of the run-time folder."""
+        self.clock = WallClock(self._apart)
+        """The wall clock of every process of the robot."""
+        self.cable = Cable()
+        """The way to another machine."""
+        self._keys, self.key = write_key(self._apart)
+        self._remote: Remote | None = None
         self.starts = 0
         """How often the robot was launched."""
         self.observer = Watching(self.root / "ttyRIG")
@@ -64,7 +75,10 @@ class Rig:
         """End everything that was started."""
         self.end()
         self._stack.close()
+        self.cable.close()
+        self.disk.close()
         shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self._apart, ignore_errors=True)
 
     @property
     def robot(self) -> Launched:
@@ -89,13 +103,32 @@ class Rig:
 
     def start(self) -> None:
         """Launch the robot."""
-        self._robot = Launched(FILE, f"port:={self.observer.link}", root=self.root, name=self.name)
+        self.disk.empty()
+        self.clock.step(0)
+        words = (
+            f"port:={self.observer.link}",
+            f"keys:={self._keys}",
+            f"listen:={self.cable.endpoint}",
+        )
+        self._robot = Launched(
+            FILE, *words, root=self.root, name=self.name, environment=self.clock.environment
+        )
         self._robot.__enter__()
         self._robot.until_active(START_S)
         self.starts += 1
 
+    def remote(self) -> Remote:
+        """Return the commander on the other machine; it is started when first asked for."""
+        if self._remote is None or not self._remote.is_alive:
+            offset_ns = self.robot.session.clock_offset_ns
+            self._remote = Remote(self.cable, "rig/cmd_vel", offset_ns)
+        return self._remote
+
     def end(self) -> None:
         """End the robot, frozen processes too."""
+        if self._remote is not None:
+            self._remote.close()
+            self._remote = None
         if self._robot is not None:
             for pid in self._robot.alive():
                 with suppress(OSError):
@@ -105,13 +138,13 @@ class Rig:
             self._robot = None
 
     def pid(self, process: str) -> int:
-        """Return the process of a name; `gate` is that of the motors.
+        """Return the process of a name; `gate` is that of the motors, `gateway` Zenoh's.
 
         Raises:
             CampaignError: It is not running.
         """
-        is_gate = process == "gate"
-        found = self._gate_pid() if is_gate else self.robot.pids().get(process, 0)
+        module = _MODULES.get(process)
+        found = self._running(module) if module else self.robot.pids().get(process, 0)
         if not found:
             raise CampaignError(f"{process} is not running")
         return found
@@ -174,10 +207,9 @@ class Rig:
             return False
         return True
 
-    def _gate_pid(self) -> int:
-        mark = b"olympus.nodes.motor_process"
+    def _running(self, module: bytes) -> int:
         for pid in self.robot.alive():
             with suppress(OSError):
-                if mark in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if module in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return 0

@@ -12,7 +12,7 @@ from typing import Final
 from olympus.drivers.serial_protocol import SEQ_RANGE
 from olympus.sim.campaign.faults import HOLD_S, Fault
 from olympus.sim.campaign.rig import Rig
-from olympus.sim.campaign.watching import CampaignError, Change
+from olympus.sim.campaign.watching import CampaignError, Change, WrongAnswerError
 
 FAIL_MS: Final = 1000.0
 """A motor that is not neutral by then is a failure."""
@@ -68,7 +68,9 @@ def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool)
         result = _attempt(rig, fault, chance, Result(fault.name, index, seed, is_loaded=is_loaded))
         if result is not None:
             return result
-    raise CampaignError(f"{fault.name}: {_ATTEMPTS} times the motor paused before it was hurt")
+    return Result(
+        fault.name, index, seed, f"could not be begun: {rig.excused[-1]}", is_loaded=is_loaded
+    )
 
 
 def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Result | None:
@@ -77,6 +79,8 @@ def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Re
     begun_ns = rig.begun_ns = time.monotonic_ns()
     try:
         end = fault.begin(rig, chance)
+    except WrongAnswerError as error:
+        return replace(about, verdict=str(error), at_s=_load())
     except CampaignError as error:  # a victim that is not there again yet
         rig.excused.append(str(error))
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import os
 import resource
 import socket
@@ -15,14 +16,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from olympus.runtime.errors import ConfigError
-from olympus.runtime.messages import Twist
+from olympus.runtime.messages import Header, Twist
 from olympus.runtime.node import Node, NodeParams, output, timer
 
 RATE_HZ = 50.0
 SPEED_MPS = 0.25
 _MIDDLE_PRIORITY = 30
+
+
+Wounds = dict[str, Callable[[float], None]]
+"""What can be suffered, for how many seconds, by name."""
 
 
 def socket_name(session: str, node: str) -> str:
@@ -63,28 +69,67 @@ class Victim(Node):
                 self._suffer(word, float(number), sender)
 
     def _suffer(self, word: str, seconds: float, sender: str) -> None:
-        wounds = _IN_LOOP | _IN_THREAD
-        wounds["loop_ended"] = lambda _: self._loop.stop()
+        act = self._wounds()[word]
 
         def suffer() -> None:
             self._socket.sendto(b"%d" % time.monotonic_ns(), sender)
-            wounds[word](seconds)
+            act(seconds)
 
         if word in _IN_THREAD:
             suffer()
         else:
             self._loop.call_soon_threadsafe(suffer)
 
+    def _wounds(self) -> Wounds:
+        """Return what it can suffer, by name."""
+        return _IN_LOOP | _IN_THREAD | {"loop_ended": lambda _: self._loop.stop()}
+
 
 class Commander(Victim):
-    """Asks for the same velocity, at a steady rate, whatever happens."""
+    """Asks for the same velocity, at a steady rate, whatever happens; can be made to err."""
 
     cmd_vel = output("cmd_vel", Twist)
+    _kind, _until_ns, _old_ns = "good", 0, 0
 
     @timer(1 / RATE_HZ)
     def on_tick(self) -> None:
-        """Command."""
-        self.cmd_vel.publish(Twist(linear_mps=SPEED_MPS, angular_radps=0.0))
+        """Command, or err: send no numbers, an old stamp, one to come, or nothing."""
+        now_ns = self.clock.now_ns()
+        kind = self._kind if now_ns < self._until_ns else "good"
+        stamp_ns = {"replay": self._old_ns, "future": now_ns + 10**9}.get(kind, now_ns)
+        speed_mps = math.nan if kind == "nan" else SPEED_MPS
+        header = Header(stamp=stamp_ns)
+        if kind != "mute":
+            self.cmd_vel.publish(Twist(header=header, linear_mps=speed_mps, angular_radps=0.0))
+
+    def _wounds(self) -> Wounds:
+        return super()._wounds() | {
+            kind: partial(self._err, kind) for kind in ("good", "nan", "replay", "future", "mute")
+        }
+
+    def _err(self, kind: str, seconds: float) -> None:
+        self._old_ns = self.clock.now_ns() - 10**9
+        self._kind, self._until_ns = kind, self.clock.now_ns() + round(seconds * 1e9)
+
+
+class Flooder(Victim):
+    """Can flood the topic of the commands with old ones."""
+
+    cmd_vel = output("cmd_vel", Twist)
+
+    def _wounds(self) -> Wounds:
+        return super()._wounds() | {"flood": self._flood}
+
+    def _flood(self, seconds: float) -> None:
+        self._task = self._loop.create_task(self._flood_for(seconds))
+
+    async def _flood_for(self, seconds: float) -> None:
+        stamp_ns = self.clock.now_ns() - 10**9
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            header = Header(stamp=stamp_ns)
+            self.cmd_vel.publish(Twist(header=header, linear_mps=SPEED_MPS, angular_radps=0.0))
+            await asyncio.sleep(0)
 
 
 def _hold_gil(seconds: float) -> None:
@@ -127,6 +172,13 @@ def _exhaust_memory(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+def _hog_memory(seconds: float) -> None:
+    hoard: list[bytearray] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        hoard.append(bytearray(b"\1") * (1 << 20))
+
+
 def _exhaust_descriptors(seconds: float) -> None:
     held: list[int] = []
     until = time.monotonic() + seconds
@@ -139,11 +191,12 @@ def _exhaust_descriptors(seconds: float) -> None:
         os.close(descriptor)
 
 
-_IN_THREAD: dict[str, Callable[[float], None]] = {
+_IN_THREAD: Wounds = {
     "gil": _hold_gil,
+    "hog": _hog_memory,
     "descriptors": _exhaust_descriptors,
 }
-_IN_LOOP: dict[str, Callable[[float], None]] = {
+_IN_LOOP: Wounds = {
     "block": time.sleep,
     "deadlock": lambda _: _lock_twice(),
     "spin": _spin,

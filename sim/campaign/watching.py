@@ -23,6 +23,10 @@ class CampaignError(OlympusError):
     """The campaign itself can't go on; says nothing about the stop."""
 
 
+class WrongAnswerError(CampaignError):
+    """What was hurt did what it must not do: the trial has failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The motors' command turned from neutral to driven, or back."""

@@ -228,6 +228,21 @@ async def test_affinity_and_niceness_reach_the_child(bench: Bench) -> None:
     assert os.getpriority(os.PRIO_PROCESS, supervisor.life.pid) == 7
 
 
+async def test_niceness_counts_between_sessions_and_urgency_begins_when_ready(bench: Bench) -> None:
+    supervisor = bench.make(GOOD, nice=7, realtime_priority=1)
+    await supervisor.start()
+    pid = supervisor.life.pid
+    assert pid is not None
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        assert group.read_text().split()[-1] == "7"
+    warnings = [text for text in bench.notes.warnings if "realtime_priority" in text]
+    policies = {
+        os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()
+    }
+    assert policies == ({os.SCHED_OTHER} if warnings else {os.SCHED_FIFO})
+
+
 async def test_a_stubborn_child_and_its_own_child_are_gone_in_time(bench: Bench) -> None:
     supervisor = bench.make(STUBBORN)
     await supervisor.start()

@@ -1,0 +1,183 @@
+"""What the rig stands in: a small disk, a wall clock that can be stepped, a cable to elsewhere.
+
+Each of them needs something of the system: root to mount and to make a network namespace, a C
+compiler for the clock. What is not granted is left out, and its faults are skipped by name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from olympus.sim.campaign.watching import CampaignError
+
+DISK_MB: Final = 96
+KEY_NAME: Final = "campaign"
+_SOURCE = Path(__file__).with_name("clockstep.c")
+
+
+def _can(*words: str) -> bool:
+    try:
+        return subprocess.run(words, capture_output=True, check=False, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+class SmallDisk:
+    """A file system of its own, small enough to be filled."""
+
+    def __init__(self, folder: Path) -> None:
+        """Mount it on an empty folder, where that is granted."""
+        self.folder = folder
+        size = f"size={DISK_MB}m,mode=700"
+        self.is_mounted = os.geteuid() == 0 and _can(
+            "mount", "-t", "tmpfs", "-o", size, "campaign", str(folder)
+        )
+
+    def fill(self) -> None:
+        """Write until nothing more fits."""
+        with (self.folder / "full").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1 << 20))
+        with (self.folder / "full").open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(64))
+
+    def empty(self) -> None:
+        """Take away what fills it."""
+        (self.folder / "full").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount it."""
+        if self.is_mounted:
+            self.is_mounted = not _can("umount", "-l", str(self.folder))
+
+
+class WallClock:
+    """The wall clock of the robot's processes alone, which are started with `environment`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Build the library that steps it, where there is a compiler."""
+        self._offset = folder / "clock"
+        library = folder / "clockstep.so"
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        self.is_ours = compiler is not None and _can(
+            compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(_SOURCE), "-ldl"
+        )
+        self.environment: dict[str, str] = {}
+        if self.is_ours:
+            self.step(0)
+            self.environment = {"LD_PRELOAD": str(library), "CAMPAIGN_CLOCK": str(self._offset)}
+
+    def step(self, seconds: float) -> None:
+        """Set the clock so many seconds off, at once."""
+        flags = os.O_WRONLY | os.O_CREAT
+        file = os.open(self._offset, flags, 0o600)
+        os.pwrite(file, struct.pack("<q", round(seconds * 1e9)), 0)
+        os.close(file)
+
+
+class Cable:
+    """A second machine, as a network namespace with a cable to this one; else this machine."""
+
+    def __init__(self) -> None:
+        """Lay the cable, where that is granted."""
+        number = os.getpid() % 200 + 20
+        name, near = f"olyrig{os.getpid()}", f"oly{os.getpid()}"
+        self.address, self._near, self._name = f"10.78.{number}.1", near, name
+        self.is_laid = os.geteuid() == 0 and _can("ip", "netns", "add", name)
+        steps = (
+            f"link add {near} type veth peer name cable netns {name}",
+            f"addr add {self.address}/24 dev {near}",
+            f"link set {near} up",
+            f"-n {name} addr add 10.78.{number}.2/24 dev cable",
+            f"-n {name} link set cable up",
+            f"-n {name} link set lo up",
+        )
+        if self.is_laid and not all(_can("ip", *step.split()) for step in steps):
+            self.close()
+        if not self.is_laid:
+            self.address = "127.0.0.1"
+        with socket.socket() as probe:
+            probe.bind((self.address, 0))
+            self.endpoint = f"tcp/{self.address}:{probe.getsockname()[1]}"
+
+    @property
+    def command(self) -> list[str]:
+        """What goes before a command to run it over there."""
+        return ["ip", "netns", "exec", self._name] if self.is_laid else []
+
+    def pull(self) -> None:
+        """Pull the cable out."""
+        _can("ip", "link", "set", self._near, "down")
+
+    def plug(self) -> None:
+        """Put it back."""
+        _can("ip", "link", "set", self._near, "up")
+
+    def close(self) -> None:
+        """Take it away, and the other machine with it."""
+        if self.is_laid:
+            _can("ip", "netns", "del", self._name)
+            _can("ip", "link", "del", self._near)
+            self.is_laid = False
+
+
+class Remote:
+    """A commander on the other machine, silent until it is told to speak."""
+
+    def __init__(self, cable: Cable, topic: str, clock_offset_ns: int) -> None:
+        """Start it and wait until it has a session.
+
+        Raises:
+            CampaignError: It gets none.
+        """
+        words = [sys.executable, "-m", "olympus.sim.campaign.remote"]
+        self._process = subprocess.Popen(
+            [*cable.command, *words, cable.endpoint, topic, str(clock_offset_ns)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        if self._process.stdout is None or not self._process.stdout.readline():
+            raise CampaignError("the remote commander gets no session")
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def tell(self, word: str) -> None:
+        """Tell it `on` or `off`."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(word + "\n")
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End it."""
+        with suppress(OSError):
+            self._process.communicate("end\n", timeout=3)
+        if self.is_alive:
+            self._process.kill()
+        self._process.wait()
+
+
+def write_key(folder: Path) -> tuple[Path, bytes]:
+    """Write a file of keys for sealed stops, and return it and the key."""
+    key, path = secrets.token_bytes(32), folder / "keys"
+    path.write_text(f"{KEY_NAME} {key.hex()}\n")
+    path.chmod(0o600)
+    return path, key
