@@ -23,6 +23,7 @@ from olympus.runtime.messages import (
     Twist,
 )
 from olympus.runtime.node.testing import Bench, running
+from olympus.runtime.safety.client import SafetyClient
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 START = {"start_pose": [1.5, 0.0, 0.0]}
@@ -106,6 +107,31 @@ async def test_a_permitted_drive_moves_the_rover_and_says_how_far(
         assert isinstance(state, SafetyState)
         assert (state.state, state.cause) == ("permitted", "")
     await until(lambda: speed(building) < 0.01)
+
+
+async def test_commands_that_end_while_it_moves_trip_and_what_comes_back_moves_nothing(
+    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+) -> None:
+    client = SafetyClient(session.safety_dir)
+    async with driving(session, robot_clock, lost_after_s=0.3) as (bench, pilot):
+        await permit(guardian_of_drive, until)
+        await until(lambda: bench.node.ticks.get("ok", 0) > 5)
+        await pilot.stop()  # it asked for rest: its silence says nothing
+        stale = bench.node.ticks.get("stale", 0)
+        await until(lambda: bench.node.ticks.get("stale", 0) > stale + 25)
+        assert client.status().is_permitted
+        pilot = Pilot(bench)
+        pilot.linear_mps = 0.4
+        await until(lambda: speed(building) > 0.1)
+        await pilot.stop()
+        await until(lambda: not client.status().is_permitted)
+        assert client.status().cause.startswith("commands ended 0.")
+        pilot = Pilot(bench)
+        pilot.linear_mps = 0.4
+        refused = bench.node.ticks.get("no_lease", 0)
+        await until(lambda: bench.node.ticks.get("no_lease", 0) > refused + 25)
+        assert speed(building) < 0.01
+        await pilot.stop()
 
 
 async def test_without_a_lease_nothing_moves(
