@@ -130,7 +130,9 @@ class MotorLoop:
         due = time.monotonic()
         while not self._is_ending:
             self._tick()
-            due = max(due + self._period_s, time.monotonic())
+            now = time.monotonic()
+            # An order makes an early tick; that must not put off the next one, which sees age.
+            due = min(max(due + self._period_s, now), now + self._period_s)
             self._pause(due)
 
     def _pause(self, due: float) -> None:

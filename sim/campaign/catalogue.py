@@ -133,8 +133,8 @@ def _hardships() -> Iterator[Fault]:
     yield _one("cable to a remote commander pulled", cut_off("cable"))
     yield _one("Zenoh gateway frozen", cut_off("gateway"))
     yield _one("Zenoh session of a remote commander dead", cut_off("session"))
-    yield _one("bus flooded", bus_flooded, "any", 1)
-    yield _then_stop("bus flooded", bus_flooded)
+    yield _one("bus flooded with old commands", bus_flooded("old"), "any", 1)
+    yield _then_stop("bus flooded with good commands", bus_flooded("good"))
 
 
 def _forgeries() -> Iterator[Fault]:

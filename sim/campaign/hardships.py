@@ -173,10 +173,14 @@ def commanded(kind: str) -> Begin:
     return begin
 
 
-def bus_flooded(rig: Rig, _: random.Random) -> Callable[[], None]:
-    """Let another host flood the topic of the commands with old ones, as fast as it can."""
-    rig.begun_ns = rig.wound("perception", f"flood {HOLD_S}")
-    return lambda: None
+def bus_flooded(kind: str) -> Begin:
+    """Let another host flood the topic of the commands as fast as it can: `old` ones or `good`."""
+
+    def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
+        rig.begun_ns = rig.wound("perception", f"flood_{kind} {HOLD_S}")
+        return lambda: None
+
+    return begin
 
 
 def seal_given(rig: Rig, chance: random.Random) -> Callable[[], None]:

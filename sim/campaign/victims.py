@@ -113,21 +113,23 @@ class Commander(Victim):
 
 
 class Flooder(Victim):
-    """Can flood the topic of the commands with old ones."""
+    """Can flood the topic of the commands, with old ones or good ones."""
 
     cmd_vel = output("cmd_vel", Twist)
 
     def _wounds(self) -> Wounds:
-        return super()._wounds() | {"flood": self._flood}
+        return super()._wounds() | {
+            "flood_old": partial(self._flood, 10**9),
+            "flood_good": partial(self._flood, 0),
+        }
 
-    def _flood(self, seconds: float) -> None:
-        self._task = self._loop.create_task(self._flood_for(seconds))
+    def _flood(self, age_ns: int, seconds: float) -> None:
+        self._task = self._loop.create_task(self._flood_for(age_ns, seconds))
 
-    async def _flood_for(self, seconds: float) -> None:
-        stamp_ns = self.clock.now_ns() - 10**9
+    async def _flood_for(self, age_ns: int, seconds: float) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            header = Header(stamp=stamp_ns)
+            header = Header(stamp=self.clock.now_ns() - age_ns)
             self.cmd_vel.publish(Twist(header=header, linear_mps=SPEED_MPS, angular_radps=0.0))
             await asyncio.sleep(0)
 

@@ -136,6 +136,19 @@ def test_an_order_is_carried_out_at_once_and_not_at_the_next_tick(
     assert rig.motors.told[-1] == (1.0, 1.0)
 
 
+def test_orders_faster_than_its_rate_do_not_put_off_the_tick_that_finds_them_stale(
+    start: Callable[[float], Rig], guardian: Any
+) -> None:
+    guardian.permit()
+    rig = start(10.0)
+    until(lambda: rig.count("new_permission") == 1)
+    for number in range(100):  # each makes a tick at once: of a clock that ran ahead, 10 s
+        rig.order(1.0)
+        until(lambda number=number: rig.count("ok") > number)  # type: ignore[misc]
+    until(lambda: rig.count("stale") >= 1, timeout_s=3.0)
+    assert rig.motors.told[-1] == (0.0, 0.0)
+
+
 def test_what_was_applied_is_told_once_for_each_order_or_reason(
     start: Callable[[float], Rig], guardian: Any
 ) -> None:
