@@ -72,11 +72,13 @@ class Queue:
         """Decide what a free worker does, and put it down as running."""
         if not self._waiting:
             return _NOTHING
-        choice = choose(self._lanes(), now_ns)
-        shed = self._drop(choice.expired, End.EXPIRED, now_ns) if choice.expired else ()
-        job = choice.run
+        job, shed = self._only(now_ns), _NOBODY
         if job is None:
-            return Turn(None, shed, choice.wake_ns)
+            choice = choose(self._lanes(), now_ns)
+            shed = self._drop(choice.expired, End.EXPIRED, now_ns) if choice.expired else ()
+            job = choice.run
+            if job is None:
+                return Turn(None, shed, choice.wake_ns)
         self._waiting.remove(job)
         self._running[worker] = job
         is_new = job.number not in self._begun
@@ -85,6 +87,12 @@ class Queue:
             self._begun.add(job.number)
             self.counts.started(job, now_ns)
         return Turn(job, shed)
+
+    def _only(self, now_ns: int) -> Job | None:
+        """Return the job that waits, if it is the only one and `choose` could say nothing else."""
+        (job, *others) = self._waiting
+        is_plain = not others and not self.rules.has_budgets and job.deadline_ns >= now_ns
+        return job if is_plain else None
 
     def must_yield(self, worker: int, now_ns: int) -> bool:
         """Tell whether the job at a worker, between two of its steps, is to make way."""
@@ -170,3 +178,4 @@ class Queue:
 
 
 _NOTHING = Turn(None)
+_NOBODY: tuple[Shed, ...] = ()

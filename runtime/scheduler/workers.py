@@ -59,16 +59,18 @@ class Workers:
             shed = self._arrive(ticket)
             if is_free and not shed and not self._queue.rules.cores:
                 slot = self._free.pop()
-                if self._queue.next(slot, self._clock.now_ns()).job is None:  # its budget is used
+                if self._queue.next(slot, ticket.job.arrived_ns).job is None:  # its budget is used
                     self._free.append(slot)
                     slot = -1
             if slot < 0:
                 self._call_a_thread()
-        self._tell(shed)
+        if shed:
+            self._tell(shed)
         if slot >= 0:
             self._run(slot, ticket)
-            with self._lock:
-                self._call_a_thread()
+            if self._queue.has_waiting:  # whoever comes from now on finds the slot free
+                with self._lock:
+                    self._call_a_thread()
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""

@@ -2,9 +2,11 @@
 
     ./run bench scheduler
     ./run bench scheduler --calls 5000 --json > scheduler.json
+    ./run bench scheduler --part planner       # or: overhead, larger, busy, overload, digests
 
 Overhead over ONNX Runtime's own `run`; how long an urgent detector waits while text is generated
-without pause, beside two plain threads and an unprioritised queue; a threefold overload; and
+without pause (by the shipped planner in llama.cpp, and by the load of a larger model), beside two
+plain threads and an unprioritised queue; a threefold overload; and
 whether the same arrivals always give the same dispatch trace.
 """
 
@@ -20,14 +22,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import psutil
-from _generating import Generation
+from _generating import Generation, Text, writer
 from _machine import described
 from rich.console import Console
 from rich.table import Table
@@ -52,8 +55,8 @@ TOKENS = 32
 """A generation's length: an answer of a sentence."""
 BUSY_LOOKS = 6
 """Pictures in each call of the detector that needs more than half of the core."""
-PERIOD_S = 0.01
-"""Between two pictures of the urgent detector."""
+Writer = Callable[[], Generation | Text]
+"""Begins a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,12 @@ class Waits:
 class Beside:
     """A detector beside a generation, in several ways."""
 
+    text: str
+    """What writes."""
     looks: int
     """Pictures it looks at in each call: its share of the core."""
+    period_s: float
+    """Between two calls."""
     waits: list[Waits]
     step_p50_us: float
     step_p99_us: float
@@ -94,8 +101,8 @@ class Times:
 class Detector:
     """The shipped detector on a picture, or on several in a row; notes when it began."""
 
-    def __init__(self, looks: int = 1) -> None:
-        self.looks = looks
+    def __init__(self, looks: int = 1, period_s: float = 0.01) -> None:
+        self.looks, self.period_s = looks, period_s
         self.model: OnnxModel = open_model("person-obstacle")
         tensor = self.model.manifest.inputs[0]
         shape = [dim if isinstance(dim, int) else 1 for dim in tensor.shape]
@@ -155,7 +162,7 @@ def paced(ask: Callable[[], None], detector: Detector, calls: int) -> Times:
     """Ask at a steady rate and time it; a call that took too long delays the next."""
     times, due = Times(), time.perf_counter()
     for _ in range(calls):
-        due = max(due + PERIOD_S, time.perf_counter())
+        due = max(due + detector.period_s, time.perf_counter())
         time.sleep(max(0.0, due - time.perf_counter()))
         began = time.perf_counter_ns()
         ask()
@@ -179,19 +186,20 @@ def summed_up(way: str, times: Times, tokens: int, seconds: float) -> Waits:
     )
 
 
-def waiting(looks: int, calls: int) -> Beside:
-    """Compare the ways to run a detector and a generation on one core."""
+def waiting(text: str, write: Writer, detector: Detector, calls: int) -> Beside:
+    """Compare the ways to run a detector and a writer on one core."""
     steps_ns: list[int] = []
-    detector = Detector(looks)
     with on_one_core():
         waits = [
-            way(detector, calls, steps_ns) for way in (_alone, _threads, _one_queue, _scheduled)
+            way(write, detector, calls, steps_ns)
+            for way in (_alone, _threads, _one_queue, _scheduled)
         ]
-    steps_us = sorted(t / 1e3 for t in steps_ns)
-    return Beside(looks, waits, quantile(steps_us, 0.5), quantile(steps_us, 0.99), steps_us[-1])
+    steps = sorted(t / 1e3 for t in steps_ns)
+    figures = (quantile(steps, 0.5), quantile(steps, 0.99), steps[-1])
+    return Beside(text, detector.looks, detector.period_s, waits, *figures)
 
 
-def _alone(detector: Detector, calls: int, _: list[int]) -> Waits:
+def _alone(_: Writer, detector: Detector, calls: int, __: list[int]) -> Waits:
     began = time.perf_counter()
     times = paced(detector.run, detector, min(calls, 1000))
     return summed_up("detector alone", times, 0, time.perf_counter() - began)
@@ -222,28 +230,26 @@ def _beside(
     return summed_up(way, times, sum(tokens), time.perf_counter() - began)
 
 
-def _threads(detector: Detector, calls: int, _: list[int]) -> Waits:
-    return _beside(
-        "two plain threads", detector, calls, lambda: Generation(TOKENS).whole(), detector.run
-    )
+def _threads(write: Writer, detector: Detector, calls: int, _: list[int]) -> Waits:
+    return _beside("two plain threads", detector, calls, lambda: write().whole(), detector.run)
 
 
-def _one_queue(detector: Detector, calls: int, _: list[int]) -> Waits:
+def _one_queue(write: Writer, detector: Detector, calls: int, _: list[int]) -> Waits:
     with ThreadPoolExecutor(1) as pool:
         return _beside(
             "one queue, no tiers",
             detector,
             calls,
-            lambda: pool.submit(Generation(TOKENS).whole).result(),
+            lambda: pool.submit(write().whole).result(),
             lambda: pool.submit(detector.run).result(),
         )
 
 
-def _scheduled(detector: Detector, calls: int, steps_ns: list[int]) -> Waits:
+def _scheduled(write: Writer, detector: Detector, calls: int, steps_ns: list[int]) -> Waits:
     dispatcher = Dispatcher(SystemClock())
 
     def once() -> int:
-        generation = Generation(TOKENS)
+        generation = write()
         done = dispatcher.call(generation, tier=Tier.LOW, source="planner")
         steps_ns.extend(generation.steps_ns)
         return done
@@ -368,7 +374,8 @@ def table(beside: Beside) -> Table:
     made = Table(
         *("way", "calls", "p50 us", "p99 us", "worst us"),
         *("start p99", "start worst", "tokens/s"),
-        title=f"A detector at 100 Hz, {beside.looks} looks each, beside endless text on one core; "
+        title=f"A detector every {beside.period_s * 1e3:.0f} ms, {beside.looks} looks each, beside "
+        f"endless text of {beside.text} on one core; "
         f"a step: p50 {beside.step_p50_us:.0f}, p99 {beside.step_p99_us:.0f}, "
         f"worst {beside.step_worst_us:.0f} us",
     )
@@ -379,15 +386,33 @@ def table(beside: Beside) -> Table:
     return made
 
 
-def show(results: dict[str, object], comparisons: Sequence[Beside]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print everything for a person."""
     console = Console(highlight=False)
-    console.print(results["machine"])
-    console.print(f"overhead: {results['overhead']}")
-    for one in comparisons:
-        console.print(table(one))
-    console.print(f"threefold overload, ends by tier: {results['overload']}")
-    console.print(f"trace hashes of {results['digest_runs']} runs: {results['digests']}")
+    for name, result in results.items():
+        if isinstance(result, Beside):
+            console.print(table(result))
+        else:
+            console.print(f"{name}: {result}")
+
+
+def parts(calls: int, seconds: float) -> dict[str, Callable[[], Any]]:
+    """Return what can be measured, by name."""
+    return {
+        "overhead": lambda: {w: round(us, 1) for w, us in overhead(Detector(), 1000).items()},
+        "planner": lambda: waiting("the planner", writer(), Detector(1, 0.005), calls),
+        "larger": lambda: waiting("a larger model", larger, Detector(1, 0.01), calls),
+        "busy": lambda: waiting(
+            "a larger model", larger, Detector(BUSY_LOOKS, 0.01), max(100, calls // 4)
+        ),
+        "overload": lambda: overload(Detector(), seconds),
+        "digests": lambda: sorted(digests(100)),
+    }
+
+
+def larger() -> Generation:
+    """Begin a text of a model with some tens of millions of parameters."""
+    return Generation(TOKENS)
 
 
 def main() -> None:
@@ -395,27 +420,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=5000, help="urgent calls of each way")
     parser.add_argument("--seconds", type=float, default=10.0, help="of overload")
+    parser.add_argument("--part", action="append", choices=list(parts(1, 1)), help="only this")
     parser.add_argument("--digest", action="store_true", help="print one trace hash and end")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if chosen.digest:
         sys.stdout.write(digest() + "\n")
         return
-    detector = Detector()
-    comparisons = [waiting(1, chosen.calls), waiting(BUSY_LOOKS, max(100, chosen.calls // 4))]
-    results: dict[str, object] = {
-        "machine": described(PARTS),
-        "load": os.getloadavg()[0],
-        "overhead": {way: round(us, 1) for way, us in overhead(detector, 1000).items()},
-        "waits": [asdict(one) for one in comparisons],
-        "overload": overload(detector, chosen.seconds),
-        "digest_runs": 102,
-        "digests": sorted(digests(100)),
-    }
+    results: dict[str, Any] = {"machine": described(PARTS), "load": os.getloadavg()[0]}
+    for name, measure in parts(chosen.calls, chosen.seconds).items():
+        if not chosen.part or name in chosen.part:
+            results[name] = measure()
     if chosen.json:
-        sys.stdout.write(json.dumps(results, indent=2) + "\n")
+        plain = {n: asdict(r) if isinstance(r, Beside) else r for n, r in results.items()}
+        sys.stdout.write(json.dumps(plain, indent=2) + "\n")
     else:
-        show(results, comparisons)
+        show(results)
 
 
 if __name__ == "__main__":
