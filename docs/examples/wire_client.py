@@ -5,6 +5,7 @@ It needs the packages `eclipse-zenoh` and `msgpack`, and an endpoint of the laun
 
     python wire_client.py tcp/rover:7447 list
     python wire_client.py tcp/rover:7447 watch 'rover/**' --count 10
+    python wire_client.py tcp/rover:7447 save rover/camera/image picture.jpg
     python wire_client.py tcp/rover:7447 last rover/mission
     python wire_client.py tcp/rover:7447 reading rover/door 1 1 --count 5
     python wire_client.py tcp/rover:7447 call rover/navigator/say 'patrol the corridor'
@@ -23,6 +24,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -134,6 +136,24 @@ def watch(session: zenoh.Session, wanted: argparse.Namespace) -> int:
     return 0
 
 
+def save(session: zenoh.Session, wanted: argparse.Namespace) -> int:
+    """Write the next picture that comes as a file to a file."""
+    pictures: queue.Queue[bytes] = queue.Queue(1)
+
+    def take(sample: zenoh.Sample) -> None:
+        if not pictures.full():
+            pictures.put_nowait(sample.payload.to_bytes())
+
+    session.declare_subscriber(wanted.name, take)
+    frame = read(pictures.get())
+    if frame.type != "olympus/CompressedImage":
+        sys.stderr.write(f"{frame.type}: only olympus/CompressedImage is a file already\n")
+        return 1
+    with Path(wanted.words[0]).open("wb") as target:
+        target.write(frame.arrays[0][2])
+    return 0
+
+
 def last(session: zenoh.Session, wanted: argparse.Namespace) -> int:
     """Print the last value of latched topics, or, from a store, the newest of any."""
     key = wanted.name + (f"?last={wanted.count}" if wanted.count else "")
@@ -209,12 +229,19 @@ def opened(endpoint: str, file: str) -> zenoh.Session:
 
 def main() -> int:
     """Do what the words say and return the exit code."""
-    acts = {"watch": watch, "last": last, "reading": reading, "call": call, "list": list_}
+    acts = {
+        "watch": watch,
+        "save": save,
+        "last": last,
+        "reading": reading,
+        "call": call,
+        "list": list_,
+    }
     parser = argparse.ArgumentParser(description="A client of a robot's bus.")
     parser.add_argument("endpoint", help="such as tcp/rover:7447")
     parser.add_argument("act", choices=acts)
     parser.add_argument("name", nargs="?", default="**", help="key of a topic or a service")
-    parser.add_argument("words", nargs="*", help="of a reading: value and unit; else a sentence")
+    parser.add_argument("words", nargs="*", help="value and unit, a file, or a sentence")
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--config", default="", help="a Zenoh configuration file")
     wanted = parser.parse_intermixed_args()

@@ -9,8 +9,9 @@ import numpy as np
 
 from olympus.nodes.viewer.audience import Audience
 from olympus.nodes.viewer.hosts import Hosts
-from olympus.nodes.viewer.picture import Pairing, framed, jpeg, picture_head
+from olympus.nodes.viewer.picture import Pairing, framed, picture_head
 from olympus.nodes.viewer.streams import Board, Json, finite, ms
+from olympus.runtime.bus.pictures import jpeg, load_opencv
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import (
     AudioChunk,
@@ -29,6 +30,8 @@ from olympus.runtime.messages import (
     Twist,
 )
 
+LONGEST_PX = 960
+"""The longer side of what a panel of the page can show; more only costs time and line."""
 FULL_SCALE = 32768.0
 SILENCE_DBFS = -90.0
 TRAIL_STEP_M = 0.04
@@ -55,7 +58,11 @@ class Collector:
             audience: Who watches.
             now_ns: Robot time.
             quality: Of the JPEG pictures, 1..100.
+
+        Raises:
+            BusError: OpenCV is not installed.
         """
+        load_opencv()  # now, not at the first picture: it takes a while
         self.hosts = Hosts()
         self._board = board
         self._audience = audience
@@ -87,7 +94,10 @@ class Collector:
     def _show(self, image: Image, found: Detections | None) -> None:
         head = picture_head(image, found, now_ns=self._now_ns())
         self._audience.offer_picture(
-            lambda: framed(head, jpeg(image.data, image.encoding, quality=self._quality))
+            lambda: framed(
+                head,
+                jpeg(image.data, image.encoding, quality=self._quality, longest_px=LONGEST_PX),
+            )
         )
 
     def on_audio(self, chunk: AudioChunk) -> None:

@@ -8,17 +8,10 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from olympus.nodes.viewer.streams import Json, finite, ms
-from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Detections, Image
 
 FRAMES_HELD = 8
-LONGEST_PX = 960
-"""The longer side of what a panel of the page can show; more only costs time and line."""
 
 
 class Pairing:
@@ -60,40 +53,6 @@ class Pairing:
             return
         self._shown_ns = stamp
         self._show(image, self._newest)
-
-
-def jpeg(
-    rgb: NDArray[np.uint8],
-    encoding: str = "rgb8",
-    *,
-    quality: int = 80,
-    longest_px: int = LONGEST_PX,
-) -> bytes:
-    """Return a picture as a JPEG file.
-
-    Args:
-        rgb: (H, W, 3) uint8, 0..255.
-        encoding: Meaning of the channels, `rgb8` or `bgr8`.
-        quality: 1..100.
-        longest_px: A picture with a longer side is shrunk to this, its aspect kept.
-
-    Raises:
-        MessageError: The picture can't be encoded, such as an empty one.
-    """
-    if not rgb.size:
-        raise MessageError(f"a picture of shape {rgb.shape} has no pixels to show")
-    height, width = rgb.shape[:2]
-    shown = np.asarray(rgb)
-    if (longest := max(width, height)) > longest_px:
-        scale = longest_px / longest
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if encoding == "rgb8":
-        shown = np.ascontiguousarray(shown[..., ::-1])
-    done, buffer = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise MessageError(f"a picture of shape {rgb.shape} can't become a JPEG")
-    return buffer.tobytes()
 
 
 def framed(head: dict[str, Json], body: bytes) -> bytes:

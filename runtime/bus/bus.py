@@ -93,6 +93,7 @@ class Bus:
                 tier=made.options.tier,
                 is_reliable=made.options.is_reliable or made.options.latched,
                 last=(lambda: _last(made)) if made.options.latched else None,
+                on_dropped=made.count_dropped,
             )
         if self.near is not None:
             made.near = self.near.advertise(

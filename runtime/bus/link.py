@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from olympus.runtime.messages import Message
 from olympus.runtime.qos import Tier
 
 ServeHandler = Callable[[bytes], Awaitable[bytes]]
@@ -29,6 +30,7 @@ class Origin:
     seq: int
 
 
+OnDropped = Callable[[str, int], None]
 LastValue = Callable[[], "tuple[bytes, Origin] | None"]
 Deliver = Callable[[Payload, Origin], None]
 """Called from any thread; must return within microseconds."""
@@ -60,8 +62,8 @@ class LinkPublisher(Closable, Protocol):
     def is_wanted(self) -> bool:
         """Whether anybody in another host listens."""
 
-    def put(self, frame: bytes, origin: Origin) -> None:
-        """Send one frame; never waits for a receiver."""
+    def send(self, message: Message, origin: Origin) -> int:
+        """Send one message, never waiting for a receiver; returns how many bytes went out."""
 
 
 class Link(Protocol):
@@ -75,8 +77,18 @@ class Link(Protocol):
         tier: Tier,
         is_reliable: bool,
         last: LastValue | None,
+        on_dropped: OnDropped,
     ) -> LinkPublisher:
-        """Open the sending end of a topic; `last` answers late joiners of a latched topic."""
+        """Open the sending end of a topic.
+
+        Args:
+            topic: Full name.
+            type_name: Of the messages.
+            tier: Of the messages.
+            is_reliable: Make room for every message.
+            last: Answers late joiners of a latched topic.
+            on_dropped: Told, from any thread, the reason and the number of messages left out.
+        """
 
     def listen(self, topic: str, deliver: Deliver) -> Closable:
         """Open the receiving end of a topic; `topic` may hold `*` and `**`."""

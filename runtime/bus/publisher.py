@@ -20,7 +20,6 @@ from olympus.runtime.messages import (
     Header,
     Message,
     TopicStats,
-    encode,
     schema_by_class,
 )
 from olympus.runtime.messages.base import MAX_HOPS
@@ -213,6 +212,4 @@ class Publisher(Generic[M]):
     def _send(self, message: M, origin: Origin) -> int:
         if self.remote is None:
             return 0
-        frame = encode(message)
-        self.remote.put(frame, origin)
-        return len(frame)
+        return self.remote.send(message, origin)

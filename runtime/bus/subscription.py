@@ -14,10 +14,18 @@ from olympus.runtime.bus.handling import as_failure, call_handler, is_ending
 from olympus.runtime.bus.inbox import Inbox
 from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.link import Origin, Payload
+from olympus.runtime.bus.pictures import expanded
 from olympus.runtime.bus.spill import FrameSpill, Spill
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import MessageError, SchemaError, StoreError
-from olympus.runtime.messages import Message, TopicStats, decode, schema_by_class
+from olympus.runtime.messages import (
+    CompressedImage,
+    Image,
+    Message,
+    TopicStats,
+    decode,
+    schema_by_class,
+)
 from olympus.runtime.qos import Overflow, QoS
 from olympus.runtime.telemetry.meters import SubscriptionMeter
 
@@ -264,6 +272,8 @@ class Subscription(Generic[M]):
                 message = item
             else:
                 message = decode(item.to_bytes())
+            if self.cls is Image and isinstance(message, CompressedImage):
+                message = expanded(message)
             if not isinstance(message, self.cls):
                 raise MessageError(
                     f"{type(message).__name__} where {self.cls.__name__} is needed; "

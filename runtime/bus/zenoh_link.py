@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Mapping
 from typing import Literal
 
 import zenoh
 from zenoh.handlers import Callback
 
+from olympus.runtime.bus.afar import AfarRule, ThinnedPublisher, check_rule, rule_for
 from olympus.runtime.bus.graph import Graph, Token
 from olympus.runtime.bus.link import (
     Closable,
@@ -15,6 +18,7 @@ from olympus.runtime.bus.link import (
     Entity,
     LastValue,
     LinkPublisher,
+    OnDropped,
     ServeHandler,
 )
 from olympus.runtime.bus.zenoh_calls import ZenohCalls
@@ -23,6 +27,7 @@ from olympus.runtime.bus.zenoh_publisher import ZenohPublisher
 from olympus.runtime.bus.zenoh_samples import Declared, encoding_of, hand_over
 from olympus.runtime.qos import Tier
 
+_log = logging.getLogger(__name__)
 _PRIORITY = {
     Tier.CRITICAL: zenoh.Priority.REAL_TIME,
     Tier.HIGH: zenoh.Priority.INTERACTIVE_HIGH,
@@ -35,17 +40,25 @@ _PRIORITY = {
 class ZenohLink:
     """Carries a host's frames through the session's hub."""
 
-    def __init__(self, endpoint: str, *, mode: Literal["client", "peer"] = "client") -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        mode: Literal["client", "peer"] = "client",
+        afar: Mapping[str, AfarRule] | None = None,
+    ) -> None:
         """Connect.
 
         Args:
             endpoint: Where the hub listens.
             mode: The hub carries nothing between two peers: right for hosts that meet at the
                 session's door besides. A client is told everything.
+            afar: How topics go to other machines, by their names or patterns.
 
         Raises:
             BusError: Nobody listens there.
         """
+        self._afar = dict(afar or {})
         self._session = open_session(mode, connect=[endpoint])
         self._calls = ZenohCalls(self._session, asyncio.get_running_loop())
         self._graph = Graph(self._session)
@@ -58,8 +71,21 @@ class ZenohLink:
         tier: Tier,
         is_reliable: bool,
         last: LastValue | None,
+        on_dropped: OnDropped,
     ) -> LinkPublisher:
-        """Open the sending end of a topic."""
+        """Open the sending end of a topic.
+
+        Raises:
+            ConfigError: The rule of the topic can't be kept.
+            BusError: Likewise, for want of a package.
+        """
+        rule = rule_for(topic, self._afar)
+        if rule is not None and is_reliable:
+            # Of these every message counts: a last value, an event.
+            _log.warning("%s: `bus: topics` has no effect on a latched or reliable topic", topic)
+            rule = None
+        if rule is not None:
+            check_rule(topic, type_name, rule)
         publisher = self._session.declare_publisher(
             topic,
             encoding=encoding_of(type_name),
@@ -70,7 +96,8 @@ class ZenohLink:
             ),
             allowed_destination=zenoh.Locality.REMOTE,
         )
-        return ZenohPublisher(self._session, publisher, last)
+        end = ZenohPublisher(self._session, publisher, last)
+        return end if rule is None else ThinnedPublisher(end, rule, on_dropped)
 
     def listen(self, topic: str, deliver: Deliver) -> Closable:
         """Open the receiving end of a topic."""

@@ -12,6 +12,7 @@ from zenoh.handlers import Callback
 from olympus.runtime.bus.link import LastValue, Origin
 from olympus.runtime.bus.zenoh_samples import Declared, origin_bytes
 from olympus.runtime.errors import BusError
+from olympus.runtime.messages import Message, encode
 
 
 class ZenohPublisher:
@@ -44,8 +45,24 @@ class ZenohPublisher:
         """Whether anybody in another host listens."""
         return self._is_wanted
 
-    def put(self, frame: bytes, origin: Origin) -> None:
+    def send(self, message: Message, origin: Origin) -> int:
+        """Send one message; returns its size.
+
+        Raises:
+            BusError: The publisher or the session is closed.
+            MessageError: A field holds what its type does not allow.
+        """
+        frame = encode(message)
+        self.put(frame, origin)
+        return len(frame)
+
+    def put(self, frame: bytes, origin: Origin, encoding: zenoh.Encoding | None = None) -> None:
         """Send one frame.
+
+        Args:
+            frame: The frame.
+            origin: Where it comes from.
+            encoding: Where it isn't that of the topic's type.
 
         Raises:
             BusError: The publisher or the session is closed.
@@ -54,7 +71,7 @@ class ZenohPublisher:
             if self._publisher is None:
                 raise BusError(f"{origin.topic} can't be sent: its publisher is closed")
             try:
-                self._publisher.put(frame, attachment=origin_bytes(origin))
+                self._publisher.put(frame, encoding=encoding, attachment=origin_bytes(origin))
             except zenoh.ZError as error:
                 raise BusError(f"{origin.topic} can't be sent: {error}") from error
 

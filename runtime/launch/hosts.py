@@ -66,6 +66,7 @@ class HostRecipes:
             restarts=restarts,
             status_fd=fds.status,
             lifeline_fd=fds.lifeline,
+            afar={name: rule.bare() for name, rule in self._plan.bus.topics.items()},
             log_level=self._plan.telemetry.log_level,
             is_journaled=self._plan.telemetry.journal,
             launch_file=self._plan.file,

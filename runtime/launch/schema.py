@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from olympus.runtime.bus.afar import AfarRule
 from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.launch.computing import Job, Resource
 from olympus.runtime.launch.section import (
@@ -25,6 +26,7 @@ from olympus.runtime.launch.section import (
     Seconds,
     Section,
     SilenceLimit,
+    TopicPattern,
 )
 
 
@@ -110,6 +112,20 @@ class Broker(Section):
         return self
 
 
+class Afar(AfarRule, Section):
+    """How a topic goes to other machines."""
+
+    def bare(self) -> AfarRule:
+        """Return it as hosts are told it."""
+        return AfarRule(**self.model_dump())
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Afar:
+        if self.longest_px is not None and self.jpeg is None:
+            raise PydanticCustomError("afar", "longest_px shrinks what goes as jpeg; add jpeg: 80")
+        return self
+
+
 class Bus(Section):
     """How other machines reach this session's topics."""
 
@@ -117,14 +133,17 @@ class Bus(Section):
     """Zenoh endpoints to listen on for other machines, such as `tcp/0.0.0.0:7447`."""
     connect: list[str] = []
     """Zenoh endpoints of other machines to connect to; they may come later, and come again."""
+    topics: dict[TopicPattern, Afar] = {}
+    """By full topic name, `*` and `**` allowed: how it goes to other machines; the first that fits.
+    Without an entry it goes as it is."""
     zenoh: dict[str, JsonValue] = {}
     """Zenoh's own configuration of the gateway to them, laid over ours: TLS, access control."""
 
     @model_validator(mode="after")
     def _has_a_gateway(self) -> Bus:
-        if self.zenoh and not (self.listen or self.connect):
+        if (self.zenoh or self.topics) and not (self.listen or self.connect):
             raise PydanticCustomError(
-                "bus", "zenoh configures the gateway to other machines; add listen or connect"
+                "bus", "zenoh and topics are about other machines; add listen or connect"
             )
         return self
 

@@ -19,6 +19,12 @@ NodeId = Annotated[
 ArgumentName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
 ]
+TopicPattern = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_@*][A-Za-z0-9_.*-]*(/[A-Za-z0-9_@*][A-Za-z0-9_.*-]*)*$"
+    ),
+]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 SilenceLimit = Annotated[float, Field(gt=0, le=10)]

@@ -52,7 +52,7 @@ class Host:
         self.clock = SystemClock(spec.session.clock_offset_ns)
         self.runners: list[NodeRunner] = []
         self.crashed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._bus = join(spec.session, self.clock, host=spec.name)
+        self._bus = join(spec.session, self.clock, host=spec.name, afar=spec.afar)
         self._dispatcher = Dispatcher(
             self.clock,
             resources=spec.resources,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from olympus.runtime.bus.afar import AfarRule
 from olympus.runtime.config import Session
 from olympus.runtime.scheduler.rules import ResourceRules
 
@@ -57,5 +58,7 @@ class HostSpec(BaseModel):
     """Whether it keeps a journal, and waits at its start for a recorder that takes it."""
     launch_file: Path | None = None
     """The launch file that it comes from, for the journal."""
+    afar: dict[str, AfarRule] = Field(default_factory=dict)
+    """How topics go to other machines, by their names or patterns; the first that fits."""
     resources: tuple[ResourceRules, ...] = ()
     """What its models run on; one worker when empty."""

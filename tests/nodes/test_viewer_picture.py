@@ -4,12 +4,9 @@ import asyncio
 import json
 import struct
 
-import cv2
 import numpy as np
-import pytest
 
-from olympus.nodes.viewer.picture import Pairing, boxes, framed, jpeg, picture_head
-from olympus.runtime.errors import MessageError
+from olympus.nodes.viewer.picture import Pairing, boxes, framed, picture_head
 from olympus.runtime.messages import (
     Detection,
     Detections,
@@ -55,28 +52,6 @@ async def test_pictures_never_go_back_in_time() -> None:
     pairing.on_detections(detections(2))
     pairing.on_detections(detections(1))
     assert shown == [2]
-
-
-def test_a_jpeg_has_the_right_colours() -> None:
-    red = np.zeros((16, 16, 3), np.uint8)
-    red[..., 0] = 220
-    back = cv2.imdecode(np.frombuffer(jpeg(red), np.uint8), cv2.IMREAD_COLOR)
-    assert back is not None
-    blue, green, got = (int(c) for c in back[8, 8])
-    assert got > 180
-    assert max(blue, green) < 60
-
-
-def test_a_wide_picture_is_shrunk_to_what_a_page_shows() -> None:
-    wide = np.zeros((1080, 1920, 3), np.uint8)
-    back = cv2.imdecode(np.frombuffer(jpeg(wide), np.uint8), cv2.IMREAD_COLOR)
-    assert back is not None
-    assert back.shape == (540, 960, 3)
-
-
-def test_an_empty_picture_is_refused() -> None:
-    with pytest.raises(MessageError, match="no pixels"):
-        jpeg(np.zeros((0, 4, 3), np.uint8))
 
 
 def test_a_binary_message_says_what_it_holds() -> None:

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus import Bus, Entity, Origin, PublisherOptions, SubscriptionOptions
-from olympus.runtime.bus.link import Closable, Deliver, LastValue, LinkPublisher, ServeHandler
+from olympus.runtime.bus.link import (
+    Closable,
+    Deliver,
+    LastValue,
+    LinkPublisher,
+    OnDropped,
+    ServeHandler,
+)
 from olympus.runtime.clock import SystemClock, VirtualClock
 from olympus.runtime.errors import BusError, ConfigError
 from olympus.runtime.messages import (
@@ -287,12 +294,20 @@ class Elsewhere:
         self._at_sending = at_sending
 
     def advertise(
-        self, topic: str, type_name: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
+        self,
+        topic: str,
+        type_name: str,
+        *,
+        tier: Tier,
+        is_reliable: bool,
+        last: LastValue | None,
+        on_dropped: OnDropped,
     ) -> LinkPublisher:
         return self
 
-    def put(self, frame: bytes, origin: Origin) -> None:
+    def send(self, message: Message, origin: Origin) -> int:
         self._at_sending()
+        return 0
 
     def listen(self, topic: str, deliver: Deliver) -> Closable:
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from olympus.runtime.bus.afar import AfarRule
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.params import effective_params
@@ -278,3 +279,28 @@ nodes: {a: {uses: x, params: {map: "${map}"}}}
 """
     file = write(text)
     assert params(file, "site:=hall")["a"]["map"] == str(file.parent / "maps/hall.png")
+
+
+def test_how_topics_go_to_other_machines_reaches_the_hosts(write: Write) -> None:
+    text = PATROL + (
+        "bus:\n  listen: [tcp/127.0.0.1:0]\n"
+        "  topics: {rover/camera/image: {jpeg: 70, max_hz: 5, longest_px: 320}}\n"
+    )
+    plan = make_plan(write(text))
+    rule = plan.bus.topics["rover/camera/image"].bare()
+    assert rule == AfarRule(jpeg=70, max_hz=5, longest_px=320)
+
+
+@pytest.mark.parametrize(
+    ("bus", "problem"),
+    [
+        ("{listen: [tcp/a:1], topics: {r: {longest_px: 320}}}", "add jpeg"),
+        ("{topics: {r: {max_hz: 5}}}", "add listen or connect"),
+        ("{listen: [tcp/a:1], topics: {r: {max_hz: 0}}}", "greater than 0"),
+        ("{listen: [tcp/a:1], topics: {r: {hz: 5}}}", "known: jpeg, longest_px, max_hz"),
+        ("{listen: [tcp/a:1], topics: {'r//s': {max_hz: 5}}}", "topics"),
+    ],
+)
+def test_a_wrong_way_to_other_machines_is_refused(write: Write, bus: str, problem: str) -> None:
+    with pytest.raises(LaunchError, match=problem):
+        make_plan(write(PATROL + f"bus: {bus}\n"))
