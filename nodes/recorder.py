@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from olympus.nodes.history import history_of
 from olympus.runtime.bus import Subscription, SubscriptionOptions
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Diagnostic, Message
-from olympus.runtime.node import Field, Node, NodeParams, output, timer
+from olympus.runtime.messages.history import History, HistoryQuery
+from olympus.runtime.node import Field, Node, NodeParams, output, service, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
 from olympus.runtime.store.ledger import REFUSED, THINNED
@@ -154,11 +156,13 @@ class Recorder(Node):
                 topics=self._topics,
             )
         )
+        self._answering = self.bus.answer_history(self.on_history)
         self._subscriptions = [self._subscribe(topic) for topic in self._topics]
         self.log.info("recording", path=self.path, topics=", ".join(self._topics))
 
     async def on_deactivate(self) -> None:
         """Write what is left, and say whether the recording is complete and what it lacks."""
+        self._answering.close()
         for subscription in self._subscriptions:
             await self._drain(subscription)
             await self.bus.unsubscribe(subscription)
@@ -192,6 +196,15 @@ class Recorder(Node):
     async def on_tidy_time(self) -> None:
         """Remove what is too old, and, if so ordered, the oldest when room runs out."""
         await asyncio.to_thread(self._tidy)
+
+    @service("history")
+    async def on_history(self, query: HistoryQuery) -> History:
+        """Say what was on a topic, as far as it is written.
+
+        Raises:
+            StoreError: The store is damaged, or a key is missing.
+        """
+        return await asyncio.to_thread(history_of, self.store, query)
 
     @property
     def _topics(self) -> list[str]:

@@ -7,6 +7,7 @@ It needs the packages `eclipse-zenoh` and `msgpack`, and an endpoint of the laun
     python wire_client.py tcp/rover:7447 watch 'rover/**' --count 10
     python wire_client.py tcp/rover:7447 save rover/camera/image picture.jpg
     python wire_client.py tcp/rover:7447 last rover/mission
+    python wire_client.py tcp/rover:7447 last 'rover/*' --count 20
     python wire_client.py tcp/rover:7447 reading rover/door 1 1 --count 5
     python wire_client.py tcp/rover:7447 call rover/navigator/say 'patrol the corridor'
     python wire_client.py tls/rover:7447 watch 'rover/**' --config client.json5
@@ -158,10 +159,18 @@ def last(session: zenoh.Session, wanted: argparse.Namespace) -> int:
     """Print the last value of latched topics, or, from a store, the newest of any."""
     key = wanted.name + (f"?last={wanted.count}" if wanted.count else "")
     found = 0
-    for reply in session.get(key, target=zenoh.QueryTarget.ALL, timeout=5.0):
+    replies = session.get(
+        key,
+        target=zenoh.QueryTarget.ALL,
+        consolidation=zenoh.ConsolidationMode.NONE,  # else one value a key
+        timeout=5.0,
+    )
+    for reply in replies:
         if reply.ok is not None:
             show(str(reply.ok.key_expr), reply.ok.payload.to_bytes())
             found += 1
+        elif reply.err is not None:
+            sys.stderr.write(reply.err.payload.to_bytes().decode(errors="replace") + "\n")
     return 0 if found else 1
 
 

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.ipc.member import Member
 from olympus.runtime.bus.ipc.pair import Pair
-from olympus.runtime.bus.link import Closable, Entity, Link, Origin
+from olympus.runtime.bus.link import All, AnswerHistory, Closable, Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
 from olympus.runtime.bus.service import Service, ServiceHandler, checked
 from olympus.runtime.bus.subscription import (
@@ -204,6 +204,10 @@ class Bus:
             del self._services[service.name]
             service.close()
 
+    def answer_history(self, answer: AnswerHistory) -> Closable:
+        """Answer questions of outside clients about the past of any topic, until it is closed."""
+        return self._link.answer_history(answer) if self._link is not None else All([])
+
     @overload
     async def call(
         self, name: str, request: Message, answer: None = None, *, timeout_s: float = 2.0
@@ -322,24 +326,12 @@ class Bus:
             signs.append(self.near.announce(entity))
         if self._link is not None:
             signs.append(self._link.announce(entity))
-        return _All(signs)
+        return All(signs)
 
     def _on_listener(self, pattern: str, pair: Pair) -> None:
         for publisher in self._publishers:
             if matches(pattern, publisher.topic):
                 publisher.replay(pair)
-
-
-class _All:
-    """Several things that are taken back together."""
-
-    def __init__(self, ends: list[Closable]) -> None:
-        self._ends = ends
-
-    def close(self) -> None:
-        """Take them back; again is harmless."""
-        for end in self._ends:
-            end.close()
 
 
 def _last(publisher: Publisher[Any]) -> tuple[bytes, Origin] | None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from olympus.runtime.messages import Message
+from olympus.runtime.messages.history import History, HistoryQuery
 from olympus.runtime.qos import Tier
 
 ServeHandler = Callable[[bytes], Awaitable[bytes]]
+
+
+AnswerHistory = Callable[[HistoryQuery], Awaitable[History]]
 
 
 class Payload(Protocol):
@@ -53,6 +57,18 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """Take it back; again is harmless."""
+
+
+class All:
+    """Several things that are taken back together."""
+
+    def __init__(self, ends: list[Closable]) -> None:
+        self._ends = ends
+
+    def close(self) -> None:
+        """Take them back; again is harmless."""
+        for end in self._ends:
+            end.close()
 
 
 class LinkPublisher(Closable, Protocol):
@@ -110,6 +126,9 @@ class Link(Protocol):
             BusError: Nobody answers within `timeout_s`; at once where the link can tell.
             ServiceError: The service failed; also of the class that it raised.
         """
+
+    def answer_history(self, answer: AnswerHistory) -> Closable:
+        """Answer questions of outside clients about the past of any topic."""
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible to all, until it is taken back or this process dies."""

@@ -13,6 +13,7 @@ from zenoh.handlers import Callback
 from olympus.runtime.bus.afar import AfarRule, ThinnedPublisher, check_rule, rule_for
 from olympus.runtime.bus.graph import Graph, Token
 from olympus.runtime.bus.link import (
+    AnswerHistory,
     Closable,
     Deliver,
     Entity,
@@ -23,6 +24,7 @@ from olympus.runtime.bus.link import (
 )
 from olympus.runtime.bus.zenoh_calls import ZenohCalls
 from olympus.runtime.bus.zenoh_config import open_session
+from olympus.runtime.bus.zenoh_history import ZenohHistory
 from olympus.runtime.bus.zenoh_publisher import ZenohPublisher
 from olympus.runtime.bus.zenoh_samples import Declared, encoding_of, hand_over
 from olympus.runtime.qos import Tier
@@ -141,6 +143,10 @@ class ZenohLink:
             ServiceError: It failed.
         """
         return await self._calls.request(name, frame, timeout_s)
+
+    def answer_history(self, answer: AnswerHistory) -> Closable:
+        """Answer questions of outside clients about the past of any topic."""
+        return ZenohHistory(self._session, asyncio.get_running_loop(), answer)
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible until it is taken back or this process dies."""

@@ -10,6 +10,7 @@ import zenoh
 from zenoh.handlers import Callback
 
 from olympus.runtime.bus.link import LastValue, Origin
+from olympus.runtime.bus.zenoh_history import is_about_the_past
 from olympus.runtime.bus.zenoh_samples import Declared, origin_bytes
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Message, encode
@@ -100,6 +101,8 @@ def _is_matching(status: Any) -> bool:
 
 def _answer_last(query: zenoh.Query, last: LastValue, encoding: zenoh.Encoding) -> None:
     with query:
+        if is_about_the_past(query):
+            return  # a store answers
         value = last()
         if value is not None:
             frame, origin = value

@@ -1,85 +1,91 @@
-"""How fast messages come, how much they weigh, and how old they are."""
+"""How fast messages come, how much they weigh, and how old they are: of the newest few."""
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Mapping
+from collections import deque
+from itertools import islice, pairwise
 
 from olympus.runtime.clock import NS_PER_S, Clock, SystemClock
 from olympus.runtime.messages import Message, encode
 from olympus.runtime.telemetry.meters import quantile
 
 REPORT_NS = NS_PER_S
+WINDOW = 1000
+"""Messages that a report is about, if nobody says otherwise."""
 
 
 class Pace:
-    """Notes arrivals and sums them up about once a second."""
+    """Notes arrivals, and says about once a second that there is something to report."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        """Keep the newest `window` messages."""
         self._clock: Clock = SystemClock()
-        self._arrived_ns: list[int] = []
-        self._ages_ms: list[float] = []
-        self._sizes: list[int] = []
+        self._arrived_ns: deque[int] = deque(maxlen=window)
+        self._ages_ms: deque[float] = deque(maxlen=window)
+        self._sizes: deque[int] = deque(maxlen=window)
+        self._reported_ns = 0
+        self.delivered = 0
+        """Messages since the start."""
+        self.late = 0
+        """Of these, what came after its `expires`."""
 
     def use(self, clock: Clock) -> None:
         """Take the session's clock, which message stamps are in."""
         self._clock = clock
 
+    @property
+    def size(self) -> int:
+        """Messages in the window."""
+        return len(self._arrived_ns)
+
     def note(self, message: Message) -> bool:
-        """Note an arrival; return whether a second has gone by since the first of this report."""
+        """Note an arrival; return whether a second has gone by since the last report."""
         now_ns = self._clock.now_ns()
         self._arrived_ns.append(now_ns)
         self._ages_ms.append((now_ns - message.header.stamp) / 1e6)
         self._sizes.append(len(encode(message)))
-        return len(self._arrived_ns) > 1 and now_ns - self._arrived_ns[0] >= REPORT_NS
+        self.delivered += 1
+        self.late += message.header.has_expired(now_ns)
+        self._reported_ns = self._reported_ns or now_ns
+        is_time = self.size > 1 and now_ns - self._reported_ns >= REPORT_NS
+        if is_time:
+            self._reported_ns = now_ns
+        return is_time
 
-    def restart(self) -> None:
-        """Begin the next report with the newest arrival."""
-        for values in (self._arrived_ns, self._ages_ms, self._sizes):
-            del values[:-1]
-
-    def rate(self, *, as_json: bool) -> str:
-        """Return messages per second and the spread of the time between two."""
-        gaps_ms = [
-            (b - a) / 1e6 for a, b in zip(self._arrived_ns, self._arrived_ns[1:], strict=False)
-        ]
-        values = {
+    def rate(self) -> dict[str, float]:
+        """Return messages per second, and the time between two: least, most, mean, deviation."""
+        gaps_ms = [(b - a) / 1e6 for a, b in pairwise(self._arrived_ns)]
+        return {
             "rate_hz": len(gaps_ms) / self._span_s(),
+            "gap_mean_ms": statistics.fmean(gaps_ms),
             "gap_min_ms": min(gaps_ms),
             "gap_max_ms": max(gaps_ms),
             "gap_sd_ms": statistics.pstdev(gaps_ms),
         }
-        text = "{rate_hz:.2f} Hz, gap {gap_min_ms:.1f}..{gap_max_ms:.1f} ms, sd {gap_sd_ms:.1f} ms"
-        return _tell(values, text, as_json=as_json)
 
-    def bandwidth(self, *, as_json: bool) -> str:
-        """Return bytes per second and the mean size of a message."""
-        later = self._sizes[1:]
-        values = {
+    def bandwidth(self) -> dict[str, float]:
+        """Return bytes per second, and the size of a message."""
+        later = list(islice(self._sizes, 1, None))  # the first one opens the window
+        return {
             "bytes_per_s": sum(later) / self._span_s(),
             "bytes_mean": statistics.fmean(later),
+            "bytes_min": float(min(later)),
             "bytes_max": float(max(later)),
+            "bytes_sd": statistics.pstdev(later),
         }
-        text = "{bytes_per_s:.0f} B/s, mean {bytes_mean:.0f} B, largest {bytes_max:.0f} B"
-        return _tell(values, text, as_json=as_json)
 
-    def delay(self, *, as_json: bool) -> str:
+    def delay(self) -> dict[str, float]:
         """Return how old messages were on arrival, from their stamp on."""
-        ages = sorted(self._ages_ms[1:])
-        values = {
+        ages = sorted(self._ages_ms)
+        return {
+            "age_mean_ms": statistics.fmean(ages),
             "age_p50_ms": quantile(ages, 0.5),
             "age_p99_ms": quantile(ages, 0.99),
+            "age_min_ms": ages[0],
             "age_max_ms": ages[-1],
+            "age_sd_ms": statistics.pstdev(ages),
         }
-        text = "age p50 {age_p50_ms:.1f} ms, p99 {age_p99_ms:.1f} ms, max {age_max_ms:.1f} ms"
-        return _tell(values, text, as_json=as_json)
 
     def _span_s(self) -> float:
         return (self._arrived_ns[-1] - self._arrived_ns[0]) / NS_PER_S
-
-
-def _tell(values: Mapping[str, float], text: str, *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps({name: round(value, 3) for name, value in values.items()})
-    return text.format(**values)

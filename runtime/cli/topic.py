@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from olympus.runtime.bus import Bus, Entity, SubscriptionOptions
-from olympus.runtime.bus.topics import check_topic, matches
+from olympus.runtime.bus import Bus, Entity
+from olympus.runtime.bus.topics import check_topic
 from olympus.runtime.cli.connect import (
     AsJson,
     SessionName,
@@ -20,25 +18,24 @@ from olympus.runtime.cli.connect import (
     graph_of,
     joined,
 )
-from olympus.runtime.cli.pace import Pace
+from olympus.runtime.cli.hearing import Ear, absent
+from olympus.runtime.cli.history import nothing_of, past_of
+from olympus.runtime.cli.measuring import Timeout, Topic, bw, delay, hz
 from olympus.runtime.cli.plain import as_json as message_as_json
 from olympus.runtime.cli.plain import as_text
 from olympus.runtime.cli.vocabulary import learn
-from olympus.runtime.config import find_session
-from olympus.runtime.errors import BusError, did_you_mean
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.config import Session, find_session
+from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Message, message_types, schema_by_name
-from olympus.runtime.qos import QoS
+from olympus.runtime.messages.history import HistoryQuery
 
-app = typer.Typer(help="Look at topics: list, type, echo, hz, bw, delay.", no_args_is_help=True)
-QUEUE = QoS.queue(1000)
-Topic = Annotated[str, typer.Argument(help="Full name, such as rover/cmd_vel.")]
+app = typer.Typer(
+    help="Look at topics: list, type, echo, history, hz, bw, delay.", no_args_is_help=True
+)
 Count = Annotated[
     int, typer.Option("-n", "--count", min=0, help="End after so many messages; 0 = never.")
 ]
-Lines = Annotated[
-    int, typer.Option("-n", "--count", min=0, help="End after so many lines; 0 = never.")
-]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Give up after so many seconds of silence.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +99,74 @@ def echo(
     count: Count = 0,
     as_json: AsJson = False,
     full: Annotated[bool, typer.Option(help="Write arrays out.")] = False,
+    last: Annotated[
+        int, typer.Option(min=0, help="First print the newest so many that were recorded.")
+    ] = 0,
     timeout: Timeout = 30.0,
     session: SessionName = None,
 ) -> None:
     """Print the messages of a topic as they come; `*` and `**` may stand in its name."""
     shown = 0
     render = message_as_json if as_json else as_text
+    past: set[tuple[str, int, int]] = set()
 
     def show(message: Message) -> bool:
         nonlocal shown
+        if _identity(message) in past:  # it came once more, from the store
+            return False
         typer.echo(render(message, full=full))
         shown += 1
         return shown == count
 
-    carry_out(_hear(topic, session, show, timeout_s=timeout))
+    async def tell_the_past(bus: Bus, graph: list[Entity], place: Session) -> None:
+        if last:
+            query = HistoryQuery(topic=topic, count=last)
+            for _, message in (await past_of(bus, graph, place, query))[0][-last:]:
+                if not count or shown < count:
+                    show(message)
+                past.add(_identity(message))
+
+    async def work() -> None:
+        await Ear(topic, show, timeout).hear(session, joined=tell_the_past)
+
+    carry_out(work())
+
+
+@app.command()
+def history(
+    topic: Topic,
+    last: Annotated[int, typer.Option(min=1, max=8000, help="The newest so many.")] = 10,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Only those captured within the last so many seconds.")
+    ] = 0.0,
+    as_json: AsJson = False,
+    full: Annotated[bool, typer.Option(help="Write arrays out.")] = False,
+    session: SessionName = None,
+) -> None:
+    """Print what was recorded of a topic, oldest first; `*` and `**` may stand in its name."""
+    check_topic(topic.replace("*", "x"))
+    render = message_as_json if as_json else as_text
+
+    async def work() -> None:
+        place = find_session(session)
+        async with bus_of(place) as bus:
+            graph = await graph_of(bus)
+            since = bus.clock.now_ns() - round(seconds * NS_PER_S) if seconds else 0
+            query = HistoryQuery(topic=topic, count=last, since=since)
+            found, is_cut = await past_of(bus, graph, place, query)
+        if not found:
+            raise BusError(nothing_of(topic, graph))
+        for _, message in found[-last:]:
+            typer.echo(render(message, full=full))
+        if is_cut:
+            typer.echo("there is more than one answer holds; the oldest are missing", err=True)
+
+    carry_out(work())
+
+
+def _identity(message: Message) -> tuple[str, int, int]:
+    header = message.header
+    return header.source, header.seq, header.stamp
 
 
 @app.command("type")
@@ -135,7 +186,7 @@ def type_(
             graph = await graph_of(bus)
         ends = [one for one in topics_in(graph) if one.topic == name]
         if not ends:
-            raise BusError(_absent(name, graph))
+            raise BusError(absent(name, graph))
         learn({ends[0].type}, graph, place)
         _show_type(ends[0].type, as_json=as_json)
 
@@ -151,114 +202,5 @@ def _show_type(name: str, *, as_json: bool) -> None:
     typer.echo(f"{name}  version {schema.version}  hash {schema.hash.hex()}\n{schema.kind.text}")
 
 
-@app.command()
-def hz(
-    topic: Topic,
-    count: Lines = 0,
-    as_json: AsJson = False,
-    timeout: Timeout = 30.0,
-    session: SessionName = None,
-) -> None:
-    """Measure how often messages come, once a second."""
-    _measure(topic, session, count, timeout, lambda pace: pace.rate(as_json=as_json))
-
-
-@app.command()
-def bw(
-    topic: Topic,
-    count: Lines = 0,
-    as_json: AsJson = False,
-    timeout: Timeout = 30.0,
-    session: SessionName = None,
-) -> None:
-    """Measure how many bytes a second a topic carries, once a second."""
-    _measure(topic, session, count, timeout, lambda pace: pace.bandwidth(as_json=as_json))
-
-
-@app.command()
-def delay(
-    topic: Topic,
-    count: Lines = 0,
-    as_json: AsJson = False,
-    timeout: Timeout = 30.0,
-    session: SessionName = None,
-) -> None:
-    """Measure how old messages are when they arrive, from capture on, once a second."""
-    _measure(topic, session, count, timeout, lambda pace: pace.delay(as_json=as_json))
-
-
-def _measure(
-    topic: str, session: str | None, count: int, timeout_s: float, tell: Callable[[Pace], str]
-) -> None:
-    pace, told = Pace(), 0
-
-    def note(message: Message) -> bool:
-        nonlocal told
-        if pace.note(message):
-            typer.echo(tell(pace))
-            pace.restart()
-            told += 1
-        return 0 < count == told
-
-    carry_out(_hear(topic, session, note, timeout_s=timeout_s, pace=pace))
-
-
-async def _hear(
-    topic: str,
-    session: str | None,
-    take: Callable[[Message], bool],
-    *,
-    timeout_s: float,
-    pace: Pace | None = None,
-) -> None:
-    """Hand messages to `take` until it returns True; complain if a topic stays silent.
-
-    Raises:
-        BusError: Nothing came for `timeout_s`.
-    """
-    check_topic(topic.replace("*", "x"))
-    enough, loop = asyncio.Event(), asyncio.get_running_loop()
-    last = loop.time()
-
-    def on_message(message: Message) -> None:
-        nonlocal last
-        last = loop.time()
-        if not enough.is_set() and take(message):
-            enough.set()
-
-    place = find_session(session)
-    async with bus_of(place) as bus:
-        if pace is not None:
-            pace.use(bus.clock)
-        graph = await graph_of(bus)
-        ends = [one for one in graph if one.kind == "pub" and matches(topic, one.topic)]
-        if not ends:
-            typer.echo(f"{_absent(topic, graph)}; waiting {timeout_s:g} s for it", err=True)
-        learn({one.type for one in ends}, graph, place)
-        last = loop.time()
-        options = SubscriptionOptions(qos=QUEUE, keep_expired=True)
-        bus.subscribe(topic, Message, on_message, options)
-        while not enough.is_set():
-            left_s = last + timeout_s - loop.time()
-            if left_s <= 0:
-                raise BusError(await _silence(bus, topic, timeout_s))
-            await _wait(enough, left_s)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
-
-
-async def _silence(bus: Bus, topic: str, timeout_s: float) -> str:
-    graph = await graph_of(bus)
-    if any(one.kind == "pub" and matches(topic, one.topic) for one in graph):
-        return f"{topic}: nothing came in {timeout_s:g} s; its publishers are silent"
-    return _absent(topic, graph)
-
-
-def _absent(topic: str, graph: list[Entity]) -> str:
-    sent = {one.topic for one in graph if one.kind == "pub" and not one.topic.startswith("@")}
-    return f"{topic}: nobody publishes it; {did_you_mean(topic, sent)}"
+for _command in (hz, bw, delay):
+    app.command()(_command)

@@ -100,14 +100,28 @@ class StreamReader:
             StoreError: There is no such topic, or its key is missing.
             DamageError: A page or a record is damaged.
         """
+        frames = islice(self.backwards(topic, since=since, until=until), count)
+        return list(frames)[::-1]
+
+    def backwards(self, topic: str, *, since: int = 0, until: int = END_OF_TIME) -> Iterator[bytes]:
+        """Yield the frames of a topic, the newest first, in one transaction: don't be slow.
+
+        Args:
+            topic: Full name.
+            since: First capture time of interest, ns.
+            until: Last one, inclusive.
+
+        Raises:
+            StoreError: There is no such topic, or its key is missing.
+            DamageError: A page or a record is damaged.
+        """
         last = KEY.pack(min(until, END_OF_TIME), END_OF_TIME, 2**32 - 1) + b"\xff\xff"
         with self.file.view() as view:
             self._check_topic(topic, view)
-            found = view.items(topic_database(topic), last, backwards=True)
-            rows = [
-                (k, v) for k, v in islice(found, count) if int.from_bytes(k[:8], "big") >= since
-            ]
-        return [unseal(topic, key, value, self.vault).frame for key, value in reversed(rows)]
+            for key, value in view.items(topic_database(topic), last, backwards=True):
+                if int.from_bytes(key[:8], "big") < since:
+                    return
+                yield unseal(topic, key, value, self.vault).frame
 
     def count(self, topic: str) -> int:
         """Return how many messages of a topic there are.

@@ -23,7 +23,7 @@ from olympus.runtime.launch.testing import Launched
 from olympus.runtime.messages import Command, Header, Image, Reading, decode, encode
 from olympus.runtime.messages.base import schema_by_name
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CLIENT = DOCS / "examples" / "wire_client.py"
@@ -56,7 +56,11 @@ class Counter(Node):
 ROBOT = """
 name: wired
 namespace: rover
-nodes: {counter: {uses: "counter_node:Counter"}}
+nodes:
+  counter: {uses: "counter_node:Counter"}
+  recorder:
+    uses: olympus.nodes.recorder
+    params: {path: "./store", topics: [rover/count]}
 """
 Client = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -169,8 +173,40 @@ async def test_a_plain_zenoh_client_sees_and_feeds_topics_and_calls_services(fol
         assert answer["body"] == [True, "heard: go home"]
         nobody = await asyncio.to_thread(client, "call", "rover/nobody/say", "go")
         assert (nobody.returncode, "nobody answers" in nobody.stderr) == (1, True)
+        await the_past_is_known(seat, client, robot)
         told = robot.command("topic", "type", "rover/count", "--json")
         assert json.loads(told.stdout)["hash"] == schema_by_name("olympus/Reading").hash.hex()
+
+
+async def the_past_is_known(seat: Seat, client: Client, robot: Launched) -> None:
+    values: list[float] = []
+    async with asyncio.timeout(20):
+        while len(values) < 20:  # until so many are written
+            past = await by(client, "last", "rover/*", "--count", "20")
+            values = [one["body"][1] for one in past if one["key"] == "rover/count"]
+    assert values == [values[0] + n for n in range(20)]
+    assert past[0]["key"] == "rover/count"  # the latched topic is not the store's: no answer here
+    for wrong in ("rover/count?last=x", "rover/count?last=3;since=-1"):
+        refused = await asyncio.to_thread(client, "last", wrong)
+        assert (refused.returncode, "is no number" in refused.stderr) == (1, True)
+    assert await asyncio.to_thread(lambda: client("last", "rover/nothing?last=3").returncode) == 1
+
+    told = await asyncio.to_thread(
+        robot.command, "topic", "history", "rover/count", "--last", "5", "--json"
+    )
+    assert told.returncode == 0, told.stderr
+    numbers = [json.loads(line)["value"] for line in told.stdout.splitlines()]
+    assert numbers == [numbers[0] + n for n in range(5)]
+    assert numbers[0] > values[0]
+    echoed = await asyncio.to_thread(
+        robot.command, "topic", "echo", "rover/count", "--last", "3", "-n", "6", "--json"
+    )
+    numbers = [json.loads(line)["value"] for line in echoed.stdout.splitlines()]
+    assert len(set(numbers)) == 6
+    assert numbers[:3] == [numbers[0] + n for n in range(3)]
+    none = await asyncio.to_thread(robot.command, "topic", "history", "rover/mission")
+    assert none.returncode != 0
+    assert "nothing of it is recorded; it is not among the recorder's topics" in none.stderr
 
 
 def block(kind: str, text: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from olympus.runtime.bus import Bus, Entity, Origin, PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.link import (
+    AnswerHistory,
     Closable,
     Deliver,
     LastValue,
@@ -320,6 +321,9 @@ class Elsewhere:
 
     async def request(self, name: str, frame: bytes, timeout_s: float) -> bytes:
         raise BusError(f"{name}: nobody is there")
+
+    def answer_history(self, answer: AnswerHistory) -> Closable:
+        return self
 
     def announce(self, entity: Entity) -> Closable:
         return self

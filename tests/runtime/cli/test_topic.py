@@ -57,13 +57,40 @@ def test_a_type_of_the_session_s_own_nodes_is_understood(olympus: Olympus) -> No
 def test_hz_measures_the_timer(olympus: Olympus) -> None:
     report = json.loads(olympus("topic", "hz", "rover/count", "-n", "1", "--json").stdout)
     assert report["rate_hz"] == pytest.approx(20.0, rel=0.25)
-    assert 0 <= report["gap_min_ms"] <= report["gap_max_ms"]
+    assert 0 <= report["gap_min_ms"] <= report["gap_mean_ms"] <= report["gap_max_ms"]
+    assert report["window"] == report["delivered"] > 10
+    assert (report["late"], report["malformed"], report["dropped"]) == (0, 0, {})
+
+
+def test_hz_tells_what_the_ends_of_a_topic_count(olympus: Olympus) -> None:
+    reports = olympus("topic", "hz", "rover/count", "-n", "2", "--json").stdout.splitlines()
+    (end,) = json.loads(reports[-1])["ends"]
+    assert end["node"] == "rover/counter"
+    assert end["role"] == "pub"
+    assert end["sent"] > 20
+    assert end["dropped"] == {}
+    text = olympus("topic", "hz", "rover/count", "-n", "1", "--ends").stdout
+    assert "delivered, 0 late, 0 malformed, dropped: none" in text
+    assert "  rover/counter (pub): " in text
+
+
+def test_a_window_keeps_the_newest_messages_only(olympus: Olympus) -> None:
+    arguments = ("topic", "delay", "rover/count", "-n", "2", "-w", "5", "--json")
+    report = json.loads(olympus(*arguments).stdout.splitlines()[-1])
+    assert report["window"] == 5
+    assert report["delivered"] > 25
+
+
+def test_history_without_a_recorder_says_what_is_missing(olympus: Olympus) -> None:
+    result = olympus("topic", "history", "rover/count")
+    assert result.returncode == 4
+    assert "nobody here records; add a node that uses olympus.nodes.recorder" in result.stderr
 
 
 def test_bw_counts_bytes(olympus: Olympus) -> None:
     report = json.loads(olympus("topic", "bw", "rover/count", "-n", "1", "--json").stdout)
     assert report["bytes_per_s"] > 20 * 30
-    assert report["bytes_mean"] <= report["bytes_max"]
+    assert report["bytes_min"] <= report["bytes_mean"] <= report["bytes_max"]
 
 
 def test_delay_is_small_on_one_machine(olympus: Olympus) -> None:
