@@ -9,6 +9,7 @@ from __future__ import annotations
 
 # varies throughout: this writes to a disk, and nothing hears it
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,8 @@ class Audit(Node):
         name, offset = self.session.name, self.session.clock_offset_ns
         self._events = self.session.safety_dir / EVENTS
         self._of_session = f"{name}@{offset}"
-        self._done_lines = 0
+        self._signed: dict[str, int] = {}
+        self._file_id = ""
         self._read_bytes = self._read_lines = 0
         self._waiting: list[Entry] = []
         self._trouble = ""
@@ -100,7 +102,7 @@ class Audit(Node):
     async def _sign(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            count, lines = await asyncio.to_thread(self._write, waiting)
+            count = await asyncio.to_thread(self._write, waiting)
         except StoreError as error:
             self._waiting = waiting + self._waiting
             if str(error) != self._trouble:
@@ -108,32 +110,34 @@ class Audit(Node):
             self._trouble = str(error)
             return
         self._trouble = ""
-        self._done_lines = max(self._done_lines, lines)
         self.recorded += count
         if count:
             self._tell()
 
-    def _write(self, waiting: list[Entry]) -> tuple[int, int]:
+    def _write(self, waiting: list[Entry]) -> int:
         """Sign what waits and what is new in the guardian's file.
 
         Returns:
-            How many were signed, and lines of the file read so far.
+            How many were signed.
 
         Raises:
             StoreError: Nothing could be signed.
         """
-        before = self._read_bytes, self._read_lines
+        before = self._file_id, self._read_bytes, self._read_lines
         events = self._new_events()
         try:
             self.log_file.append([*waiting, *events])
         except StoreError:
-            self._read_bytes, self._read_lines = before
+            self._file_id, self._read_bytes, self._read_lines = before
             raise
-        return len(waiting) + len(events), self._read_lines
+        if events:
+            self._signed[self._file_id] = self._read_lines
+        return len(waiting) + len(events)
 
     def _new_events(self) -> list[Entry]:
         try:
             with self._events.open("rb") as stream:
+                self._know(stream.readline())
                 stream.seek(self._read_bytes)
                 lines = stream.readlines()
         except FileNotFoundError:
@@ -148,12 +152,18 @@ class Audit(Node):
                 break  # the rest comes at the next look
             self._read_bytes += len(line)
             self._read_lines += 1
-            if self._read_lines > self._done_lines:
+            if self._read_lines > self._signed.get(self._file_id, 0):
                 found.append(self._entry(line))
         return found
 
+    def _know(self, first_line: bytes) -> None:
+        """Begin from the top when it is another file: a session's folder can be made anew."""
+        file_id = hashlib.sha256(first_line).hexdigest()[:16]
+        if file_id != self._file_id and first_line.endswith(b"\n"):
+            self._file_id, self._read_bytes, self._read_lines = file_id, 0, 0
+
     def _entry(self, line: bytes) -> Entry:
-        where = {"session": self._of_session, "line": self._read_lines}
+        where = {"session": self._of_session, "file": self._file_id, "line": self._read_lines}
         try:
             event = json.loads(line)
             return int(event["stamp_ns"]), str(event["event"]), {**event, **where}
@@ -166,8 +176,9 @@ class Audit(Node):
         return AuditLog(file, key, at_ns=self.clock.now_ns(), about=about, seen=self._remember)
 
     def _remember(self, record: Record) -> None:
-        if record.body.get("session") == self._of_session:
-            self._done_lines = max(self._done_lines, int(record.body.get("line", 0)))
+        file_id, line = record.body.get("file"), record.body.get("line")
+        if isinstance(file_id, str) and isinstance(line, int):
+            self._signed[file_id] = max(self._signed.get(file_id, 0), line)
 
     def _key(self) -> SigningKey:
         file = Path(self.params.key_file).expanduser()

@@ -48,7 +48,7 @@ async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happene
                 await bench.send("command", Command(text=text, verb="patrol"))
             written = session.safety_dir / EVENTS
             lines = written.read_bytes().count(b"\n")
-            await until(lambda: bench.node._done_lines == lines)
+            await until(lambda: sum(bench.node._signed.values()) >= lines)
             anchor = bench.node.log_file.head
             told = await bench.receive("audit/anchor")
             assert isinstance(told, AuditAnchor)
@@ -69,6 +69,23 @@ async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happene
     assert seen.count(UNREADABLE) == 1
     (trip,) = (one["body"] for one in found if one["kind"] == "trip" and "fell" in str(one))
     assert (trip["cause"], trip["by"]) == ("a person fell", "anna")
+
+
+async def test_another_file_of_events_is_read_from_its_top(
+    session: Session, robot_clock: SystemClock, tmp_path: Path, until: Until
+) -> None:
+    def events(first: int, count: int) -> str:
+        return "".join(f'{{"event": "trip", "stamp_ns": {first + n}}}\n' for n in range(count))
+
+    file = session.safety_dir / EVENTS
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for first, count in ((1, 3), (100, 2), (100, 4)):
+        file.write_text(events(first, count))
+        async with running(
+            Audit, params=places(tmp_path), session=session, clock=robot_clock
+        ) as bench:
+            await until(lambda n=count: n in bench.node._signed.values())  # type: ignore[misc]
+    assert [one["at"] for one in records(tmp_path)[1:]] == [1, 2, 3, 100, 101, 102, 103]
 
 
 async def test_without_a_session_it_is_refused(tmp_path: Path) -> None:
