@@ -57,11 +57,13 @@ class Output(Generic[M]):
         Raises:
             LifecycleError: The node is not configured.
         """
-        publisher = self._checked()
-        if not self.is_open:
+        publisher = self._publisher
+        if publisher is None or not self.is_open:
+            self._checked()
             self.unsent += 1
             return message
-        return self._told(publisher.publish(message, cause=cause))
+        sent = publisher.publish(message, cause=cause)
+        return sent if self.journal is None else self._told(sent)
 
     async def send(self, message: M, *, cause: Message | None = None) -> M:
         """Publish as soon as every `block` subscription in this host has room.

@@ -146,10 +146,12 @@ class Frame:
         Raises:
             MessageError: It is no valid message of its type, or the type is unknown here.
         """
-        if self._message is None:
+        made = self._message
+        if made is None:
             head = self.head
-            self._message = self._read_plain(head) if not (head[2] or head[8]) else self.read()[0]
-        return self._message
+            made = self.read()[0] if head[2] or head[8] else self._read_plain(head)
+            self._message = made
+        return made
 
     def _read_plain(self, head: tuple[int, ...]) -> Message:
         """Do what `read` does, for a record that has nothing but fields.
