@@ -9,6 +9,7 @@ when it gives nothing for a while; its node then closes it and opens it again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -86,6 +87,15 @@ class BaseState:
     """Robot time of the measurement."""
 
 
+Room = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""Returns an array of a shape, uint8, C order, to write a picture into; from any thread."""
+
+
+def fresh(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return new memory of a shape."""
+    return np.empty(shape, np.uint8)
+
+
 class Device(ABC):
     """Something that is opened, used by one thread, and closed."""
 
@@ -118,6 +128,9 @@ class Device(ABC):
 
 class Camera(Device):
     """A source of pictures."""
+
+    room: Room = staticmethod(fresh)
+    """Where a picture is put: its node gives it memory that other hosts can see without a copy."""
 
     @abstractmethod
     def read(self, timeout_s: float = STALL_S) -> Frame:

@@ -124,7 +124,7 @@ class RecordedCamera(Camera):
         if picture is None:
             raise EndOfStream(f"{self.path} has come to its end; loop=true starts it over")
         self._tick = tick + 1
-        rgb = to_rgb(cv2, resize(cv2, picture, self.width, self.height))
+        rgb = to_rgb(cv2, resize(cv2, picture, self.width, self.height), self.room)
         self._applied = CameraFormat(rgb.shape[1], rgb.shape[0], applied.fps)
         return Frame(rgb, self._clock.now_ns())
 

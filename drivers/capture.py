@@ -157,7 +157,7 @@ class CaptureCamera(Camera):
             run.changed.wait_for(lambda: run.picture is not None or run.error, timeout_s)
             picture, run.picture = run.picture, None
         if picture is not None:
-            return Frame(to_rgb(load_opencv(), picture), run.stamp_ns)
+            return Frame(to_rgb(load_opencv(), picture, self.room), run.stamp_ns)
         raise run.error or StallError(
             f"camera {self.label} gave no picture for {timeout_s:g} s; check its cable and power"
         )

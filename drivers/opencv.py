@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from olympus.drivers.base import Room, fresh
 from olympus.runtime.errors import DeviceError
 
 _V4L_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
@@ -47,12 +48,13 @@ def require_gstreamer(cv2: ModuleType, what: str) -> None:
     )
 
 
-def to_rgb(cv2: ModuleType, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def to_rgb(cv2: ModuleType, picture: NDArray[np.uint8], room: Room = fresh) -> NDArray[np.uint8]:
     """Turn what OpenCV gives, BGR, BGRA or grey, into a fresh read-only RGB picture.
 
     Args:
         cv2: The module.
         picture: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8.
+        room: Where it is put.
 
     Returns:
         (H, W, 3) uint8.
@@ -67,7 +69,8 @@ def to_rgb(cv2: ModuleType, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"the picture has shape {picture.shape} and type {picture.dtype};"
             " only 8-bit grey, BGR and BGRA can be read; choose another pixel format"
         )
-    rgb: NDArray[np.uint8] = cv2.cvtColor(picture, codes[channels])
+    there = room((*picture.shape[:2], 3))
+    rgb: NDArray[np.uint8] = cv2.cvtColor(picture, codes[channels], dst=there)
     rgb.flags.writeable = False
     return rgb
 

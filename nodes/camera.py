@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from olympus.drivers import base as devices
 from olympus.drivers.backoff import Backoff
 from olympus.drivers.base import STALL_S, Frame
@@ -120,7 +123,16 @@ class Camera(Node):
         params = self.params
         asked = {"fps": params.fps, "width": params.width, "height": params.height}
         wishes: dict[str, Option] = {name: wish for name, wish in asked.items() if wish is not None}
-        return make_camera(params.source, clock=self.clock, session=self.session, **wishes)
+        camera = make_camera(params.source, clock=self.clock, session=self.session, **wishes)
+        camera.room = self._room
+        return camera
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for a picture: shared, where another host looks; on the device's thread."""
+        publisher = self.image.publisher
+        return (
+            publisher.loan(shape, np.uint8) if publisher is not None else np.empty(shape, np.uint8)
+        )
 
     def _publish(self, frame: Frame) -> None:
         if self._is_frozen(frame):

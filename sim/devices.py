@@ -92,8 +92,10 @@ class SimCamera(Camera):
                 f"{self._line.name}: a picture of {len(packet.payload)} bytes is not "
                 f"{columns}x{rows}; are both sides of the same version?"
             )
-        pixels = np.frombuffer(packet.payload, np.uint8)
-        return Frame(pixels.reshape(rows, columns, 3), packet.stamp_ns)
+        rgb = self.room((rows, columns, 3))
+        rgb[:] = np.frombuffer(packet.payload, np.uint8).reshape(rgb.shape)
+        rgb.flags.writeable = False
+        return Frame(rgb, packet.stamp_ns)
 
     @property
     def is_noisy(self) -> bool:

@@ -6,6 +6,7 @@ a lone `%` for an empty one. It vanishes with the process that declared it.
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import quote, unquote
 
 import zenoh
@@ -13,7 +14,10 @@ from zenoh.handlers import Callback
 
 from olympus.runtime.bus.link import Entity
 
+MOST_ENTITIES = 16_384
+"""A session has hundreds; whoever declares more is broken, or means harm."""
 _ROOT = "@olympus/graph"
+_log = logging.getLogger(__name__)
 
 
 def token_key(entity: Entity) -> str:
@@ -33,8 +37,11 @@ def entity_of(key: str) -> Entity | None:
 class Graph:
     """Follows who comes and goes."""
 
-    def __init__(self, session: zenoh.Session) -> None:
+    def __init__(self, session: zenoh.Session, *, most: int = MOST_ENTITIES) -> None:
+        self._most = most
         self._keys: dict[str, Entity] = {}
+        self.refused = 0
+        """Entities that were not taken in because there are too many."""
         self._subscriber = session.liveliness().declare_subscriber(
             f"{_ROOT}/**", Callback(self._on_change, indirect=False), history=True
         )
@@ -47,8 +54,14 @@ class Graph:
         key = str(sample.key_expr)
         if sample.kind == zenoh.SampleKind.DELETE:
             self._keys.pop(key, None)
-        elif (entity := entity_of(key)) is not None:
+        elif key in self._keys or (entity := entity_of(key)) is None:
+            return
+        elif len(self._keys) < self._most:
             self._keys[key] = entity
+        else:
+            self.refused += 1
+            if self.refused & (self.refused - 1) == 0:  # 1, 2, 4, 8, …: loud, but no flood
+                _log.warning("entity no. %d beyond %d: %s", self.refused, self._most, key)
 
 
 class Token:

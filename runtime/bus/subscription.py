@@ -33,6 +33,8 @@ M = TypeVar("M", bound=Message)
 Handler = Callable[[M], Awaitable[None] | None]
 OnError = Callable[[Exception, Message], None]
 _AT_A_TIME = 64
+MOST_ROWS = 4096
+"""Rows of messages whose last number a subscription knows, a row being a publisher's on a topic."""
 _log = logging.getLogger(__name__)
 
 
@@ -201,6 +203,10 @@ class Subscription(Generic[M]):
                 return False
             if seq > last + 1:
                 self.inbox.count("lost", seq - last - 1)
+        if len(self._seen) >= MOST_ROWS:  # the row that was silent for longest is forgotten
+            self._seen.pop(key, None)
+            if len(self._seen) >= MOST_ROWS:
+                del self._seen[next(iter(self._seen))]
         self._seen[key] = (incarnation, seq)
         return True
 

@@ -97,7 +97,7 @@ def main() -> None:
     if options.json:
         sys.stdout.write(json.dumps(asdict(report), indent=1) + "\n")
         return
-    console = Console()
+    console = Console(width=170)
     console.print(report.machine, *(peer.versions for peer in peers), f"load {report.load}")
     console.print(table(report))
     for peer, reason in report.skipped.items():

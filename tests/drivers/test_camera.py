@@ -226,6 +226,15 @@ def test_grey_and_colour_become_rgb(shape: tuple[int, ...]) -> None:
     assert to_rgb(cv2, np.full(shape, 7, np.uint8)).shape == (4, 6, 3)
 
 
+def test_a_picture_is_written_straight_into_the_room_that_is_given() -> None:
+    given = np.zeros((4, 6, 3), np.uint8)
+    picture = np.full((4, 6, 3), (1, 2, 3), np.uint8)
+    rgb = to_rgb(cv2, picture, lambda _: given)
+    assert np.shares_memory(rgb, given)
+    assert given[0, 0].tolist() == [3, 2, 1]
+    assert not rgb.flags.writeable
+
+
 @pytest.mark.parametrize("picture", [np.zeros((4, 6, 2), np.uint8), np.zeros((0, 6, 3), np.uint8)])
 def test_strange_pictures_are_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(DeviceError, match="8-bit"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Sequence
 from mmap import mmap
@@ -27,6 +28,7 @@ from olympus.runtime.qos import Tier
 if TYPE_CHECKING:
     from olympus.runtime.bus.subscription import Subscription
 
+_log = logging.getLogger(__name__)
 _TIERS = tuple(Tier)
 _WANTED = tuple(bin(flags & (ARRAYS | CALL | TRACE)).count("1") for flags in range(8))
 """How many parts of a body its flags announce."""
@@ -84,8 +86,8 @@ class Lent:
         if index >= self.count:
             raise MessageError(f"slot {index} of {self.count}")
         base = np.frombuffer(self.map, np.uint8, self.nbytes, index * self.nbytes)
-        if len(self.views) >= max(1, share(self.count, readers) // 2):
-            self.copied += 1
+        if len(self.views) >= (share(self.count, readers) // 2 or 1):
+            self._note_copy()
             base = base.copy()
             base.flags.writeable = False
             self.board.release(slot)
@@ -94,6 +96,16 @@ class Lent:
         view.lent, view.slot = self, slot
         self.views[id(view)] = view
         return base
+
+    def _note_copy(self) -> None:
+        self.copied += 1
+        if self.copied & (self.copied - 1) == 0:  # 1, 2, 4, 8, …: loud, but no flood
+            _log.warning(
+                "%d arrays of this host are looked at at once, so no. %d was copied; what is kept "
+                "for long, keep a copy of it",
+                len(self.views),
+                self.copied,
+            )
 
 
 class _View(weakref.ref["NDArray[np.uint8]"]):

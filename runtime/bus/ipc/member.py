@@ -82,6 +82,12 @@ class Member:
         """How many hosts may hold slots of ours."""
         return len(self._pairs)
 
+    @property
+    def copied(self) -> int:
+        """How many arrays were copied on arrival because too many are looked at here."""
+        lent = [pool for pair in self.pairs() for pool in list(pair.pools.values())]
+        return sum(pool.copied for pool in lent)
+
     def next_number(self) -> int:
         """Return a number that this host has not used for anything."""
         return next(self._numbers)

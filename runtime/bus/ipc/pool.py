@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class Pools:
 
     def __init__(self) -> None:
         self.pools: list[Pool] = []
+        self._of_size: dict[int, Pool] = {}
         self.reclaim: Callable[[], None] = lambda: None
         """Called under the lock before a slot is taken: gives back what receivers let go."""
         self.lock = threading.RLock()
@@ -169,12 +171,11 @@ class Pools:
 
     def _pool_for(self, nbytes: int) -> Pool:
         size = slot_size(nbytes)
-        for pool in self.pools:
-            if pool.slot_nbytes == size:
-                return pool
-        made = Pool(len(self.pools), size)
-        self.pools.append(made)
-        return made
+        found = self._of_size.get(size)
+        if found is None:
+            found = self._of_size[size] = Pool(len(self.pools), size)
+            self.pools.append(found)
+        return found
 
 
 class Holds:
@@ -232,11 +233,13 @@ class Holds:
                     self.give_back(slot)
 
 
+@lru_cache(256)
 def share(count: int, readers: int) -> int:
     """Return how many of a pool's `count` slots one of `readers` readers may hold."""
     return max(1, count // (readers + 2))
 
 
+@lru_cache(256)
 def slot_size(nbytes: int) -> int:
     """Return the size of slot for `nbytes`: a power of two, or one and a half times one."""
     size = max(SMALLEST, 1 << (nbytes - 1).bit_length())

@@ -26,12 +26,15 @@ def unpack_body(data: Any, start: int, length: int) -> list[Any]:
         MessageError: It is none.
     """
     try:
-        body = msgpack.unpackb(
-            memoryview(data)[start : start + length],
-            strict_map_key=True,
-            max_array_len=MAX_ITEMS,
-            max_map_len=MAX_ITEMS,
-        )
+        if length <= MAX_ITEMS:  # so short that nothing in it can have more items
+            body = msgpack.unpackb(data[start : start + length])
+        else:
+            body = msgpack.unpackb(
+                memoryview(data)[start : start + length],
+                strict_map_key=True,
+                max_array_len=MAX_ITEMS,
+                max_map_len=MAX_ITEMS,
+            )
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise MessageError(f"the body is no msgpack: {error}") from error
     if type(body) is not list:

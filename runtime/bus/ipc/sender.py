@@ -123,8 +123,10 @@ class Sender:
     def _current_routes(self) -> list[tuple[Pair, Rule]]:
         if self._is_closed:
             raise BusError(f"{self.topic} can't be sent: its publisher is closed")
-        self._version, found = self._member.routes(self.topic)
+        version, found = self._member.routes(self.topic)
+        # In this order: another thread that sees the new version sees the new routes too.
         self._routes = [(pair, PATIENT if self._is_reliable else rule) for pair, rule in found]
+        self._version = version
         return self._routes
 
     def _pack(self, message: Message) -> bytes | Packed | None:

@@ -18,6 +18,7 @@ from olympus.runtime.bus.link import (
     OnDropped,
     ServeHandler,
 )
+from olympus.runtime.bus.subscription import MOST_ROWS
 from olympus.runtime.clock import SystemClock, VirtualClock
 from olympus.runtime.errors import BusError, ConfigError
 from olympus.runtime.messages import (
@@ -378,3 +379,20 @@ async def test_closing_twice_is_harmless() -> None:
     await bus.close()
     await bus.close()
     publisher.publish(reading())
+
+
+async def test_the_rows_that_a_subscription_remembers_are_bounded_and_the_busy_ones_stay() -> None:
+    bus = Bus(SystemClock())
+    seen: list[Any] = []
+    subscription = bus.subscribe("r", Reading, seen.append, SubscriptionOptions(qos=QoS.lossless()))
+    message = reading()
+    for number in range(MOST_ROWS + 100):
+        subscription.push(message, Origin("r", "busy", 1, number + 1))
+        subscription.push(message, Origin("r", f"passer-by {number}", 1, 1))
+    subscription.push(message, Origin("r", "busy", 1, 7))  # long ago, and still known
+    await settle()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert len(subscription._seen) == MOST_ROWS
+    assert subscription.dropped == {"duplicate": 1}
+    await bus.close()

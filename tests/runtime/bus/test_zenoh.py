@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus import Bus, PublisherOptions, SubscriptionOptions
+from olympus.runtime.bus.graph import Graph, Token
 from olympus.runtime.bus.hub import open_hub
+from olympus.runtime.bus.joining import join
+from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock
@@ -263,3 +266,44 @@ async def test_a_killed_publisher_vanishes_and_a_new_one_is_heard(
 def test_without_a_hub_the_error_names_the_endpoint(tmp_path: Path) -> None:
     with pytest.raises(BusError, match="is the session running"):
         open_session("client", connect=[f"unixsock-stream/{tmp_path}/no.sock"])
+
+
+async def test_who_declares_more_than_a_session_can_have_is_counted_not_remembered(
+    session: Session,
+) -> None:
+    observer = open_session("client", connect=[session.endpoint])
+    graph = Graph(observer, most=3)
+    stranger = open_session("client", connect=[session.endpoint])
+    tokens = [Token(stranger, Entity("node", "h", f"n{number}", "", "x")) for number in range(5)]
+    await until(lambda: graph.refused == 2)
+    assert len(graph.entities()) == 3
+    for token in tokens:
+        token.close()
+    await until(lambda: graph.entities() == [])
+    for end in (observer, stranger):
+        end.close()  # type: ignore[no-untyped-call]
+
+
+async def test_nothing_is_put_on_zenoh_for_the_hosts_of_this_machine(session: Session) -> None:
+    clock = SystemClock(session.clock_offset_ns)
+    here, there = (join(session, clock, host=host) for host in ("a", "b"))
+    seen: list[float] = []
+    queue = SubscriptionOptions(qos=QoS.queue(100))
+    there.subscribe("near/r", Reading, lambda m: seen.append(m.value), queue)
+    spy = open_session("client", connect=[session.endpoint])
+    put: list[str] = []
+    spy.declare_subscriber("far/**", lambda sample: put.append(str(sample.key_expr)))
+    near = here.publisher("near/r", Reading, PublisherOptions(node="n"))
+    far = here.publisher("far/r", Reading, PublisherOptions(node="n"))
+    # Once the spy is known, so would be whoever else listened.
+    await until(lambda: far.remote is not None and far.remote.is_wanted)
+    for value in range(10):
+        near.publish(Reading(name="a", value=value, unit="1"))
+    far.publish(Reading(name="a", value=1.0, unit="1"))
+    await until(lambda: len(seen) == 10 and put)
+    assert near.remote is not None
+    assert not near.remote.is_wanted
+    assert put == ["far/r"]
+    spy.close()  # type: ignore[no-untyped-call]
+    for bus in (here, there):
+        await bus.close()

@@ -140,6 +140,10 @@ async def test_who_keeps_everything_is_given_copies_and_starves_nobody(door: Pat
         assert seen == list(range(200))
         assert everything.dropped == {}
         assert held(here) < 20
+        assert hoarder.near is not None
+        assert hoarder.near.copied > 150  # and it is seen
+        assert other.near is not None
+        assert other.near.copied == 0
         kept.clear()
         assert held(here) == 0
 
