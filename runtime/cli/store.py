@@ -44,12 +44,13 @@ def stats(store: Place = None, key: Key = "", as_json: AsJson = False) -> None:
     folder = found(store)
     with StreamStore(folder, read_only=True, key=key) as opened:
         rows, runs, gaps = topic_rows(opened), opened.runs(), opened.gaps()
-        used = opened.file.used_bytes()
+        used, is_alive = opened.file.used_bytes(), opened.is_recording()
     if as_json:
         told = {
             "folder": str(folder),
             "used_bytes": used,
             "topics": [asdict(row) for row in rows],
+            "is_recording": is_alive,
             "runs": [asdict(run) | {"is_complete": run.is_complete} for run in runs],
             "gaps": [asdict(gap) for gap in gaps],
         }
@@ -68,7 +69,7 @@ def stats(store: Place = None, key: Key = "", as_json: AsJson = False) -> None:
         )
     console.print(table)
     for run in runs:
-        console.print(_run_line(run))
+        console.print(_run_line(run, is_alive=is_alive and run is runs[-1]))
     for gap in gaps:
         last = gap.after_seq + gap.missing
         console.print(f"  {gap.topic} no. {gap.after_seq + 1} to {last}: {gap.reason}")
@@ -204,7 +205,12 @@ def found(place: str | None) -> Path:
     return known[place]
 
 
-def _run_line(run: Run) -> str:
+def _run_line(run: Run, *, is_alive: bool) -> str:
+    if is_alive and not run.ended:
+        return (
+            f"run {run.number}: since {_time(run.started)}, {run.recorded} recorded, "
+            f"{run.missing} missing: still being recorded"
+        )
     whole = "complete" if run.is_complete else "NOT complete"
     end = _time(run.ended) if run.ended else f"cut off after {_time(run.seen)}"
     return (

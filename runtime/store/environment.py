@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
 import threading
@@ -16,6 +15,7 @@ from typing import TypeVar
 import lmdb
 
 from olympus.runtime.errors import StoreError, StoreFullError
+from olympus.runtime.store.locks import lock_folder
 from olympus.runtime.store.pages import PageFile, Snapshot, Tree
 
 T = TypeVar("T")
@@ -286,30 +286,3 @@ class StoreFile:
         except StoreError:
             self.close()
             raise
-
-
-def lock_folder(folder: Path, *, alone: bool = False) -> int | None:
-    """Say that a store is in use, until the descriptor that this returns is closed.
-
-    Args:
-        folder: Of the store.
-        alone: Nobody else may use it.
-
-    Returns:
-        A descriptor; None where nothing can be written.
-
-    Raises:
-        StoreError: Somebody uses it, or somebody wants it alone.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "in-use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        why = "another process uses it" if alone else "it is being rewritten"
-        raise StoreError(f"the store {folder} is taken, {why}; end that first") from None
-    return descriptor

@@ -10,10 +10,13 @@ from olympus.runtime.messages import Message, decode
 from olympus.runtime.store.environment import StoreFile, View
 from olympus.runtime.store.layout import TOPIC, topic_database
 from olympus.runtime.store.ledger import Gap, Pruned, Run, read_gaps, read_pruned, read_runs
+from olympus.runtime.store.locks import is_held
 from olympus.runtime.store.records import KEY, Record, Vault, unseal
 
 END_OF_TIME = 2**64 - 1
 LAST_KEY = b"\xff" * (KEY.size + 2)
+RECORDING = "recording.lock"
+"""Held as long as a run is written."""
 _AT_ONCE = 256
 """Records that are read in one transaction: a slow reader must not keep old pages alive."""
 _AT_ONCE_BYTES = 8 * 2**20
@@ -150,6 +153,10 @@ class StreamReader:
         """
         with self.file.view() as view:
             return read_runs(view)
+
+    def is_recording(self) -> bool:
+        """Tell whether a living recorder is writing the newest run."""
+        return is_held(self.file.folder / RECORDING)
 
     def pruned(self) -> Mapping[str, Pruned]:
         """Return by topic what was removed to make room.

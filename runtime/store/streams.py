@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,7 +26,8 @@ from olympus.runtime.store.ledger import (
     write_gaps,
     write_run,
 )
-from olympus.runtime.store.reading import LAST_KEY, StreamReader
+from olympus.runtime.store.locks import hold
+from olympus.runtime.store.reading import LAST_KEY, RECORDING, StreamReader
 from olympus.runtime.store.records import KEY, arrival_of, record_key, seal, unseal
 from olympus.runtime.store.vault import StoreVault, is_encrypted, read_key, subject_number
 
@@ -98,6 +100,7 @@ class StreamStore(StreamReader):
                 raise StoreError(f"{folder} is encrypted; give its key to write to it")
             self._finder = GapFinder()
             self._run: Run | None = None
+            self._sign: int | None = None
             self._newest: dict[str, bytes] = {}
             self._arrived = self._last_arrival()
         except BaseException:
@@ -135,6 +138,8 @@ class StreamStore(StreamReader):
             self._finder = GapFinder(read_ends(view) if same else None)
         made = self._run = replace(run, number=before[-1].number + 1 if before else 1)
         self.file.write("beginning a run", lambda txn: write_run(self.file, txn, made))
+        self._put_down_sign()
+        self._sign = hold(self.folder / RECORDING)
         return made
 
     def end_run(self, now_ns: int) -> Run | None:
@@ -150,6 +155,7 @@ class StreamStore(StreamReader):
             return None
         ended, self._run = replace(self._run, ended=now_ns, seen=now_ns), None
         self.file.write("ending a run", lambda txn: write_run(self.file, txn, ended))
+        self._put_down_sign()
         return ended
 
     def append(self, batch: Sequence[tuple[str, Message]]) -> list[Gap]:
@@ -218,7 +224,13 @@ class StreamStore(StreamReader):
 
     def close(self) -> None:
         """Close the store; again is harmless."""
+        self._put_down_sign()
         self.file.close()
+
+    def _put_down_sign(self) -> None:
+        if self._sign is not None:
+            os.close(self._sign)
+            self._sign = None
 
     def _write(
         self, txn: lmdb.Transaction, batch: Sequence[Incoming], finder: GapFinder, run: Run | None

@@ -11,8 +11,9 @@ from pathlib import Path
 import lmdb
 
 from olympus.runtime.errors import StoreError
-from olympus.runtime.store.environment import DATA, lock_folder
+from olympus.runtime.store.environment import DATA
 from olympus.runtime.store.layout import SUBJECTS, topic_database
+from olympus.runtime.store.locks import lock_folder
 from olympus.runtime.store.records import KEY, subject_of
 from olympus.runtime.store.rows import pack_row
 from olympus.runtime.store.streams import StreamStore

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -44,6 +46,20 @@ def test_stats_say_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     )
     assert told["topics"][0]["messages"] == 3
     assert told["runs"][0]["is_complete"] is False
+
+
+def test_a_run_that_a_living_recorder_writes_is_not_called_cut_off(tmp_path: Path) -> None:
+    def shown() -> str:
+        return CliRunner().invoke(make(["store"]), ["store", "stats", str(tmp_path)]).output
+
+    with StreamStore(tmp_path) as store:
+        store.begin_run(Run(number=0, session="s", started=1, seen=1))
+        # LMDB opens a file once in a process: the other is a process, as in life
+        command = [str(Path(sys.executable).parent / "olympus"), "store", "stats", str(tmp_path)]
+        other = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert "run 1: since 1970-01-01 00:00:00, 0 recorded, 0 missing: still being rec" in other
+    assert "cut off after" in shown()
+    assert "NOT complete" in shown()
 
 
 def test_a_store_is_copied_checked_and_made_small(tmp_path: Path) -> None:
