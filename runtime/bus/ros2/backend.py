@@ -73,6 +73,8 @@ class Backend(Protocol):
     distro: str
     takes_several_types: bool
     """Whether one topic may be subscribed with different types."""
+    knows_own: bool
+    """Whether `Arrival.is_own` is known; if not, own messages come back like all others."""
 
     def open_node(self, namespace: str, name: str) -> NodeId:
         """Make a node visible."""

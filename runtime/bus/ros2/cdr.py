@@ -26,7 +26,9 @@ from olympus.runtime.errors import MessageError
 HEADER = b"\x00\x01\x00\x00"
 MAX_BYTES = 256 * 2**20
 MAX_TRAILING = 64
-"""Bytes after the last field that are let pass: some middlewares pad, or send a whole buffer."""
+"""Bytes after the last field that are always let pass. Fast CDR reckons the size of a message with
+8 bytes too much for each item that holds empty arrays, so as many as the message itself has are let
+pass too; more than that is another type."""
 _LENGTH = [struct.Struct(f"<{pad}xI") for pad in range(4)]
 _ZEROS = [bytes(n) for n in range(8)]
 
@@ -85,7 +87,7 @@ class Codec:
             raise MessageError(f"{self.name}: cut off after {len(data)} bytes") from None
         except UnicodeDecodeError as error:
             raise MessageError(f"{self.name}: text that is no UTF-8: {error.reason}") from error
-        if end - position > MAX_TRAILING:
+        if end - position > max(MAX_TRAILING, position):
             raise MessageError(f"{self.name}: {end - position} bytes after its last field")
         return value
 

@@ -33,7 +33,7 @@ def join_graph(how: Joining) -> Participant:
     if how.backend == "rclpy" or (how.backend == "auto" and has_rclpy()):
         from olympus.runtime.bus.ros2.rclpy_backend import RclpyBackend
 
-        backend = RclpyBackend(domain=how.domain, distro=how.distro)
+        backend = RclpyBackend(catalogue, domain=how.domain, distro=how.distro)
         return Participant(backend, codecs, tallies)
     try:
         from olympus.runtime.bus.ros2.zenoh_backend import ZenohBackend

@@ -90,6 +90,8 @@ class RosQos:
 DEFAULT = RosQos()
 SENSOR_DATA = RosQos(Reliability.BEST_EFFORT, depth=5)
 SERVICES = RosQos()
+CLOCK = RosQos(depth=1)
+"""Reliable: over DDS who asks for reliable delivery hears nothing of a publisher without it."""
 PARAMETER_EVENTS = RosQos(depth=1000)
 LATCHED = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1)
 TF_STATIC = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1)

@@ -3,62 +3,95 @@
 Messages go in and out as ready-made CDR, so large arrays never pass rclpy's field setters. It has a
 context and an executor thread of its own; callbacks there only hand over.
 
-Source: written against rclpy's documented API, Humble to Rolling.
+The executor is the single-threaded one. rclpy's EventsExecutor would cost less, but (Jazzy 7.1.6,
+Kilted 9.1.2) it locks up when another thread publishes or adds a node, and awaits no service.
+
+Source: rclpy's documented API; run against Jazzy and Kilted, see docs/ros2.md.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import logging
+import os
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from olympus.runtime.bus.link import Closable
-from olympus.runtime.bus.ros2.backend import Answer, Arrival, Deliver, NodeId, Reply
-from olympus.runtime.bus.ros2.qos import SERVICES, Durability, History, Reliability, RosQos
+from olympus.runtime.bus.ros2.backend import Answer, Arrival, Deliver, NodeId
+from olympus.runtime.bus.ros2.catalogue import Catalogue
+from olympus.runtime.bus.ros2.qos import SERVICES, RosQos
+from olympus.runtime.bus.ros2.rclpy_ends import (
+    FAULTS,
+    Bytes,
+    RclpyClient,
+    RclpyEnd,
+    RclpyPublisher,
+    serve_later,
+)
+from olympus.runtime.bus.ros2.rclpy_types import InstalledTypes, as_profile, from_profile, needed
 from olympus.runtime.bus.ros2.wire import RosEntity
 from olympus.runtime.errors import BusError
 
-_ACTION_PARTS = {
-    "_SendGoal": "SendGoalService",
-    "_GetResult": "GetResultService",
-    "_FeedbackMessage": "FeedbackMessage",
-}
+_SERVICES = replace(SERVICES, depth=1000)
+"""Over DDS what is beyond the depth is lost, and ROS's own 10 are soon asked at once."""
+_AGAIN_S = 0.01
+_JOIN_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 class RclpyBackend:
     """One participant of a ROS 2 graph, through the ROS that is installed."""
 
     takes_several_types = False
+    knows_own = False
 
-    def __init__(self, *, domain: int = 0, distro: str = "jazzy") -> None:
+    def __init__(self, catalogue: Catalogue, *, domain: int = 0, distro: str = "jazzy") -> None:
         """Start rclpy in a context of its own.
+
+        Args:
+            catalogue: Definitions, with which the installed ones are compared.
+            domain: ROS_DOMAIN_ID.
+            distro: Whose definitions the catalogue has.
 
         Raises:
             BusError: rclpy can't be imported or started.
         """
         self.distro, self._domain = distro, domain
-        self._rclpy = _needed("rclpy")
-        self._context = _needed("rclpy.context").Context()
+        self._types = InstalledTypes(catalogue, distro)
+        self._rclpy = needed("rclpy")
+        self._context = needed("rclpy.context").Context()
+        executors = needed("rclpy.executors")
         try:
-            self._rclpy.init(context=self._context, domain_id=domain)
-            self._executor = _executor_class()(context=self._context)
-        except Exception as error:
+            # No words of this process's own command line: they were for the launch.
+            self._rclpy.init(args=[], context=self._context, domain_id=domain)
+            self._executor = executors.SingleThreadedExecutor(context=self._context)
+        except FAULTS as error:
             raise BusError(f"rclpy can't be started: {error}") from error
+        self._ends = (executors.ExternalShutdownException, executors.ShutdownException)
         self._nodes: dict[int, Any] = {}
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="rclpy", daemon=True)
         self._thread.start()
 
     def open_node(self, namespace: str, name: str) -> NodeId:
-        """Make a node visible."""
-        node = _needed("rclpy.node").Node(
-            name,
-            namespace=namespace,
-            context=self._context,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
+        """Make a node visible.
+
+        Raises:
+            BusError: rclpy refuses.
+        """
+        with _refusals(f"node {name}"):
+            node = needed("rclpy.node").Node(
+                name,
+                namespace=namespace,
+                context=self._context,
+                use_global_arguments=False,
+                enable_rosout=False,
+                start_parameter_services=False,
+            )
         made = NodeId(id(node), namespace, name)
         self._nodes[made.number] = node
         self._executor.add_node(node)
@@ -71,97 +104,130 @@ class RclpyBackend:
             self._executor.remove_node(found)
             found.destroy_node()
 
-    def advertise(self, node: NodeId, topic: str, type_: str, qos: RosQos) -> _Publisher:
-        """Open the sending end of a topic."""
-        owner = self._nodes[node.number]
-        publisher = owner.create_publisher(_class_of(type_), topic, _profile(qos))
-        return _Publisher(owner, publisher, topic, is_latched=qos.is_latched)
+    def advertise(self, node: NodeId, topic: str, type_: str, qos: RosQos) -> RclpyPublisher:
+        """Open the sending end of a topic.
+
+        Raises:
+            BusError: The installed ROS has no such type, or rclpy refuses.
+        """
+        owner, cls = self._nodes[node.number], self._types.get(type_)
+        with _refusals(topic):
+            made = owner.create_publisher(cls, topic, as_profile(qos))
+        return RclpyPublisher(owner, made, topic, is_latched=qos.is_latched)
 
     def subscribe(
         self, node: NodeId, topic: str, type_: str, qos: RosQos, deliver: Deliver
     ) -> Closable:
-        """Open the receiving end of a topic."""
-        owner = self._nodes[node.number]
+        """Open the receiving end of a topic.
+
+        Raises:
+            BusError: The installed ROS has no such type, or rclpy refuses.
+        """
+        owner, cls = self._nodes[node.number], self._types.get(type_)
 
         def on_message(raw: bytes, info: Any) -> None:
-            known = info if isinstance(info, dict) else {}
             # rclpy does not say who sent it, so the rows of several publishers can't be told apart.
-            deliver(_Bytes(raw), Arrival(b"", 0, known.get("source_timestamp") or 0))
+            deliver(Bytes(raw), Arrival(b"", 0, info.get("source_timestamp") or 0))
 
-        made = owner.create_subscription(
-            _class_of(type_), topic, on_message, _profile(qos), raw=True
-        )
-        return _End(partial(owner.destroy_subscription, made))
+        with _refusals(topic):
+            made = owner.create_subscription(cls, topic, on_message, as_profile(qos), raw=True)
+        return RclpyEnd(partial(owner.destroy_subscription, made))
 
     def serve(self, node: NodeId, name: str, type_: str, answer: Answer) -> Closable:
-        """Answer a service; while the answer is being made, the executor goes on."""
-        owner, kind = self._nodes[node.number], _class_of(type_)
-        to_cdr, from_cdr = self._serializers()
-        future_class = _needed("rclpy.task").Future
+        """Answer a service; while the answer is being made, the executor goes on.
 
-        async def on_request(request: Any, response: Any) -> Any:
-            future = future_class(executor=self._executor)
+        Raises:
+            BusError: The installed ROS has no such type, or rclpy refuses.
+        """
+        owner, kind = self._nodes[node.number], self._types.get(type_)
+        with _refusals(name):
+            made = owner.create_service(
+                kind, name, lambda request, _response: request, qos_profile=as_profile(_SERVICES)
+            )
+        serve_later(made, kind, name, answer)
+        return RclpyEnd(partial(owner.destroy_service, made))
 
-            def reply(result: bytes | str) -> None:
-                future.set_result(result)
-                self._executor.wake()
+    def client(self, node: NodeId, name: str, type_: str) -> RclpyClient:
+        """Open the asking end of a service.
 
-            answer(to_cdr(request), reply)
-            result = await future
-            if isinstance(result, str):
-                owner.get_logger().error(f"{name}: {result}")
-                return response  # ROS has no word for a failure: what is not filled in says it
-            return from_cdr(result, kind.Response)
-
-        made = owner.create_service(kind, name, on_request, qos_profile=_profile(SERVICES))
-        return _End(partial(owner.destroy_service, made))
-
-    def client(self, node: NodeId, name: str, type_: str) -> _Client:
-        """Open the asking end of a service."""
-        owner, kind = self._nodes[node.number], _class_of(type_)
-        made = owner.create_client(kind, name, qos_profile=_profile(SERVICES))
-        return _Client(owner, made, kind, self._serializers())
+        Raises:
+            BusError: The installed ROS has no such type, or rclpy refuses.
+        """
+        owner, kind = self._nodes[node.number], self._types.get(type_)
+        with _refusals(name):
+            made = owner.create_client(kind, name, qos_profile=as_profile(_SERVICES))
+        return RclpyClient(owner, made, kind)
 
     def entities(self) -> list[RosEntity]:
         """Return every node and end in the graph that is known by now."""
-        if not self._nodes:
-            return []
+        if not self._nodes:  # somebody has to look; a name that begins with `_` is not listed
+            self.open_node("/", f"_olympus_{os.getpid()}")
         owner = next(iter(self._nodes.values()))
         found = []
         for name, namespace in owner.get_node_names_and_namespaces():
-            found.append(self._entity("NN", name, namespace))
-            for service, types in owner.get_service_names_and_types_by_node(name, namespace):
-                found += [self._entity("SS", name, namespace, service, one) for one in types]
+            if not name.startswith("_"):
+                found += self._of_node(owner, name, namespace)
         for topic, _ in owner.get_topic_names_and_types():
             for kind, ends in (
                 ("MP", owner.get_publishers_info_by_topic(topic)),
                 ("MS", owner.get_subscriptions_info_by_topic(topic)),
             ):
-                found += [
-                    self._entity(kind, end.node_name, end.node_namespace, topic, end.topic_type)
-                    for end in ends
-                ]
+                found += [self._end(kind, topic, end) for end in ends]
         return found
 
     def close(self) -> None:
         """Leave the graph; again is harmless."""
-        if self._context.ok():
-            self._executor.shutdown(timeout_sec=1.0)
-            for node in list(self._nodes.values()):
-                node.destroy_node()
-            self._nodes.clear()
-            self._rclpy.shutdown(context=self._context)
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._executor.shutdown(timeout_sec=1.0)
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout=_JOIN_S)
+        for node in list(self._nodes.values()):
+            node.destroy_node()
+        self._nodes.clear()
+        self._rclpy.shutdown(context=self._context)
 
     def _spin(self) -> None:
-        # Its end is asked for by `close`, while it waits; some versions raise then.
-        with contextlib.suppress(Exception):
-            self._executor.spin()
+        while not self._closing.is_set():
+            try:
+                self._executor.spin()
+            except self._ends:
+                return
+            except FAULTS:
+                # Such as an end that was taken back while it was waited for; the rest goes on.
+                if not self._closing.is_set():
+                    _log.exception("rclpy's executor failed; it goes on")
+            self._closing.wait(_AGAIN_S)
 
-    def _entity(
-        self, kind: str, node: str, namespace: str, topic: str = "", type_: str = ""
-    ) -> RosEntity:
+    def _of_node(self, owner: Any, name: str, namespace: str) -> list[RosEntity]:
+        made = [self._entity("NN", name, namespace)]
+        try:
+            served = owner.get_service_names_and_types_by_node(name, namespace)
+            asked = owner.get_client_names_and_types_by_node(name, namespace)
+        except RuntimeError:  # it left the graph between two questions
+            return []
+        for kind, pairs in (("SS", served), ("SC", asked)):
+            made += [
+                self._entity(kind, name, namespace, topic=service, type=one)
+                for service, types in pairs
+                for one in types
+            ]
+        return made
+
+    def _end(self, kind: str, topic: str, end: Any) -> RosEntity:
+        hash_ = getattr(end, "topic_type_hash", None)  # since Jazzy
+        return self._entity(
+            kind,
+            end.node_name,
+            end.node_namespace,
+            topic=topic,
+            type=end.topic_type,
+            hash=str(hash_) if hash_ is not None else "",
+            qos=from_profile(end.qos_profile),
+        )
+
+    def _entity(self, kind: str, node: str, namespace: str, **more: Any) -> RosEntity:
         return RosEntity(
             kind=kind,
             domain=self._domain,
@@ -170,138 +236,18 @@ class RclpyBackend:
             entity_id=0,
             namespace=namespace,
             node=node,
-            topic=topic,
-            type=type_,
+            **more,
         )
 
-    def _serializers(self) -> tuple[Any, Any]:
-        module = _needed("rclpy.serialization")
-        return module.serialize_message, module.deserialize_message
 
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Turn what rclpy raises into the error of a bus.
 
-class _Publisher:
-    """The sending end of one topic."""
-
-    def __init__(self, node: Any, publisher: Any, topic: str, *, is_latched: bool) -> None:
-        self._node, self._publisher, self._topic = node, publisher, topic
-        self._is_latched = is_latched
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody listens; a latched topic keeps its last messages for who comes later."""
-        return self._is_latched or self._publisher.get_subscription_count() > 0
-
-    def put(self, cdr: bytes) -> None:
-        """Send one message.
-
-        Raises:
-            BusError: It is closed.
-        """
-        if self._publisher is None:
-            raise BusError(f"{self._topic} can't be sent: its publisher is closed")
-        self._publisher.publish(cdr)
-
-    def close(self) -> None:
-        """Take it back; again is harmless."""
-        if self._publisher is not None:
-            self._node.destroy_publisher(self._publisher)
-            self._publisher = None
-
-
-class _Client:
-    """The asking end of one service."""
-
-    def __init__(self, node: Any, client: Any, kind: Any, serializers: tuple[Any, Any]) -> None:
-        self._node, self._client, self._kind = node, client, kind
-        self._to_cdr, self._from_cdr = serializers
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether somebody serves it."""
-        return bool(self._client.service_is_ready())
-
-    def call(self, cdr: bytes, reply: Reply, timeout_s: float | None) -> None:
-        """Send a request; how long to wait is up to who asks."""
-        future = self._client.call_async(self._from_cdr(cdr, self._kind.Request))
-
-        def on_done(done: Any) -> None:
-            error = done.exception()
-            reply(str(error) if error is not None else self._to_cdr(done.result()))
-
-        future.add_done_callback(on_done)
-
-    def close(self) -> None:
-        """Take it back; again is harmless."""
-        if self._client is not None:
-            self._node.destroy_client(self._client)
-            self._client = None
-
-
-class _End:
-    """Something to take back once."""
-
-    def __init__(self, take_back: Any) -> None:
-        self._take_back = take_back
-
-    def close(self) -> None:
-        """Take it back; again is harmless."""
-        take_back, self._take_back = self._take_back, None
-        if take_back is not None:
-            take_back()
-
-
-class _Bytes:
-    """CDR that is in memory already."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def to_bytes(self) -> bytes:
-        """Return it."""
-        return bytes(self._raw)
-
-
-def _needed(module: str) -> Any:
+    Raises:
+        BusError: rclpy refused.
+    """
     try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise BusError(
-            f"backend rclpy: {error}; source your ROS 2 (`. /opt/ros/jazzy/setup.sh`) before "
-            "starting, or choose `backend: zenoh`, which needs no ROS"
-        ) from error
-
-
-def _executor_class() -> Any:
-    """Return the executor that costs least: the one that is driven by events, where it is there."""
-    with contextlib.suppress(ImportError, AttributeError):
-        return importlib.import_module("rclpy.experimental").EventsExecutor
-    return _needed("rclpy.executors").SingleThreadedExecutor
-
-
-def _class_of(type_: str) -> Any:
-    package, kind, title = type_.split("/")
-    inner = ""
-    for suffix, name in _ACTION_PARTS.items():
-        if kind == "action" and title.endswith(suffix):
-            title, inner = title.removesuffix(suffix), name
-    try:
-        found = getattr(importlib.import_module(f"{package}.{kind}"), title)
-        return getattr(found.Impl, inner) if inner else found
-    except (ImportError, AttributeError) as error:
-        raise BusError(
-            f"the installed ROS has no {type_}: {error}; build and source its package"
-            + (" (runtime/bus/ros2/olympus_msgs)" if package == "olympus_msgs" else "")
-        ) from error
-
-
-def _profile(qos: RosQos) -> Any:
-    module = _needed("rclpy.qos")
-    reliable = qos.reliability is Reliability.RELIABLE
-    latched = qos.durability is Durability.TRANSIENT_LOCAL
-    keeps_all = qos.history is History.KEEP_ALL
-    return module.QoSProfile(
-        depth=qos.depth,
-        reliability=getattr(module.ReliabilityPolicy, "RELIABLE" if reliable else "BEST_EFFORT"),
-        durability=getattr(module.DurabilityPolicy, "TRANSIENT_LOCAL" if latched else "VOLATILE"),
-        history=getattr(module.HistoryPolicy, "KEEP_ALL" if keeps_all else "KEEP_LAST"),
-    )
+        yield
+    except FAULTS as error:
+        raise BusError(f"rclpy refuses {what}: {error}") from error

@@ -34,6 +34,7 @@ class ZenohBackend:
 
     takes_several_types = True
     """A type is part of the key: a topic of another type is another key."""
+    knows_own = True
 
     def __init__(
         self,

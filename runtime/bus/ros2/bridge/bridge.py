@@ -19,12 +19,13 @@ from olympus.runtime.bus.ros2.bridge.shown import ShownNode
 from olympus.runtime.bus.ros2.bridge.stop import RosStop
 from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
+from olympus.runtime.bus.ros2.names import ros_name
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import PARAMETER_EVENTS
 from olympus.runtime.bus.ros2.zenoh_session import open_router
 from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
 from olympus.runtime.bus.topics import matches
-from olympus.runtime.errors import ConfigError, MessageError
+from olympus.runtime.errors import BusError, ConfigError, MessageError
 from olympus.runtime.messages import Diagnostic, HostStats, message_types
 from olympus.runtime.qos import QoS
 
@@ -123,6 +124,7 @@ class Bridge:
         return {
             "nodes": str(len(self._shown)),
             "shown": str(len(self._outward)),
+            "not_shown": str(len(self._complained) + len(self._reports.missing)),
             "taken": str(len(self._inward)),
             "to_ros": str(sum(one.count for one in self._outward.values())),
             "from_ros": str(sum(one.count for one in self._inward)),
@@ -178,7 +180,14 @@ class Bridge:
             return False
         if any(inward.topic == topic for inward in self._inward):
             return False
+        named = any(one.topic == topic for one in self.settings.publish)
+        if not (named or self.participant.backend.knows_own) and self._is_taken(topic):
+            self._complain(topic, "ROS's topic of that name is taken: it would go in a circle")
+            return False
         return self.settings.publish_all or any(e.topic == topic for e in self.settings.publish)
+
+    def _is_taken(self, topic: str) -> bool:
+        return any(one.ros == ros_name(topic) for one in self.settings.subscribe)
 
     def _show_topic(self, key: tuple[str, str], entity: Entity) -> None:
         cls = message_types().get(entity.type)
@@ -201,7 +210,7 @@ class Bridge:
                     ctx=self._context(entry),
                     tallies=self.participant.tallies,
                 )
-            except (MessageError, ConfigError) as error:
+            except (MessageError, ConfigError, BusError) as error:
                 self._complain(entity.topic, str(error))
 
     def _context(self, entry: Publish) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
@@ -10,18 +11,20 @@ from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings, StaticFrame
 from olympus.runtime.bus.ros2.mapping import Context, Mapper
 from olympus.runtime.bus.ros2.mapping.geometry import OPTICAL, quaternion_of, turned
 from olympus.runtime.bus.ros2.mapping.said import diagnostic_status
-from olympus.runtime.bus.ros2.participant import Participant, RosNode
-from olympus.runtime.bus.ros2.qos import DEFAULT, ROSOUT, SENSOR_DATA, TF_STATIC, RosQos
+from olympus.runtime.bus.ros2.participant import Participant, RosNode, RosPublisher
+from olympus.runtime.bus.ros2.qos import CLOCK, DEFAULT, ROSOUT, SENSOR_DATA, TF_STATIC, RosQos
 from olympus.runtime.bus.subscription import SubscriptionOptions
 from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Diagnostic, Log, Message, Odometry
 from olympus.runtime.qos import QoS
 
 LOGS = "@olympus/log"
 _STALE_NS = 10 * NS_PER_S
 """Health that was not told for so long is `stale`."""
-_TF = "tf2_msgs/msg/TFMessage"
+_TF, _CLOCK = "tf2_msgs/msg/TFMessage", "rosgraph_msgs/msg/Clock"
 _FRAMES = RosQos(depth=100)
+_log = logging.getLogger(__name__)
 
 
 class Reports:
@@ -36,43 +39,44 @@ class Reports:
         self._health: dict[tuple[str, str], Diagnostic] = {}
         self._ends: list[Any] = []
         self._followed: set[str] = set()
-        if settings.rosout:
-            self._rosout = node.publisher("/rosout", "rcl_interfaces/msg/Log", ROSOUT)
+        self.missing: dict[str, str] = {}
+        """Standard topics that can't be served, and why: an installed ROS may lack a package."""
+        log, array = "rcl_interfaces/msg/Log", "diagnostic_msgs/msg/DiagnosticArray"
+        self._rosout = self._open(settings.rosout, node, "/rosout", log, ROSOUT)
+        self._diagnostics = self._open(settings.diagnostics, node, "/diagnostics", array, DEFAULT)
+        self._tf = self._open(settings.tf, node, "/tf", _TF, _FRAMES)
+        has_frames = bool(settings.static_frames)
+        static = self._open(has_frames, node, "/tf_static", _TF, TF_STATIC)
+        is_clock = settings.clock == "publish"
+        self._clock = self._open(is_clock, node, "/clock", _CLOCK, CLOCK)
+        if self._rosout is not None:
             self._hear(LOGS, Log, self._on_log, QoS.queue(1000))
-        if settings.diagnostics:
-            array = "diagnostic_msgs/msg/DiagnosticArray"
-            self._diagnostics = node.publisher("/diagnostics", array, DEFAULT)
-        if settings.tf:
-            self._tf = node.publisher("/tf", _TF, _FRAMES)
-        if settings.static_frames:
+        if static is not None:
             made = [f for one_ in settings.static_frames for f in _frames(one_, ctx)]
-            static = node.publisher("/tf_static", _TF, TF_STATIC)
             static.publish(one.new(_TF, transforms=made))
-        if settings.clock == "publish":
-            self._clock = node.publisher("/clock", "rosgraph_msgs/msg/Clock", SENSOR_DATA)
-        elif settings.clock == "follow":
-            node.subscribe("/clock", "rosgraph_msgs/msg/Clock", self._on_clock, SENSOR_DATA)
+        if settings.clock == "follow":
+            node.subscribe("/clock", _CLOCK, self._on_clock, SENSOR_DATA)
 
     def follow(self, topic: str, cls: type[Message]) -> bool:
         """Take in a topic that standard topics tell about; return whether that says it all."""
         is_new = topic not in self._followed
         self._followed.add(topic)
-        if is_new and cls is Odometry and self._settings.tf:
+        if is_new and cls is Odometry and self._tf is not None:
             self._hear(topic, Odometry, self._on_odometry, QoS.queue(10))
-        is_health = cls is Diagnostic and self._settings.diagnostics
+        is_health = cls is Diagnostic and self._diagnostics is not None
         if is_new and is_health:
             self._hear(topic, Diagnostic, self._on_health, QoS.queue(100))
         return is_health
 
     def tell_clock(self) -> None:
         """Tell what time it is, if that was asked for."""
-        if self._settings.clock == "publish":
+        if self._clock is not None:
             stamp = self._ctx.stamp(self._bus.clock.now_ns())
-            self._clock.publish(self._one.new("rosgraph_msgs/msg/Clock", clock=stamp))
+            self._clock.publish(self._one.new(_CLOCK, clock=stamp))
 
     def tell_health(self) -> None:
         """Tell how every part is; once a second."""
-        if not self._settings.diagnostics:
+        if self._diagnostics is None:
             return
         now = self._bus.clock.now_ns()
         made = []
@@ -95,14 +99,28 @@ class Reports:
         options = SubscriptionOptions(qos=qos, keep_expired=True)
         self._ends.append(self._bus.subscribe(topic, cls, take, options))
 
+    def _open(
+        self, is_wished: bool, node: RosNode, topic: str, type_: str, qos: RosQos
+    ) -> RosPublisher | None:
+        """Become the publisher of a standard topic; without its type the session goes on."""
+        if not is_wished:
+            return None
+        try:
+            return node.publisher(topic, type_, qos)
+        except BusError as error:
+            self.missing[topic] = str(error)
+            _log.warning("%s is not told in ROS: %s", topic, error)
+            return None
+
     def _on_log(self, line: Log) -> None:
-        self._rosout.publish(self._mapper.to_ros(line, None, self._ctx))
+        if self._rosout is not None:
+            self._rosout.publish(self._mapper.to_ros(line, None, self._ctx))
 
     def _on_health(self, part: Diagnostic) -> None:
         self._health[part.header.source, part.name] = part
 
     def _on_odometry(self, odometry: Odometry) -> None:
-        if self._tf.is_wanted:
+        if self._tf is not None and self._tf.is_wanted:
             self._tf.publish(self._mapper.to_ros(odometry, _TF, self._ctx))
 
     def _on_clock(self, value: Any, _arrival: Arrival) -> None:

@@ -1,4 +1,4 @@
-"""Another process of a ROS 2 graph: `python _other.py ROUTER DISTRO WHAT…`, until it is killed."""
+"""Another process of a ROS 2 graph: `python _other.py SETTINGS WHAT…`, until it is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from olympus.runtime.bus.ros2.qos import Durability, RosQos
 
 FIVE = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=5)
 STRING = "std_msgs/msg/String"
-ADD = "example_interfaces/srv/AddTwoInts"
+SWITCH = "std_srvs/srv/SetBool"
 
 
 async def talk(one: Participant, node: RosNode) -> None:
@@ -46,22 +46,24 @@ async def echo(one: Participant, node: RosNode) -> None:
 
 
 async def serve(one: Participant, node: RosNode) -> None:
-    """Add numbers; a negative one is refused."""
+    """Switch things on; off is refused."""
+    switched = 0
 
-    def add(request: Any) -> Any:
-        if request.a < 0:
-            raise ValueError("no negative numbers")
-        return one.new(f"{ADD}_Response", sum=request.a + request.b)
+    def switch(request: Any) -> Any:
+        nonlocal switched
+        if not request.data:
+            raise ValueError("it stays on")
+        switched += 1
+        return one.new(f"{SWITCH}_Response", success=True, message=str(switched))
 
-    node.serve("/add", ADD, add)
+    node.serve("/switch", SWITCH, switch)
 
 
 WORK = {"talk": talk, "latch": latch, "echo": echo, "serve": serve}
 
 
-async def main(router: str, distro: str, *what: str) -> None:
-    how = {"backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"], "distro": distro}
-    one = join_graph(Joining.model_validate(how))
+async def main(settings: str, *what: str) -> None:
+    one = join_graph(Joining.model_validate_json(settings))
     node = one.node("other/robot")
     works = [asyncio.create_task(WORK[name](one, node)) for name in what]
     await asyncio.sleep(0)  # each has begun, and said what it says at once

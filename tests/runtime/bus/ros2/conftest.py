@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.definitions import FieldType
 from olympus.runtime.bus.ros2.how import Joining
-from olympus.runtime.bus.ros2.joining import join_graph
+from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.record import DTYPES, attribute
 from olympus.runtime.bus.ros2.zenoh_session import open_router
@@ -51,14 +52,50 @@ def router() -> Iterator[str]:
         yield endpoint
 
 
+RCLPY = pytest.param(
+    "rclpy",
+    marks=[
+        pytest.mark.ros2_real,
+        pytest.mark.skipif(not has_rclpy(), reason="rclpy does not import: no ROS 2 is installed"),
+    ],
+)
+DOMAIN = 87
+"""Of the tests with rclpy, which meet everybody on this machine who has the same."""
+
+
+@pytest.fixture(params=["zenoh", RCLPY])
+def way(request: pytest.FixtureRequest, router: str) -> dict[str, Any]:
+    """Return the settings of a graph over each backend."""
+    if request.param == "rclpy":
+        distro = os.environ.get("ROS_DISTRO", "jazzy")
+        return {"backend": "rclpy", "domain": DOMAIN, "distro": distro}
+    return _over_zenoh(router)
+
+
+def _over_zenoh(router: str) -> dict[str, Any]:
+    return {"backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"]}
+
+
 @pytest.fixture
 async def join(router: str) -> AsyncIterator[Join]:
     """Return what makes participants of the router's graph; they leave it with the test."""
+    async with _joined(_over_zenoh(router)) as one:
+        yield one
+
+
+@pytest.fixture
+async def join_any(way: dict[str, Any]) -> AsyncIterator[Join]:
+    """Return the same for each backend in turn."""
+    async with _joined(way) as one:
+        yield one
+
+
+@asynccontextmanager
+async def _joined(way: dict[str, Any]) -> AsyncIterator[Join]:
     made: list[Participant] = []
 
     def one(**how: Any) -> Participant:
-        settings = {"backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"]} | how
-        made.append(join_graph(Joining.model_validate(settings)))
+        made.append(join_graph(Joining.model_validate(way | how)))
         return made[-1]
 
     yield one
@@ -70,16 +107,26 @@ async def join(router: str) -> AsyncIterator[Join]:
 def other_process(router: str) -> OtherProcess:
     """Return what runs another process of the graph for a `with` block."""
 
+    def run(distro: str, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        return _running(_over_zenoh(router) | {"distro": distro}, *words)
+
+    return run
+
+
+@pytest.fixture
+def other_any(way: dict[str, Any]) -> OtherProcess:
+    """Return the same for each backend in turn."""
+
     def run(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        return _running(router, *words)
+        return _running(way, *words)
 
     return run
 
 
 @contextmanager
-def _running(router: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+def _running(way: dict[str, Any], *words: str) -> Iterator[subprocess.Popen[str]]:
     """Run `_other.py`, another process of the graph, until the block ends."""
-    command = [sys.executable, str(HERE / "_other.py"), router, *words]
+    command = [sys.executable, str(HERE / "_other.py"), json.dumps(way), *words]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )

@@ -118,6 +118,15 @@ def test_a_string_is_checked(codecs: Codecs) -> None:
     assert codec.decode(HEADER + b"\0\0\0\0").data == ""
 
 
+def test_some_bytes_after_the_last_field_are_let_pass_and_many_are_not(codecs: Codecs) -> None:
+    codec = codecs.get("rcl_interfaces/msg/ParameterEvent")
+    event = codecs.new(codec.name, new_parameters=[codecs.new("rcl_interfaces/msg/Parameter")] * 50)
+    whole = codec.encode(event)
+    assert codec.decode(whole + bytes(400)) == event, "as Fast CDR sends it"
+    with pytest.raises(MessageError, match="bytes after its last field"):
+        codec.decode(whole + bytes(2 * len(whole)))
+
+
 def test_another_representation_is_refused_by_name(codecs: Codecs) -> None:
     codec = codecs.get("std_msgs/msg/Bool")
     for head in (b"\0\0\0\0", b"\0\3\0\0", b"\0\7\0\0"):

@@ -60,10 +60,10 @@ def test_a_graph_is_listed_and_heard(ros2: Ros2, other_process: OtherProcess) ->
 def test_a_service_is_called(ros2: Ros2, other_process: OtherProcess) -> None:
     with other_process("jazzy", "serve"):
         (row,) = json.loads(ros2("service", "list", "--json").stdout)
-        assert row["service"] == "/add"
-        answer = ros2("service", "call", "/add", "{a: 40, b: 2}", "--json", "--timeout", "20")
-        assert json.loads(answer.stdout) == {"sum": 42}
-        wrong = ros2("service", "call", "/add", "{c: 1}", "--timeout", "20")
+        assert row["service"] == "/switch"
+        answer = ros2("service", "call", "/switch", "{data: true}", "--json", "--timeout", "20")
+        assert json.loads(answer.stdout) == {"success": True, "message": "1"}
+        wrong = ros2("service", "call", "/switch", "{c: 1}", "--timeout", "20")
         assert wrong.returncode == 3
         assert "has no field 'c'" in wrong.stderr
 

@@ -1,31 +1,49 @@
-"""The rclpy backend, where ROS 2 is installed: the list of test_graph.py once more."""
+"""The rclpy backend against a robot in plain rclpy, and our definitions against the installed ones.
+
+`./run ros2 jazzy` or `./run ros2 kilted` installs a ROS 2 from wheels and runs them; without rclpy
+they are skipped by name.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Status
+from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, Status
+from olympus.runtime.bus.ros2.catalogue import catalogue_of
+from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.bus.ros2.definitions import FILLER
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
-from olympus.runtime.bus.ros2.qos import LATCHED
+from olympus.runtime.bus.ros2.qos import Durability, RosQos
+from olympus.runtime.bus.ros2.rihs import type_hash
 from olympus.runtime.errors import BusError
 
 if TYPE_CHECKING:
-    from tests.runtime.bus.ros2.conftest import Until
+    from tests.runtime.bus.ros2.conftest import RandomValue, Until
 
-STRING, IMAGE = "std_msgs/msg/String", "sensor_msgs/msg/Image"
-ADD, FIBONACCI = "example_interfaces/srv/AddTwoInts", "example_interfaces/action/Fibonacci"
+HERE = Path(__file__).parent
+DOMAIN = 89
+STRING, IMAGE, SWITCH = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_srvs/srv/SetBool"
+ORDER = "int32 order\n---\nint32[] sequence\n---\nint32[] sequence"
+FIVE = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=5)
 real = [
     pytest.mark.ros2_real,
     pytest.mark.skipif(not has_rclpy(), reason="rclpy does not import: no ROS 2 is installed"),
 ]
+Robot = Callable[..., AbstractContextManager[Iterator[Any]]]
 
 
 @pytest.mark.skipif(has_rclpy(), reason="rclpy imports")
@@ -35,86 +53,173 @@ async def test_without_ros_the_backend_says_what_to_do() -> None:
 
 
 @pytest.fixture
-async def pair() -> AsyncIterator[tuple[Participant, Participant]]:
-    how = Joining.model_validate({"backend": "rclpy", "domain": 87})
-    made = join_graph(how), join_graph(how)
+async def one() -> AsyncIterator[Participant]:
+    made = join_graph(Joining.model_validate({"backend": "rclpy", "domain": DOMAIN}))
     yield made
-    for one in made:
-        await one.close()
+    await made.close()
+
+
+@pytest.fixture
+def robot() -> Robot:
+    return plain_robot
+
+
+@contextmanager
+def plain_robot(*words: str) -> Iterator[Iterator[Any]]:
+    """Run a robot in plain rclpy; what it says comes line by line."""
+    command = [sys.executable, str(HERE / "_rclpy_robot.py"), str(DOMAIN), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1)
+    try:
+        assert process.stdout is not None
+        yield (json.loads(line) for line in process.stdout)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def package() -> str:
+    found = [p for p in ("example_interfaces", "test_msgs") if importlib.util.find_spec(p)]
+    return found[0] if found else pytest.skip("neither example_interfaces nor test_msgs")
 
 
 class TestReal:
     pytestmark = real
 
-    async def test_a_text_is_heard(
-        self, pair: tuple[Participant, Participant], until: Until
+    async def test_a_plain_robot_is_heard_and_seen(
+        self, one: Participant, robot: Robot, until: Until
     ) -> None:
-        heard: list[str] = []
-        pair[0].node("listener").subscribe("/chatter", STRING, lambda v, _: heard.append(v.data))
-        publisher = pair[1].node("talker").publisher("/chatter", STRING)
-        await until(lambda: publisher.is_wanted)
-        for number in range(5):
-            publisher.publish(pair[1].new(STRING, data=str(number)))
-        await until(lambda: heard == ["0", "1", "2", "3", "4"])
+        heard: dict[str, list[Any]] = {"chatter": [], "image": [], "latched": [], "echo": []}
+        node = one.node("olympus/listener")
+        with robot("talk") as said:
+            assert await asyncio.to_thread(next, said) == "ready"
+            for name, type_, qos in (
+                ("chatter", STRING, RosQos()),
+                ("image", IMAGE, RosQos()),
+                ("latched", STRING, FIVE),
+                ("echo", STRING, RosQos()),
+            ):
+                take = heard[name].append
+                node.subscribe(f"/plain/{name}", type_, lambda v, _, take=take: take(v), qos)  # type: ignore[misc]
+            publisher = node.publisher("/ours/chatter", STRING)
+            await until(lambda: publisher.is_wanted and heard["image"] and heard["chatter"])
+            await until(lambda: len(heard["latched"]) >= 5)
+            async with asyncio.timeout(20):
+                while not heard["echo"]:
+                    publisher.publish(one.new(STRING, data="Grüße"))
+                    await asyncio.sleep(0.05)
+            found = {(e.kind, e.topic): e for e in one.backend.entities()}
+        assert [v.data for v in heard["latched"]] == ["3", "4", "5", "6", "7"]
+        assert heard["echo"][0].data == "Grüße"
+        pixels = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
+        digest = hashlib.sha256(heard["image"][0].data.tobytes()).digest()
+        assert digest == hashlib.sha256(pixels.tobytes()).digest()
+        latched = found["MP", "/plain/latched"]
+        assert latched.full_node == "/other/plain"
+        assert latched.qos is not None
+        assert latched.qos.is_latched
+        assert latched.hash in ("", type_hash(one.codecs.catalogue, STRING))
 
-    async def test_a_late_joiner_gets_the_last(
-        self, pair: tuple[Participant, Participant], until: Until
+    async def test_services_and_actions_of_a_plain_robot_are_used(
+        self, one: Participant, robot: Robot, package: str
     ) -> None:
-        pair[1].node("talker").publisher("/last", STRING, LATCHED).publish(
-            pair[1].new(STRING, data="kept")
-        )
-        heard: list[str] = []
-        pair[0].node("late").subscribe("/last", STRING, lambda v, _: heard.append(v.data), LATCHED)
-        await until(lambda: heard == ["kept"])
+        kind = f"{package}/action/Fibonacci"
+        one.codecs.catalogue.add(kind, ORDER)
+        node = one.node("olympus/asker")
+        client = node.client("/plain/switch", SWITCH)
+        action = ActionClient(one, node, "/plain/fibonacci", kind)
+        with robot("serve", package):
+            answer = await client.call(one.new(f"{SWITCH}_Request", data=True), timeout_s=30)
+            assert (answer.success, answer.message) == (True, "from rclpy")
+            told: list[Any] = []
+            goal = action.new_goal(order=3)
+            handle = await action.send(goal, on_feedback=told.append, timeout_s=30)
+            status, result = await handle.result(timeout_s=30)
+            assert (status, result.sequence.tolist()) == (Status.SUCCEEDED, [0, 1, 1])
+            handle = await action.send(action.new_goal(order=1000), timeout_s=30)
+            assert await handle.cancel(timeout_s=30)
+            assert (await handle.result(timeout_s=30))[0] is Status.CANCELED
+            asked = node.client("/other/plain/get_parameters", "rcl_interfaces/srv/GetParameters")
+            request = one.new("rcl_interfaces/srv/GetParameters_Request", names=["speed"])
+            assert (await asked.call(request, timeout_s=30)).values[0].double_value == 0.5
 
-    async def test_a_picture_keeps_its_hash(
-        self, pair: tuple[Participant, Participant], until: Until
+    async def test_a_plain_robot_uses_our_services_and_actions(
+        self, one: Participant, robot: Robot, package: str
     ) -> None:
-        pixels = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
-        heard: list[str] = []
-        pair[0].node("viewer").subscribe(
-            "/image", IMAGE, lambda v, _: heard.append(hashlib.sha256(v.data.tobytes()).hexdigest())
-        )
-        publisher = pair[1].node("camera").publisher("/image", IMAGE)
-        await until(lambda: publisher.is_wanted)
-        publisher.publish(
-            pair[1].new(IMAGE, height=480, width=640, step=1920, encoding="rgb8", data=pixels)
-        )
-        await until(lambda: heard == [hashlib.sha256(pixels.tobytes()).hexdigest()])
+        kind = f"{package}/action/Fibonacci"
+        one.codecs.catalogue.add(kind, ORDER)
+        node = one.node("olympus/server")
 
-    async def test_a_service_answers(self, pair: tuple[Participant, Participant]) -> None:
-        server, client = pair
-        server.node("server").serve(
-            "/add", ADD, lambda r: server.new(f"{ADD}_Response", sum=r.a + r.b)
-        )
-        asking = client.node("client").client("/add", ADD)
-        answer = await asking.call(client.new(f"{ADD}_Request", a=40, b=2), timeout_s=20)
-        assert answer.sum == 42
-
-    async def test_an_action_gives_feedback_and_a_result(
-        self, pair: tuple[Participant, Participant]
-    ) -> None:
-        server, asker = pair
-
-        async def execute(goal: Any) -> Any:
-            goal.tell(server.new(f"{FIBONACCI}_Feedback", sequence=[0, 1]))
+        async def switch(request: Any) -> Any:
             await asyncio.sleep(0.1)
-            return server.new(f"{FIBONACCI}_Result", sequence=[0, 1, 1])
+            return one.new(f"{SWITCH}_Response", success=request.data, message="from Olympus")
 
-        ActionServer(server, server.node("server"), "/fibonacci", FIBONACCI, execute)
-        client = ActionClient(asker, asker.node("client"), "/fibonacci", FIBONACCI)
-        handle = await client.send(client.new_goal(order=3), timeout_s=20)
-        status, result = await handle.result(timeout_s=20)
-        assert (status, result.sequence.tolist()) == (Status.SUCCEEDED, [0, 1, 1])
+        async def execute(goal: Goal) -> Any:
+            goal.tell(one.new(f"{kind}_Feedback", sequence=[0, 1]))
+            await asyncio.sleep(60 if goal.value.order == 1000 else 0.3)
+            return one.new(f"{kind}_Result", sequence=[0, 1, 1])
 
-    async def test_the_graph_is_seen(
-        self, pair: tuple[Participant, Participant], until: Until
+        node.serve("/ours/switch", SWITCH, switch)
+        ActionServer(one, node, "/ours/fibonacci", kind, execute)
+        with robot("ask", package) as said:
+            assert await asyncio.to_thread(list, _until_ready(said)) == [
+                {"success": True, "message": "from Olympus"},
+                {"status": 4, "sequence": [0, 1, 1], "told": [[0, 1]]},
+                {"canceling": 1},
+                {"status": 5},
+            ]
+
+    def test_every_installed_type_that_we_know_has_our_hash(self) -> None:
+        checked = 0
+        for file in _shares("*/msg/*.json", "*/srv/*.json"):
+            for entry in json.loads(file.read_text()).get("type_hashes", []):
+                if CODECS.catalogue.has(entry["type_name"]):
+                    ours = type_hash(CODECS.catalogue, entry["type_name"])
+                    assert ours == entry["hash_string"], entry["type_name"]
+                    checked += 1
+        assert checked > 100 or _shares("*/msg/*.json") == []
+
+    def test_any_value_is_read_and_written_alike_by_the_installed_ros(
+        self, random_value: RandomValue
     ) -> None:
-        pair[1].node("rover/camera").publisher("/chatter", STRING)
-        pair[0].node("looker")
-        await until(
-            lambda: any(
-                e.full_node == "/rover/camera" and e.kind == "MP"
-                for e in pair[0].backend.entities()
-            )
-        )
+        serialization = importlib.import_module("rclpy.serialization")
+        checked = 0
+        for name in CODECS.catalogue.names():
+            package, kind, title = name.split("/")
+            if kind != "msg" or importlib.util.find_spec(package) is None:
+                continue
+            if CODECS.get(name).definition.fields[0].name == FILLER:
+                continue  # what it holds says nothing and is not kept
+            cls = getattr(importlib.import_module(f"{package}.msg"), title, None)
+            for seed in range(5 if cls is not None else 0):
+                cdr = CODECS.get(name).encode(random_value(CODECS, name, seed))
+                back = serialization.serialize_message(serialization.deserialize_message(cdr, cls))
+                # Not byte for byte: what Fast CDR pads with, and at the end, is whatever was there.
+                assert CODECS.get(name).decode(back) == CODECS.get(name).decode(cdr), name
+                checked += 1
+        assert checked > 200
+
+    async def test_a_type_that_differs_from_the_installed_one_is_refused(
+        self, one: Participant
+    ) -> None:
+        one.codecs.catalogue.add(STRING, "string data\nint32 more")
+        with pytest.raises(BusError, match="has other fields in the installed ROS"):
+            one.node("a").publisher("/x", STRING)
+        one.codecs.catalogue.add("no_such_msgs/msg/Thing", "string data")
+        with pytest.raises(BusError, match=r"the installed ROS has no no_such_msgs/msg/Thing"):
+            one.node("b").publisher("/y", "no_such_msgs/msg/Thing")
+
+
+CODECS = Codecs(catalogue_of("jazzy"))
+
+
+def _until_ready(said: Iterator[Any]) -> Iterator[Any]:
+    for line in said:
+        if line == "ready":
+            return
+        yield line
+
+
+def _shares(*patterns: str) -> list[Path]:
+    share = Path(sys.prefix) / "share"
+    return [file for pattern in patterns for file in sorted(share.glob(pattern))]
