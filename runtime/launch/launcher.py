@@ -22,6 +22,7 @@ from olympus.runtime.launch.inspection import checked_params, placeholders
 from olympus.runtime.launch.keys import key_presses
 from olympus.runtime.launch.ledger import Ledger
 from olympus.runtime.launch.metrics import MetricsServer
+from olympus.runtime.launch.notify import Notifier
 from olympus.runtime.launch.operator import HELP, Operator
 from olympus.runtime.launch.params import Params, effective_params
 from olympus.runtime.launch.plan import LAUNCHER, LaunchPlan
@@ -87,6 +88,7 @@ class Launch:
         self._crew.is_verbose = options.is_verbose
         self._operator = Operator(session.safety_dir, report)
         self._radio = Radio(session)
+        self._manager = Notifier()
         self._stop = asyncio.Event()
         self._begun = time.monotonic()
         self._trips_at_start = 0
@@ -168,6 +170,7 @@ class Launch:
             f"session {self._session.name}, logs in {self._session.log_dir}",
             "good",
         )
+        self._manager.ready(f"{self._plan.name}: {len(self._plan.nodes)} nodes are active")
         for address in self._session.run_dir.glob("*.url"):
             self._report.say(f"{address.stem}: {address.read_text().strip()}", "good")
         tasks = [asyncio.create_task(task) for task in self._background()]
@@ -184,6 +187,7 @@ class Launch:
     def _background(self) -> Iterator[Coroutine[None, None, None]]:
         yield self._crew.watch_budgets()
         yield self._leave_when_all_ended()
+        yield self._manager.feed_watchdog()
         if LAUNCHER in self._plan.safety.watch:
             yield self._beat()
         if self._plan.safety.is_watched:
@@ -260,6 +264,7 @@ class Launch:
     async def _shut_down(self) -> None:
         begun = time.monotonic()
         self._ledger.state("stopping")
+        self._manager.stopping()
         trips = 0
         try:
             trips = await self._say_farewell()
