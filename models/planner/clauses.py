@@ -13,6 +13,14 @@ _JOINT = re.compile(
 )
 _OTHER_ORDER = re.compile(r"\b(?:before|after (?!that|this|which)|first|followed)\b")
 """Here the order of words is not that of the steps, so it is not parted."""
+_SWAPPED = re.compile(
+    r"(?P<second>(?:(?!\b(?:before|first|after)\b).)+?) (?:, )?(?:but|only|just) "
+    r"(?:first of all|first|before that|before) (?:you )?"
+    r"(?P<first>(?:(?!\b(?:before|first|after)\b).)+)$"
+    r"|before (?:you )?(?P<second_>(?:(?!\b(?:before|first|after|then)\b)[^,.;])+?) , "
+    r"(?:first )?(?:you )?(?P<first_>(?:(?!\b(?:before|first|after|then)\b)[^,.;])+)$"
+)
+"""Two clauses of which the second is done first; where it says so once, and plainly."""
 _ENDING = re.compile(
     r"^(?:and )?(?:you )?(?:stop|halt|freeze|end|quit|hold|finish|break|pull|come|stand|stay"
     r"|that is)\b.*\b(?:when|if|once|as soon|the moment|after|in case|the second|the instant|as)\b"
@@ -30,6 +38,11 @@ def clauses(masked: Masked) -> list[Masked]:
     Returns:
         Two clauses or more, in the order of their steps; none where it can't be parted.
     """
+    if swapped := _SWAPPED.match(masked.text):
+        parts = [
+            swapped[name] for name in ("first", "first_", "second", "second_") if swapped[name]
+        ]
+        return [_renumbered(part.strip(" ,.;"), masked) for part in parts]
     if _OTHER_ORDER.search(masked.text):
         return []
     parts = [part for text in _JOINT.split(masked.text) if (part := text.strip(" ,.;"))]

@@ -19,11 +19,12 @@ _NO_NAME = frozenset(_NO_NAMES.split())
 """Words that no unknown name begins or ends with."""
 
 
-def grammar(masked: Masked) -> str:
+def grammar(masked: Masked, *, may_refuse: bool = True) -> str:
     """Write the grammar for one sentence, in llama.cpp's GBNF.
 
     Args:
         masked: The sentence.
+        may_refuse: Whether the empty plan is one of the answers.
 
     Returns:
         Rules whose `root` is a JSON list of steps, with slots in place of names and numbers. What
@@ -51,7 +52,8 @@ def grammar(masked: Masked) -> str:
         rules["at"] = r'"\"x\": " number ",\"y\": " number'
     rules |= _steps(rules.keys())
     steps = [verb for verb in _VERBS if verb in rules]
-    rules |= {"root": '"[]" | "[" step ("," step)* "]"', "step": " | ".join(steps)}
+    refusal = '"[]" | ' if may_refuse else ""
+    rules |= {"root": f'{refusal}"[" step ("," step)* "]"', "step": " | ".join(steps)}
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items()) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from olympus.models.generation import Generation
 from olympus.models.llama import LlamaModel
@@ -15,6 +15,8 @@ from olympus.models.wish import Completion, Wish
 from olympus.runtime.errors import ModelError
 
 LONGEST_SENTENCE = 200
+SURE_OF_NOTHING = 0.97
+"""Where the odds of the empty plan are below these, the likeliest other plan is asked about."""
 SURE = 0.9
 """Least odds that each token of a plan must have; where the manifest says no other."""
 _TURNING = "not never don't no except unless without or avoid but neither nor"
@@ -100,9 +102,18 @@ class Planner:
             return Thinking(self, Understood((), 0.0, "nothing was said"))
         return Thinking(self, None, masked)
 
-    def generation(self, masked: Masked) -> Generation:
-        """Let the model begin to write the plan of a sentence or a clause."""
-        wish = Wish(special=True, max_tokens=100, grammar=grammar(masked), watch_odds=True)
+    def generation(self, masked: Masked, *, may_refuse: bool = True) -> Generation:
+        """Let the model begin to write the plan of a sentence or a clause.
+
+        Args:
+            masked: The sentence.
+            may_refuse: Whether it may say that there is no plan in it.
+
+        Raises:
+            ModelError: The model fails.
+        """
+        rules = grammar(masked, may_refuse=may_refuse)
+        wish = Wish(special=True, max_tokens=100, grammar=rules, watch_odds=True)
         return self._model.generate(f"<|begin|> {masked.text}<|answer|>", wish)
 
     def judged(self, masked: Masked, text: str, sure: float) -> Understood:
@@ -130,7 +141,8 @@ class Thinking:
     """A sentence that is being understood; the scheduler's `Stepped`.
 
     The whole sentence first; where that leaves a doubt, its clauses one by one, if it has some.
-    What comes of them counts if the model is surer of each than of the whole.
+    What comes of them counts if the model is surer of each than of the whole. Where it found no
+    plan but was not sure that there is none, the likeliest one is asked about.
     """
 
     def __init__(
@@ -141,18 +153,21 @@ class Thinking:
         self._left = [masked] if masked is not None else []
         self._whole: Understood | None = None
         self._parts: list[Understood] = []
+        self._guess: Masked | None = None
+        """What is to be guessed at."""
         self._generation: Generation | None = None
 
     def step(self) -> bool:
         """Let the model read a micro-batch or write a token."""
         if self._generation is None:
-            if self._known is not None or not self._left:
+            if self._known is not None or not (self._left or self._guess):
                 return False
-            self._generation = self._planner.generation(self._left[0])
+            masked = self._guess or self._left[0]
+            self._generation = self._planner.generation(masked, may_refuse=not self._guess)
         if not self._generation.step():
             answer, self._generation = self._generation.result(), None
-            self._take(answer, self._left.pop(0))
-        return bool(self._left)
+            self._take(answer)
+        return bool(self._left or self._guess)
 
     def result(self) -> Understood:
         """Give what was understood."""
@@ -163,14 +178,24 @@ class Thinking:
         if self._generation is not None:
             self._generation.close()
 
-    def _take(self, answer: Completion, masked: Masked) -> None:
-        found = self._planner.judged(masked, answer.text, min(answer.odds))
+    def _take(self, answer: Completion) -> None:
+        sure = min(answer.odds)
+        if self._guess is not None:
+            guess = self._planner.judged(self._guess, answer.text, sure)
+            self._guess = None
+            if guess.plan:
+                self._whole = replace(guess, doubt=guess.doubt or "I am not sure at all")
+            return
+        masked = self._left.pop(0)
+        found = self._planner.judged(masked, answer.text, sure)
         if self._whole is not None:
             self._parts.append(found)
             return
         self._whole = found
         if found.doubt:
             self._left = clauses(masked)
+        if not found.plan and not self._left and 0 < sure < SURE_OF_NOTHING:
+            self._guess = masked
 
     def _best(self) -> Understood:
         whole, parts = self._whole, self._parts

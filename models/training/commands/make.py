@@ -2,9 +2,9 @@
 
 With torch and gguf (`--weights`) it writes the float file; with llama-cpp-python all that follows:
 
-    python -m olympus.models.training.commands.make --weights build/two --float build/planner-f32.gguf
+    python -m olympus.models.training.commands.make --weights build/three --float build/planner-f32.gguf
     python -m olympus.models.training.commands.make --float build/planner-f32.gguf \\
-        --out models/zoo/planner --cpu-s 1850
+        --out models/zoo/planner --cpu-s 3224
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ LIMITS = (
     "but 'until', no speeds, distances, times of day, or choices, and should ask back then; of the answers "
     "it gives without asking, the share in right.* is right, so let it say back what it understood, and rest "
     "nothing on it that must be safe. Trained on made-up sentences only; the hand-written ones are by one "
-    "author. Names that the site does not know are often missed. Steps in unusual order ('before', 'but "
-    "first') are its commonest error."
+    "author. Names that the site does not know are often missed. A place that comes again, and three steps in "
+    "unusual order, are its commonest errors."
 )
 
 
@@ -95,7 +95,7 @@ def manifest_for(path: Path, source: Path, sure: float, cpu_s: float) -> Manifes
     data = path.read_bytes()
     return Manifest(
         name="planner",
-        version="1.0.0",
+        version="1.1.0",
         task="plan",
         format="gguf",
         licence="Apache-2.0",
@@ -114,7 +114,7 @@ def manifest_for(path: Path, source: Path, sure: float, cpu_s: float) -> Manifes
             ),
         ),
         recipe=Recipe(
-            script="olympus.models.training.commands.train, then .make",
+            script="olympus.models.training.commands.train (three runs, see there), then .make",
             seed=0,
             versions={"llama-cpp-python": version("llama-cpp-python"), "torch": "2.13.0+cpu"},
             cpu_s=cpu_s,

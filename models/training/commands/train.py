@@ -1,12 +1,16 @@
 """Trains the planner: seeded, one thread; keeps what it has so far, so that it can be stopped.
 
-The shipped planner was made in two runs, the second going on from the first:
+The shipped planner was made in three runs, each going on from the one before:
 
     python -m olympus.models.training.commands.train --work build/one --steps 3000
     cp build/one/merges.json build/two/
     python -m olympus.models.training.commands.train --work build/two --steps 3000 --seed 1 \\
         --again build/one/planner.pt
+    python -m olympus.models.training.commands.train --work build/three --steps 1200 --seed 2 \\
+        --layers 4 --drill 0.4 --rate 1e-3 --again build/1.0.0/planner-q8_0.gguf
 
+The third began with what `commands/make.py` made of the second, which was shipped as planner 1.0.0
+(sha256 148be3254e9867c5ac910c90f799156788de2d6d9475c80aafdfaa1ce299535c), and a fourth layer.
 """
 
 from __future__ import annotations

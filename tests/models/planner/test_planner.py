@@ -90,6 +90,29 @@ def test_clauses_are_parted_only_where_their_order_is_plain(sentence: str, parts
     assert all("P2" not in part.text for part in found)  # each counts its slots anew
 
 
+@pytest.mark.parametrize(
+    ("sentence", "order"),
+    [
+        ("go to the lab but first wait 5 s", ("wait N1 s", "go to the P1")),
+        ("patrol the lab, only before that you turn left", ("turn left", "patrol the P1")),
+        ("before you go to the lab, please turn left", ("turn left", "go to the P1")),
+    ],
+)
+def test_what_is_said_last_and_plainly_done_first_is_turned_round(
+    sentence: str, order: tuple[str, str]
+) -> None:
+    assert tuple(part.text for part in clauses(mask(sentence, SITE))) == order
+
+
+def test_where_it_finds_no_plan_and_is_not_sure_it_asks_about_the_likeliest(
+    planner: Planner,
+) -> None:
+    found = planner.understand("turn the other way")
+    assert found.text.startswith("did you mean: turn around?")
+    assert found.doubt
+    assert not planner.understand("what is the weather like in rome").plan
+
+
 def test_something_said_that_has_no_place_in_the_plan_is_asked_about(planner: Planner) -> None:
     found = planner.understand("go to the lab 77 77 kitchen")
     assert found.doubt
