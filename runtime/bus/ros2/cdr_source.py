@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from olympus.runtime.bus.ros2.definitions import Definition, Field, FieldType
 from olympus.runtime.bus.ros2.record import DTYPES, attribute
 from olympus.runtime.errors import MessageError
@@ -177,7 +179,7 @@ class Writer:
             *self._count_check(kind, where),
             *([] if kind.is_fixed else self._put_length()),
         ]
-        least = 4 if kind.base == "string" else 1
+        least = 4 if kind.base == "string" else max(1, self._least(self._lookup(kind.base)))
         self._takes += [
             *([f"n = {kind.count}"] if kind.is_fixed else self._take_length()),
             *([] if kind.is_fixed else self._count_check(kind, where)),
@@ -198,6 +200,21 @@ class Writer:
             "    w, p = take_one(b, p, end)",
             f"    {variable}.append(w)",
         ]
+
+    def _least(self, definition: Definition) -> int:
+        """Return how many bytes a message takes at the very least."""
+        return sum(self._least_of(field.type) for field in definition.fields)
+
+    def _least_of(self, kind: FieldType) -> int:
+        if kind.is_array and not kind.is_fixed:
+            return 4
+        if kind.base == "string":
+            one = 4
+        elif kind.base in DTYPES:
+            one = np.dtype(DTYPES[kind.base]).itemsize
+        else:
+            one = self._least(self._lookup(kind.base))
+        return one * (kind.count if kind.is_fixed else 1)
 
     def _looped(self, path: str, variable: str, kind: FieldType, where: str) -> None:
         """Write the strings of an array one by one."""

@@ -31,6 +31,8 @@ TakeValue = Callable[[Any, Arrival], None]
 """Called from any thread with a decoded value; must return soon."""
 ServiceHandler = Callable[[Any], Awaitable[Any] | Any]
 _LOOK_S = 0.01
+_GONE_S = 3.0
+"""Somebody who serves may be unseen for so long, as while the graph heals, before he is gone."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +72,11 @@ class RosPublisher:
 class RosClient:
     """The asking end of a ROS service."""
 
-    def __init__(self, name: str, request: Codec, response: Codec, raw: RawClient) -> None:
+    def __init__(
+        self, of: Participant, name: str, request: Codec, response: Codec, raw: RawClient
+    ) -> None:
         self.name, self.request, self.response, self._raw = name, request, response, raw
+        self._of = of
 
     async def call(self, request: Record | None = None, *, timeout_s: float | None = 2.0) -> Any:
         """Ask, and return the response.
@@ -105,11 +110,28 @@ class RosClient:
                 loop.call_soon_threadsafe(settle, result)
 
         self._raw.call(cdr, on_reply, timeout_s)
-        patience_s = None if timeout_s is None else timeout_s + 0.5
+        return self.response.decode(await self._awaited(answer, timeout_s))
+
+    async def _awaited(self, answer: asyncio.Future[bytes], timeout_s: float | None) -> bytes:
+        if timeout_s is None:
+            watch = self._of.spawn(self._give_up_when_gone(answer))
+            try:
+                return await answer
+            finally:
+                watch.cancel()
         try:
-            return self.response.decode(await asyncio.wait_for(answer, patience_s))
+            return await asyncio.wait_for(answer, timeout_s + 0.5)
         except TimeoutError:
             raise BusError(f"service {self.name} gave no answer in {timeout_s:g} s") from None
+
+    async def _give_up_when_gone(self, answer: asyncio.Future[bytes]) -> None:
+        """End a wait without end, such as for an action's result, when nobody can answer it."""
+        gone_s = 0.0
+        while gone_s < _GONE_S:
+            await asyncio.sleep(_GONE_S / 10)
+            gone_s = 0.0 if self._raw.is_ready else gone_s + _GONE_S / 10
+        if not answer.done():
+            answer.set_exception(BusError(f"who served {self.name} is gone"))
 
     async def wait_served(self, timeout_s: float | None = 2.0) -> None:
         """Wait until somebody serves it.
@@ -240,7 +262,7 @@ class RosNode:
         request = self._of.codecs.get(f"{type_}_Request")
         response = self._of.codecs.get(f"{type_}_Response")
         raw = self._of.backend.client(self._id, name, type_)
-        return self._keep(RosClient(name, request, response, raw))
+        return self._keep(RosClient(self._of, name, request, response, raw))
 
     def close(self) -> None:
         """Take the node and all its ends back; again is harmless."""

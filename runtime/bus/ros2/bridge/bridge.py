@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from olympus.runtime.bus.ros2.qos import PARAMETER_EVENTS
 from olympus.runtime.bus.ros2.zenoh_session import open_router
 from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
 from olympus.runtime.bus.topics import matches
-from olympus.runtime.errors import BusError, ConfigError, MessageError
+from olympus.runtime.errors import BusError, ConfigError, MessageError, OlympusError
 from olympus.runtime.messages import Diagnostic, HostStats, message_types
 from olympus.runtime.qos import QoS
 
@@ -105,7 +105,8 @@ class Bridge:
         """Keep both sides in step until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(LOOK_S, self.look))
-            tasks.create_task(self._every(1.0, self._second))
+            tasks.create_task(self._every(1.0, self._tell_health))
+            tasks.create_task(self._every(1.0, self._look_for_changes))
             if self.settings.clock == "publish":
                 tasks.create_task(self._every(CLOCK_S, self._tell_clock))
 
@@ -226,17 +227,20 @@ class Bridge:
             if (shown := self._shown.get(one.name)) is not None:
                 shown.note(one.state)
 
-    async def _second(self) -> None:
+    async def _tell_health(self) -> None:
         self._reports.tell_health()
-        for shown in list(self._shown.values()):
-            await shown.second()
+
+    async def _look_for_changes(self) -> None:
+        """Tell changed parameters; a node that hangs holds up nobody's, and no diagnostics."""
+        await asyncio.gather(*(shown.second() for shown in list(self._shown.values())))
 
     async def _tell_clock(self) -> None:
         self._reports.tell_clock()
 
-    async def _every(self, period_s: float, work: Callable[[], object]) -> None:
+    async def _every(self, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            outcome = work()
-            if asyncio.iscoroutine(outcome):
-                await outcome
+            try:
+                await work()
+            except OlympusError as error:  # counted and told; the other tasks go on
+                self.participant.tallies.refuse("bridge", error)
             await self._bus.clock.sleep(period_s)

@@ -57,7 +57,7 @@ class Inward:
             ctx, width=entry.width, height=entry.height, rate_hz=entry.rate_hz
         )
         self._ahead_ns = round(max_ahead_s * NS_PER_S)
-        is_motion = cls is Twist
+        self._is_motion = is_motion = cls is Twist
         options = PublisherOptions(
             node=name,
             tier=Tier.HIGH if is_motion else Tier.NORMAL,
@@ -83,12 +83,16 @@ class Inward:
         """
         times = self._ctx.times
         now_ns = times.now_robot()
-        sent_ns = times.sent_to_robot(arrival.stamp_ns) if arrival.stamp_ns else now_ns
+        unknown_ns = 0 if self._is_motion else now_ns
+        has_time = arrival.stamp_ns > 0
+        sent_ns = times.sent_to_robot(arrival.stamp_ns) if has_time else unknown_ns
         self._refuse_the_future(sent_ns, now_ns)
         ctx = dataclasses.replace(self._ctx, sent_ns=min(sent_ns, now_ns))
         if self._pair.from_ros is None:
             raise MessageError(f"{self._pair.cls.__name__} is only written to {self._pair.ros}")
         message = self._pair.from_ros(value, ctx)
+        if self._is_motion and not message.header.stamp:
+            raise MessageError("a velocity that says not when it was sent; its age is unknown")
         self._refuse_the_future(message.header.stamp, now_ns)
         self._publisher.publish(message)
         self.count += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.ros2.participant import Participant, RosNode, RosPublisher
+from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import BusError, MessageError
 from olympus.runtime.messages import Ack, Empty, ParamChange, ParamList
 
@@ -180,6 +181,10 @@ class ParameterServices:
     def _result(self, is_ok: bool, reason: str) -> Any:
         return self._one.new(f"{RCL}SetParametersResult", successful=is_ok, reason=reason)
 
+    def _stamp(self) -> Any:
+        sec, nanosec = divmod(self._one.now_ns(), NS_PER_S)
+        return self._one.new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
+
     def _tell(self, changed: Mapping[str, Any]) -> None:
         if not changed or self._events is None:
             return
@@ -188,7 +193,12 @@ class ParameterServices:
             for name, value in changed.items()
         ]
         self._events.publish(
-            self._one.new(f"{RCL}ParameterEvent", node=self._ros_name, changed_parameters=made)
+            self._one.new(
+                f"{RCL}ParameterEvent",
+                stamp=self._stamp(),
+                node=self._ros_name,
+                changed_parameters=made,
+            )
         )
 
 

@@ -7,14 +7,18 @@ same cord, and there is none here that could permit motion again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from pathlib import Path
 from typing import Any
 
 from olympus.runtime.bus.ros2.backend import Arrival
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
+from olympus.runtime.bus.ros2.qos import SENSOR_DATA
+from olympus.runtime.errors import OlympusError
 from olympus.runtime.safety.client import Outcome, SafetyClient
 
+_log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 
 
@@ -35,6 +39,8 @@ class RosStop:
         self._busy = threading.Lock()
         self.count = 0
         node.subscribe(name, "std_msgs/msg/Bool", self._on_bool)
+        if not one.backend.knows_own:  # over DDS: who publishes without reliability is heard too
+            node.subscribe(name, "std_msgs/msg/Bool", self._on_bool, SENSOR_DATA)
         if one.backend.takes_several_types:
             node.subscribe(name, "std_msgs/msg/Empty", self._on_empty)
         node.serve(name, "std_srvs/srv/Trigger", self._on_call)
@@ -56,7 +62,15 @@ class RosStop:
             return None  # one is on its way already; another would say the same
         try:
             self.count += 1
-            return self._client.stop(f"ROS {self._name}", by="ROS")
+            outcome = self._client.stop(f"ROS {self._name}", by="ROS")
+            if not outcome.is_confirmed:
+                _log.error("ROS %s: %s: %s", self._name, outcome.result, outcome.text)
+            return outcome
+        except (OlympusError, OSError) as error:
+            # Nobody waits for this one, so that it must be loud; the guardian has its own cords.
+            _log.critical("ROS %s did not reach the guardian: %s", self._name, error)
+            self._one.tallies.refuse(self._name, error)
+            return None
         finally:
             self._busy.release()
 

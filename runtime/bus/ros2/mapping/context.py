@@ -46,8 +46,11 @@ class Times:
         return min(max(0, robot_ns + self.ahead_ns), _MOST_NS)
 
     def to_robot(self, ros_ns: int) -> int:
-        """Return ROS time as robot time."""
-        return max(0, ros_ns - self.ahead_ns)
+        """Return ROS time as robot time; what lies before its beginning becomes 1.
+
+        Not 0, for a stamp of 0 is none: the oldest message of all would be taken for a new one.
+        """
+        return max(1, ros_ns - self.ahead_ns)
 
     def now_ros(self) -> int:
         """Return what time it is in ROS."""
@@ -55,7 +58,7 @@ class Times:
 
     def sent_to_robot(self, wall_ns: int) -> int:
         """Return a sender's wall clock as robot time; messages carry it also in simulations."""
-        return max(0, wall_ns - (self._ros_ns() - self._robot_ns()))
+        return max(1, wall_ns - (self._ros_ns() - self._robot_ns()))
 
     def now_robot(self) -> int:
         """Return robot time."""

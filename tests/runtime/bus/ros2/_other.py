@@ -7,6 +7,7 @@ import hashlib
 import sys
 from typing import Any
 
+from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.backend import Arrival
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import join_graph
@@ -59,7 +60,16 @@ async def serve(one: Participant, node: RosNode) -> None:
     node.serve("/switch", SWITCH, switch)
 
 
-WORK = {"talk": talk, "latch": latch, "echo": echo, "serve": serve}
+async def act(one: Participant, node: RosNode) -> None:
+    """Serve an action that never ends."""
+
+    async def execute(_goal: Goal) -> Any:
+        await asyncio.Event().wait()
+
+    ActionServer(one, node, "/navigate_to_pose", "nav2_msgs/action/NavigateToPose", execute)
+
+
+WORK = {"act": act, "talk": talk, "latch": latch, "echo": echo, "serve": serve}
 
 
 async def main(settings: str, *what: str) -> None:

@@ -12,7 +12,7 @@ from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, S
 from olympus.runtime.errors import BusError, DeviceError
 
 if TYPE_CHECKING:
-    from tests.runtime.bus.ros2.conftest import Join, Until
+    from tests.runtime.bus.ros2.conftest import Join, OtherProcess, Until
 
 pytestmark = pytest.mark.e2e
 ORDER = "int32 order\n---\nint32[] sequence\n---\nint32[] sequence"
@@ -100,6 +100,20 @@ async def test_an_unknown_goal_has_no_result(client: ActionClient) -> None:
     status, _ = await client.result_of(bytes(16), 20)
     assert status is Status.UNKNOWN
     assert not await client.cancel(b"x" * 16, 20)
+
+
+async def test_a_server_that_dies_leaves_nobody_waiting(
+    join: Join, other_process: OtherProcess
+) -> None:
+    one = join()
+    client = ActionClient(one, one.node("planner"), "/navigate_to_pose", NAVIGATE)
+    with other_process("jazzy", "act"):
+        handle = await client.send(client.new_goal(), timeout_s=20)
+        waiting = asyncio.create_task(handle.result())
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+    with pytest.raises(BusError, match=r"is gone|no answer"):
+        await asyncio.wait_for(waiting, 30)
 
 
 async def test_a_server_that_is_not_there_is_said_so(join: Join) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +22,7 @@ from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
 from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
+from olympus.runtime.bus.ros2.joining import has_rclpy
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT
 from olympus.runtime.clock import SystemClock
@@ -52,7 +56,15 @@ if TYPE_CHECKING:
     from tests.runtime.bus.ros2.conftest import Join, Until
 
 pytestmark = pytest.mark.e2e
+RCLPY = pytest.param(
+    "rclpy",
+    marks=[
+        pytest.mark.ros2_real,
+        pytest.mark.skipif(not has_rclpy(), reason="rclpy does not import: no ROS 2 is installed"),
+    ],
+)
 STRING = "std_msgs/msg/String"
+ROBOT = Path(__file__).with_name("_rclpy_robot.py")
 NAVIGATE = "nav2_msgs/action/NavigateToPose"
 
 
@@ -231,6 +243,10 @@ async def test_velocities_from_ros_arrive_with_their_age(build: Build, until: Un
         old.header.stamp.sec = int(time.time()) - 60
         await _until_heard(lambda: with_stamp.publish(old), seen)
         assert seen[0].header.has_expired(place.bus.clock.now_ns()), "a gate refuses it"
+        seen.clear()
+        old.header.stamp.sec = 1
+        await _until_heard(lambda: with_stamp.publish(old), seen)
+        assert seen[0].header.has_expired(place.bus.clock.now_ns()), "from 1970, and not new"
 
 
 async def _until_heard(say: Callable[[], None], heard: list[Any]) -> None:
@@ -318,8 +334,33 @@ async def test_parameters_are_listed_read_described_and_set(build: Build, until:
         sim = await set_(("use_sim_time", {"type": 1, "bool_value": True}))
         assert "ros2.clock" in sim.results[0].reason
         await until(lambda: any(e.node == base for e in events))
+        assert all(e.stamp.sec > 0 for e in events if e.node == base)
         changed = {p.name for e in events for p in e.changed_parameters}
         assert {"speed", "route"} <= changed
+
+
+@pytest.mark.parametrize("way", [RCLPY], indirect=True)
+async def test_rclpys_own_client_reads_and_sets_our_parameters(
+    build: Build, way: dict[str, Any]
+) -> None:
+    async with build() as place:
+        command = [sys.executable, str(ROBOT), str(way["domain"]), "params", "/rover/wheel"]
+        asked = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        assert asked.stdout is not None
+        try:
+            async with asyncio.timeout(40):
+                said = [json.loads(await asked.stdout.readline()) for _ in range(5)]
+        finally:
+            asked.kill()
+            await asked.wait()
+        assert said == [
+            ["gear", "label", "limits", "route", "speed", "use_sim_time"],
+            [0.5],
+            [True, False],
+            ["How fast, m/s."],
+            "ready",
+        ]
+        assert place.runner.node.params.speed == 1.5
 
 
 async def test_a_node_is_taken_through_its_lifecycle(build: Build, until: Until) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from olympus.runtime.bus.ros2.catalogue import Catalogue, catalogue_of
 from olympus.runtime.bus.ros2.cdr import HEADER, Codecs
+from olympus.runtime.bus.ros2.record import DTYPES
 from olympus.runtime.errors import MessageError
 
 if TYPE_CHECKING:
@@ -103,6 +104,35 @@ def test_a_huge_length_is_refused_without_an_allocation(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200_000
+
+
+ROWS = sorted(
+    (name, field.name)
+    for name in NAMES
+    for field in CODECS.get(name).definition.fields
+    if field.type.is_array and not field.type.is_fixed and field.type.base not in DTYPES
+)
+"""Messages that hold any number of messages or strings: each item becomes an object."""
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in ROWS}))
+def test_what_is_read_is_no_more_than_a_small_multiple_of_what_came(name: str) -> None:
+    codec = CODECS.get(name)
+    size = 20_000
+    worst = 0
+    for at in range(4, 64, 4):
+        for count in (size, size // 4, size // 8, size // 16, size // 64):
+            hostile = bytearray(HEADER + bytes(size))
+            struct.pack_into("<I", hostile, at, count)
+            tracemalloc.start()
+            try:
+                codec.decode(bytes(hostile))
+            except MessageError:
+                pass
+            finally:
+                worst = max(worst, tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+    assert worst < 40 * size
 
 
 def test_a_string_is_checked(codecs: Codecs) -> None:

@@ -455,6 +455,11 @@ def test_a_simulated_clock_moves_stamps_both_ways() -> None:
     assert times.sent_to_robot(NOW) == 5_000_000_000, "what was sent is told by the wall clock"
 
 
+def test_a_stamp_from_before_the_robots_time_is_old_and_not_missing() -> None:
+    times = Times(lambda: 5_000_000_000, lambda: NOW)
+    assert times.to_robot(1) == times.sent_to_robot(1) == 1, "0 would be: not stamped, so new"
+
+
 def test_detections_are_in_pixels_in_ros() -> None:
     seen = Detections(
         items=(Detection(label="person", confidence=0.75, x=0.25, y=0.5, w=0.5, h=0.25),),
