@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from olympus.runtime.launch.seat import Seat
@@ -28,12 +30,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CLIENT = DOCS / "examples" / "wire_client.py"
 NODES = """
-from olympus.runtime.messages import Ack, Command, MissionState, Reading
+import numpy as np
+
+from olympus.runtime.messages import Ack, Command, Image, MissionState, Reading
 from olympus.runtime.node import Node, output, service, subscribe, timer
 from olympus.runtime.qos import QoS
 
 class Counter(Node):
     readings = output("count", Reading)
+    image = output("image", Image)
     mission = output("mission", MissionState, latched=True, is_reliable=True)
 
     async def on_activate(self):
@@ -44,6 +49,10 @@ class Counter(Node):
     def on_timer(self):
         self.count += 1
         self.readings.publish(Reading(name="count", value=float(self.count), unit="1"))
+
+    @timer(0.2)
+    def on_shutter(self):
+        self.image.publish(Image(data=np.full((48, 64, 3), 90, np.uint8)))
 
     @subscribe("door", qos=QoS.queue(10))
     def on_door(self, reading: Reading):
@@ -124,7 +133,8 @@ async def by(client: Client, *words: str) -> list[dict[str, Any]]:
 @asynccontextmanager
 async def plain_robot(folder: Path) -> AsyncIterator[tuple[Seat, Client, Launched]]:
     port = free_port()
-    with launched(folder, f"bus: {{listen: [tcp/127.0.0.1:{port}]}}\n") as robot:
+    bus = f"bus: {{listen: [tcp/127.0.0.1:{port}], topics: {{rover/image: {{jpeg: 80}}}}}}\n"
+    with launched(folder, bus) as robot:
         async with robot.joined() as seat:
             yield seat, client_of(folder, f"tcp/127.0.0.1:{port}"), robot
 
@@ -137,8 +147,6 @@ def test_the_example_imports_nothing_of_ours_and_its_layouts_are_ours() -> None:
 
 
 def test_what_the_example_writes_we_read_and_the_other_way_round() -> None:
-    import numpy as np
-
     client = loaded()
     back = decode(client.write("olympus/Reading", ["door", 1, "1", True, "d", ""], seq=3))
     assert isinstance(back, Reading)
@@ -161,6 +169,10 @@ async def test_a_plain_zenoh_client_sees_and_feeds_topics_and_calls_services(fol
         assert [one["key"] for one in seen] == ["rover/count"] * 3
         assert seen[0]["type"] == "olympus/Reading"
         assert seen[2]["seq"] == seen[0]["seq"] + 2
+        await by(client, "save", "rover/image", "picture.jpg")
+        picture = cv2.imread(str(folder / "picture.jpg"))
+        assert picture is not None
+        assert picture.shape == (48, 64, 3)
         (last,) = await by(client, "last", "rover/mission")
         assert last["body"][:2] == ["none", "idle"]
         mission = seat.watch("rover/mission")

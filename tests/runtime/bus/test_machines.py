@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from olympus.runtime.bus.joining import join
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.messages import Ack, Command, Log, Reading
-from olympus.runtime.qos import QoS
+from olympus.runtime.qos import QoS, Tier
 
 from .machines import (
     Machine,
@@ -68,12 +69,19 @@ def ground() -> Iterator[tuple[Machine, Machine]]:
 
 
 @asynccontextmanager
-async def two_robots() -> AsyncIterator[Pair]:
+async def two_robots(*, has_two_links: bool = False) -> AsyncIterator[Pair]:
     with ExitStack() as stack:
         a, b = stack.enter_context(ground())
+        where = [f"tcp/{a.address}:{a.port}"]
+        extra: dict[str, Any] = {}
+        if has_two_links:
+            ports = (a.port, b.port if a.address == b.address else a.port + 1)
+            ranges = ("prio=1-3", "prio=4-7")
+            where = [f"tcp/{a.address}:{p}?{r}" for p, r in zip(ports, ranges, strict=True)]
+            extra = {"transport/unicast/max_links": 2}
         robots = [
-            _robot(stack, "a", a, listen=[f"tcp/{a.address}:{a.port}"]),
-            _robot(stack, "b", b, connect=[f"tcp/{a.address}:{a.port}"]),
+            _robot(stack, "a", a, listen=where, extra=extra),
+            _robot(stack, "b", b, connect=where, extra=extra),
         ]
         try:
             yield robots[0], robots[1]
@@ -89,6 +97,7 @@ def _robot(
     *,
     listen: Sequence[str] = (),
     connect: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> Robot:
     events: list[str] = []
     session = new_session(name)
@@ -97,6 +106,7 @@ def _robot(
             session,
             listen=listen,
             connect=connect,
+            extra=extra,
             on_event=lambda level, text: events.append(f"{level}: {text}"),
             gateway=gateway_command(machine),
         )
@@ -249,6 +259,30 @@ async def test_what_the_gateway_says_is_on_the_log_topic(robots: Pair) -> None:
     there.gateway.kill()
     await until(lambda: any("lost the connection" in line for line in lines))
     await until(lambda: any("connected with" in line for line in lines))
+
+
+async def test_urgent_messages_have_a_connection_of_their_own_where_two_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with two_robots(has_two_links=True) as (here, there):
+        seen: dict[str, list[float]] = {"urgent": [], "rest": []}
+        publishers = []
+        for topic, tier in (("urgent", Tier.CRITICAL), ("rest", Tier.LOW)):
+            take = partial(_keep_value, seen[topic])
+            options = SubscriptionOptions(qos=QoS.queue(100))
+            there.bus.subscribe(topic, Reading, take, options)
+            how = PublisherOptions(node="n", tier=tier)
+            publishers.append(here.bus.publisher(topic, Reading, how))
+        await until(lambda: all(map(is_wanted_afar, publishers)))
+        await until(lambda: sum("connected with tcp/" in event for event in here.events) == 2)
+        for publisher in publishers:
+            publisher.publish(reading(1))
+        await until(lambda: seen == {"urgent": [1.0], "rest": [1.0]})
+
+
+def _keep_value(values: list[float], message: Reading) -> None:
+    values.append(message.value)
 
 
 async def test_the_gateway_ends_with_the_hub(
