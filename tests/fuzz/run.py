@@ -77,6 +77,7 @@ def main() -> int:
         for name in wanted.files:
             target.feed(Path(name).read_bytes())
         return 0
+    target.instrument(engine.instrument_func)
     found = HOME / "found"
     found.mkdir(parents=True, exist_ok=True)
     engine.Setup(

@@ -61,6 +61,8 @@ class Target:
 
     feed: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
+    instrument: Callable[[Callable[[Any], Any]], None] = lambda _: None
+    """Has the fuzzer look into functions that are made at run time."""
 
 
 def messages() -> list[Message]:
@@ -116,6 +118,13 @@ def ros() -> Codecs:
     return Codecs(catalogue_of("jazzy"))
 
 
+def instrument_cdr(wrap: Callable[[Any], Any]) -> None:
+    """Look into the readers that are made from definitions."""
+    for name in ROS_TYPES:
+        codec: Any = ros().get(name)
+        codec.take = wrap(codec.take)
+
+
 def feed_cdr(data: bytes) -> None:
     """A ROS 2 message: the first byte says of which type."""
     if not data:
@@ -165,7 +174,7 @@ def _cdr_seeds() -> list[bytes]:
 TARGETS = {
     "codec": Target(feed_codec, lambda: [encode(message) for message in messages()]),
     "ipc": Target(feed_ipc, lambda: list(_ipc_seeds())),
-    "cdr": Target(feed_cdr, _cdr_seeds),
+    "cdr": Target(feed_cdr, _cdr_seeds, instrument_cdr),
     "picture": Target(feed_picture, lambda: [jpeg(np.zeros((16, 16, 3), np.uint8))]),
     "edges": Target(feed_edges, _edge_seeds),
 }
