@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Ride
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-BACK_S = 5.0
-"""2 s on a quiet machine; this one may be busy."""
+BACK_S = 15.0
+"""The aim is 2 s (docs/benchmarks.md), `measured` tells; this machine may have ten other things to do."""
+GONE_S = 5.0
+"""What a launcher leaves behind ends within this time: a promise, not a speed."""
 STOPS_BY_DESIGN = ("control", "sim", "perception")
 """Hosts without whose heartbeat or wheels motion is not permitted."""
 
@@ -94,6 +96,6 @@ def test_nothing_outlives_a_launcher_that_is_killed(doomed: Launched) -> None:
     assert len(doomed.alive()) == 9  # launcher, guardian, broker, six hosts
     begun = kill(doomed.pid)
     while doomed.alive():
-        assert time.monotonic() - begun < BACK_S
+        assert time.monotonic() - begun < GONE_S
         time.sleep(0.02)
     measured(f"all gone {time.monotonic() - begun:.2f} s after the launcher was killed")
