@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 BACK_S = 15.0
-"""The aim is 2 s (docs/benchmarks.md), `measured` tells; this machine may have ten other things to do."""
+"""The aim is 2 s (docs/benchmarks.md), `measured` tells; this machine may be a busy one."""
 GONE_S = 5.0
 """What a launcher leaves behind ends within this time: a promise, not a speed."""
 STOPS_BY_DESIGN = ("control", "sim", "perception")
