@@ -24,7 +24,7 @@ from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
 from olympus.runtime.bus.ros2.joining import has_rclpy
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
-from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT
+from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT, SENSOR_DATA
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.errors import BusError, DeviceError, OlympusError
@@ -507,7 +507,7 @@ async def test_a_stop_in_ros_reaches_the_guardian_and_nothing_there_can_reset(
             assert not answer.success, "there is no gate that could read back neutral"
             assert client.status().trips
             first = client.status().latch
-            publisher = place.looker.publisher("/stop", "std_msgs/msg/Bool")
+            publisher = place.looker.publisher("/stop", "std_msgs/msg/Bool", SENSOR_DATA)
             await until(lambda: publisher.is_wanted)
             publisher.publish(place.ros.new("std_msgs/msg/Bool", data=False))
             publisher.publish(place.ros.new("std_msgs/msg/Bool", data=True))
