@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from olympus.runtime.cli.connect import AsJson
+from olympus.runtime.cli.projector import Projector
 from olympus.runtime.cli.store import Key, Place, found
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.replay.engine import Engine
@@ -27,7 +28,7 @@ SHOWN = 20
 """So many differences are shown."""
 
 
-def replay(
+def replay(  # noqa: PLR0913  a command line has as many options as it needs
     recording: Place = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Stop at the first difference, with exit code 1.")
@@ -39,6 +40,21 @@ def replay(
     run: Annotated[
         int | None, typer.Option(help="Number of a run; the last one by default.")
     ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(help="Print messages of such topics as they are published anew."),
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Times as fast as it was; 0 = as fast as it can.")
+    ] = 0.0,
+    from_s: Annotated[
+        float, typer.Option("--from", min=0, help="Show nothing before so many seconds.")
+    ] = 0.0,
+    until_s: Annotated[float, typer.Option("--until", min=0, help="Stop after so many.")] = 0.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    step: Annotated[
+        bool, typer.Option("--step", help="Wait for Enter after each message that is shown.")
+    ] = False,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -50,27 +66,39 @@ def replay(
     Raises:
         Exit: Something differs.
     """
-    with Recording(found(recording), key=key, run=run) as opened:
-        engine = Engine(opened, inject=inject or (), keep_going=not verify)
-        began = time.monotonic()
-        outcome = engine.run()
-        took_s = time.monotonic() - began
-    causes = likely_causes(outcome)
-    if as_json:
-        typer.echo(json.dumps(as_dict(outcome, causes, took_s)))
-    else:
-        show(outcome, causes, took_s)
-    if not outcome.is_equal:
-        raise typer.Exit(1)
+    while True:
+        with Recording(found(recording), key=key, run=run) as opened:
+            projector = Projector(show or (), speed, from_s, step)
+            engine = Engine(
+                opened,
+                inject=inject or (),
+                until_s=until_s,
+                keep_going=not verify,
+                on_message=projector.on_message,
+                on_event=projector.on_event,
+            )
+            began = time.monotonic()
+            outcome = engine.run()
+            took_s = time.monotonic() - began
+        causes = likely_causes(outcome)
+        if as_json:
+            typer.echo(json.dumps(as_dict(outcome, causes, took_s)))
+        else:
+            report(outcome, causes, took_s)
+        if not outcome.is_equal:
+            raise typer.Exit(1)
+        if not loop:
+            return
 
 
-def show(outcome: Outcome, causes: list[str], took_s: float) -> None:
+def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
     """Print what came of a replay."""
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     console.print(_table(outcome))
     length_s = (outcome.ended_ns - outcome.began_ns) / NS_PER_S
     console.print(
-        f"{len(outcome.nodes)} nodes, {outcome.events} events, {length_s:.1f} s replayed in "
+        f"{len(outcome.nodes)} nodes, {outcome.events} events, {outcome.decisions} records of "
+        f"dispatch traces, {length_s:.1f} s replayed in "
         f"{took_s:.1f} s ({length_s / max(took_s, 1e-9):.1f} times as fast)"
     )
     if late := sum(one.uncovered for one in outcome.tallies.values()):
@@ -125,6 +153,7 @@ def as_dict(outcome: Outcome, causes: list[str], took_s: float) -> dict[str, obj
         "is_equal": outcome.is_equal,
         "compared": outcome.compared,
         "events": outcome.events,
+        "decisions": outcome.decisions,
         "nodes": outcome.nodes,
         "replayed_s": (outcome.ended_ns - outcome.began_ns) / NS_PER_S,
         "took_s": took_s,

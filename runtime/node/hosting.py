@@ -53,10 +53,12 @@ class Host:
         self.runners: list[NodeRunner] = []
         self.crashed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._bus = join(spec.session, self.clock, host=spec.name, afar=spec.afar)
+        self._journal = JournalStream(self._bus, self.clock, spec) if spec.is_journaled else None
         self._dispatcher = Dispatcher(
             self.clock,
             resources=spec.resources,
             trace_dir=spec.session.run_dir / "dispatch" / spec.name,
+            on_trace=self._journal.trace if self._journal is not None else None,
         )
         self._meter = ProcessMeter()
         self._stats = self._bus.publisher(
@@ -66,7 +68,6 @@ class Host:
         )
         logs = self._bus.publisher(LOG_TOPIC, Log, PublisherOptions(node=spec.name, tier=Tier.LOW))
         self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
-        self._journal = JournalStream(self._bus, self.clock, spec) if spec.is_journaled else None
         self._worst_lag_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,13 +107,13 @@ class Host:
             await self._shut_down(runner)
             self._report({"event": "state", "node": runner.node.name, "state": runner.state})
         self._publish_stats()
+        self._dispatcher.close()
         if self._journal is not None:
             self._journal.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         logging.getLogger("olympus").removeHandler(self._log_handler)
-        self._dispatcher.close()
         await self._bus.close()
 
     def tell_failure(self, error: OlympusError) -> None:

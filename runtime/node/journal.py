@@ -70,6 +70,8 @@ class Kind(IntEnum):
     """[number, for what, of what name, checksum of its version]: it began to wait."""
     ANSWERED = 13
     """[number, ending, what]: it answered a question."""
+    TRACE = 14
+    """[resource, bytes]: a piece of a dispatch trace; of no node."""
 
 
 EVENTS = range(Kind.CHANGE, Kind.RESUMED + 1)

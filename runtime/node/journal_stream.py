@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from olympus.runtime.bus import Bus, PublisherOptions
 from olympus.runtime.clock import Clock
 from olympus.runtime.messages import Journal
-from olympus.runtime.node.journal import HostJournal, JournalKeeper
+from olympus.runtime.node.journal import HostJournal, JournalKeeper, Kind
 from olympus.runtime.node.spec import HostSpec, NodeSpec
 from olympus.runtime.qos import Tier
 from olympus.runtime.telemetry.machine import machine_facts
@@ -49,6 +50,7 @@ class JournalStream:
         self._journal = HostJournal(clock, host_facts(spec))
         self._told_unseen = 0
         self._is_awaited = False
+        self._traces: deque[tuple[str, bytes]] = deque()
 
     async def wait_for_recorder(self) -> None:
         """Wait until the recorder listens: then it misses no message of this host's nodes.
@@ -70,9 +72,15 @@ class JournalStream:
         """Begin the journal of a node."""
         return JournalKeeper.of(self._journal, spec.model_dump(mode="json"))
 
+    def trace(self, resource: str, data: bytes) -> None:
+        """Take a piece of a dispatch trace; from any thread."""
+        self._traces.append((resource, data))
+
     def flush(self) -> None:
         """Publish the rows since the last time, once somebody listens."""
         journal = self._journal
+        while self._traces:
+            journal.add(Kind.TRACE, *self._traces.popleft())
         self._is_awaited = self._is_awaited or self._publisher.is_heard
         if not self._is_awaited:
             if journal.size > MOST_WAITING:
@@ -106,6 +114,6 @@ def host_facts(spec: HostSpec) -> dict[str, Any]:
         "node_dir": str(spec.node_dir or ""),
         "launch_file": str(file or ""),
         "launch_sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file else "",
-        "resources": [rules.name for rules in spec.resources],
+        "resources": spec.model_dump(mode="json")["resources"],
         "machine": dict(machine_facts()),
     }

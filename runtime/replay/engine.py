@@ -12,7 +12,7 @@ from typing import Any
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.bus.link import Origin
-from olympus.runtime.clock import VirtualClock, run_virtual
+from olympus.runtime.clock import NS_PER_S, VirtualClock, run_virtual
 from olympus.runtime.config import Session
 from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.journal import Kind
@@ -21,11 +21,13 @@ from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import Diverged, JournalEnded, ReplayedNode
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
+from olympus.runtime.replay.dispatch import redecide, rules_of
 from olympus.runtime.replay.hosts import HostReplay
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording, TopicReel
 from olympus.runtime.replay.rows import Row, read_rows
 from olympus.runtime.scheduler import Dispatcher
+from olympus.runtime.scheduler.trace import parse_trace
 
 REMEMBERED = 20_000
 """So many of the messages published anew are kept for those who take them."""
@@ -43,7 +45,7 @@ class Engine:
         recording: Recording,
         *,
         inject: Collection[str] = (),
-        until_ns: int = 0,
+        until_s: float = 0.0,
         keep_going: bool = False,
         on_message: OnMessage | None = None,
         on_event: Callable[[int], None] | None = None,
@@ -53,13 +55,13 @@ class Engine:
         Args:
             recording: What to run again.
             inject: Full names of nodes that don't run: their recorded messages stand for them.
-            until_ns: Robot time at which to stop; 0 = at the end.
+            until_s: When to stop, counted from the first event; 0 = at the end.
             keep_going: Go on after a difference, with the node that differed left out.
             on_message: Told of each message that is published anew.
             on_event: Told the robot time before each event: may take its time.
         """
         self._recording, self._inject = recording, frozenset(inject)
-        self._until_ns, self._keep_going = until_ns, keep_going
+        self._until_s, self._keep_going = until_s, keep_going
         self._on_message, self._on_event = on_message, on_event
         self.outcome = Outcome()
         self._published: OrderedDict[tuple[str, str, int, int], Message] = OrderedDict()
@@ -82,6 +84,7 @@ class Engine:
                 while await self._step():
                     pass
                 self._count_the_rest()
+                self._decide_again()
             finally:
                 await self._close()
         return self.outcome
@@ -92,7 +95,7 @@ class Engine:
         if not waiting or (self.outcome.differences and not self._keep_going):
             return False
         for at_ns, index in sorted(waiting):
-            if self._until_ns and at_ns > self._until_ns:
+            if self._is_beyond(at_ns):
                 return False
             host = self._hosts[index]
             if await self._happen(host, host.events[0]):
@@ -132,6 +135,10 @@ class Engine:
             if isinstance(end, JournalEnded):
                 self._names.discard(node.name)
         return True
+
+    def _is_beyond(self, at_ns: int) -> bool:
+        passed_ns = at_ns - (self.outcome.began_ns or at_ns)
+        return self._until_s > 0 and passed_ns > self._until_s * NS_PER_S
 
     def _note_time(self, at_ns: int) -> None:
         outcome = self.outcome
@@ -271,7 +278,7 @@ class Engine:
 
     def _count_the_rest(self) -> None:
         """Count what is in the recording and was not published anew."""
-        if self._until_ns or (self.outcome.differences and not self._keep_going):
+        if self._until_s or (self.outcome.differences and not self._keep_going):
             return
         spans: dict[str, list[tuple[int, int]]] = {}
         for host in self._hosts:
@@ -281,6 +288,22 @@ class Engine:
             reel = self._recording.reel(topic)
             if reel is not None:
                 self._count_rest_of(reel, tally, spans)
+
+    def _decide_again(self) -> None:
+        """Let each scheduler decide again what its trace tells."""
+        if self.outcome.differences and not self._keep_going:
+            return
+        for host in self._hosts:
+            rules = rules_of(host.facts)
+            for resource, data in host.traces.items():
+                trace = parse_trace(bytes(data), f"{host.name}/{resource}")
+                self.outcome.decisions += len(trace.records)
+                if (found := redecide(trace, rules[resource])) is not None:
+                    where = f"dispatch trace {host.name}/{resource}"
+                    words = ("decision", found.recorded, found.replayed)
+                    self.outcome.differences.append(
+                        Difference(where, found.index, "the scheduler", *words, at_ns=0)
+                    )
 
     def _count_rest_of(self, reel: TopicReel, tally: Tally, spans: Spans) -> None:
         for _ in reel.rest():

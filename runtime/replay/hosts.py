@@ -50,6 +50,8 @@ class HostReplay:
         self.nodes: list[ReplayedNode | None] = []
         self.events: deque[Row] = deque()
         self.facts: dict[str, Any] = {}
+        self.traces: dict[str, bytearray] = {}
+        """Dispatch traces, by resource."""
         self.last_ns = 0
         self.is_over = False
 
@@ -70,6 +72,8 @@ class HostReplay:
         if row.kind is Kind.HEAD:
             self.facts = row.fields[0]
             self._engine.meet(self.facts)
+        elif row.kind is Kind.TRACE:
+            self.traces.setdefault(row.fields[0], bytearray()).extend(row.fields[1])
         elif row.kind is Kind.NODE:
             spec = NodeSpec.model_validate(row.fields[0])
             self.nodes.append(self._engine.cast(spec, self))

@@ -15,6 +15,8 @@ class Outcome:
     differences: list[Difference] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
     events: int = 0
+    decisions: int = 0
+    """Records of dispatch traces that were decided again."""
     began_ns: int = 0
     ended_ns: int = 0
     notes: list[str] = field(default_factory=list)

@@ -72,6 +72,7 @@ _VERBS = {
     Kind.SENT: "published",
     Kind.WAITING: "began to wait for",
     Kind.ANSWERED: "answered",
+    Kind.TRACE: "traced",
 }
 
 
@@ -111,6 +112,8 @@ def _row(raw: tuple[Any, ...], texts: list[str], now_ns: int) -> Row:
     if kind is Kind.TEXT:
         texts.append(raw[1])
         return Row(kind, -1, now_ns, ())
+    if kind is Kind.TRACE:
+        return Row(kind, -1, now_ns, (raw[1], raw[2]))
     if kind is Kind.NODE:
         return Row(kind, -1, now_ns, (raw[1],))
     fields = list(raw[2:])

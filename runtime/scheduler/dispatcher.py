@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -60,6 +61,7 @@ class Dispatcher:
         *,
         resources: Sequence[ResourceRules] = (),
         trace_dir: Path | None = None,
+        on_trace: Callable[[str, bytes], None] | None = None,
         pace: Pace = Pace.MEDIAN,
         seed: int = 0,
     ) -> None:
@@ -69,6 +71,7 @@ class Dispatcher:
             clock: Robot time, which deadlines are measured with.
             resources: What jobs run on; the first is the default. None = one worker, default lanes.
             trace_dir: Folder of the trace files, one a resource; None = only their hashes are kept.
+            on_trace: Is given the traces' bytes, by name of the resource; from any thread.
             pace: Which time of its profile a job takes in virtual time.
             seed: Another seed gives other times where `pace` is `seeded`.
         """
@@ -78,7 +81,9 @@ class Dispatcher:
         self._is_closed = False
         for rules in resources or (ResourceRules(),):
             file = trace_dir / f"{rules.name}.trace" if trace_dir else None
-            queue = self._queues[rules.name] = Queue(rules, Trace(rules, clock.now_ns(), file))
+            on_bytes = partial(on_trace, rules.name) if on_trace is not None else None
+            trace = Trace(rules, clock.now_ns(), file, on_bytes=on_bytes)
+            queue = self._queues[rules.name] = Queue(rules, trace)
             self._resources[rules.name] = (
                 VirtualWorkers(queue, clock, pace=pace, seed=seed)
                 if isinstance(clock, VirtualClock)

@@ -13,7 +13,7 @@ before. A file that was cut off by a crash is readable up to its last whole reco
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -60,20 +60,28 @@ WITH_WORKER = (Event.STARTED, Event.RESUMED)
 class Trace:
     """Writes the trace of one resource. Not thread-safe: its queue's lock guards it."""
 
-    def __init__(self, rules: ResourceRules, start_ns: int, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        rules: ResourceRules,
+        start_ns: int,
+        file: Path | None = None,
+        *,
+        on_bytes: Callable[[bytes], None] | None = None,
+    ) -> None:
         """Begin a trace.
 
         Args:
             rules: Whose trace it is.
             start_ns: Robot time.
             file: Where it goes; None = only its hash is kept.
+            on_bytes: Is given all of it, in pieces of whole records, on whatever thread writes.
 
         Raises:
             ConfigError: The file can't be written.
         """
         self.count = 0
         """Records so far."""
-        self._rules, self._file = rules, file
+        self._rules, self._file, self._on_bytes = rules, file, on_bytes
         self._hash = hashlib.sha256()
         self._buffer = bytearray()
         self._pack = msgpack.Packer(autoreset=True).pack
@@ -106,6 +114,8 @@ class Trace:
             self._hash.update(self._buffer)
             if self._stream is not None:
                 self._stream.write(self._buffer)
+            if self._on_bytes is not None:
+                self._on_bytes(bytes(self._buffer))
             self._buffer.clear()
 
     def close(self) -> None:
@@ -183,11 +193,21 @@ def read_trace(file: Path) -> Recording:
         ConfigError: It can't be read, or is no trace.
     """
     try:
-        with file.open("rb") as stream:
-            unpacker = msgpack.Unpacker(stream, use_list=False, max_buffer_size=MAX_BYTES * 2)
-            rows = list(_whole(unpacker))
+        data = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error}") from error
+    return parse_trace(data, str(file))
+
+
+def parse_trace(data: bytes, file: str) -> Recording:
+    """Read a trace from its bytes, up to its last whole record.
+
+    Raises:
+        ConfigError: They are no trace.
+    """
+    unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=max(len(data), 1))
+    unpacker.feed(data)
+    rows = list(_whole(unpacker))
     if not rows or rows[0][:1] != (FORMAT,) or len(rows[0]) != 4:
         raise ConfigError(f"{file} is no dispatch trace; they end in .trace")
     _, resource, workers, start_ns = rows[0]

@@ -84,6 +84,7 @@ def test_whatever_the_grouping_every_message_comes_again(hosts: dict[str, list[s
         assert outcome.is_equal
         assert sorted(outcome.nodes) == ["judge", "thinker"]
         assert min(outcome.tallies[name].equal for name in ("thought", "pulse", "verdict")) > 30
+        assert outcome.decisions > 100
         again = run_again(store)
         digests = {name: one.digest for name, one in outcome.tallies.items()}
         assert {name: one.digest for name, one in again.tallies.items()} == digests
@@ -116,8 +117,8 @@ def check_tampering(store: Path, before: Outcome) -> None:
         assert without.tallies["verdict"].equal >= before.tallies["verdict"].equal
     finally:
         nodes.GAIN = 1.0  # type: ignore[attr-defined]
-    half_ns = (before.began_ns + before.ended_ns) // 2
-    half = run_again(store, until_ns=half_ns)
+    half_s = (before.ended_ns - before.began_ns) / 2e9
+    half = run_again(store, until_s=half_s)
     assert half.is_equal
-    assert half.ended_ns <= half_ns
+    assert half.ended_ns <= before.began_ns + half_s * 1e9
     assert half.compared < before.compared

@@ -1,0 +1,49 @@
+"""`olympus replay`: what it prints, at what pace, and its exit codes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.cli.projector import Projector
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import StoreError
+from olympus.runtime.messages import Header, Text
+from olympus.runtime.replay.recording import Recording
+from olympus.runtime.store import Run, StreamStore
+
+
+def text(seq: int) -> Text:
+    return Text(text=f"no {seq}", header=Header(seq=seq, stamp=1))
+
+
+def test_only_topics_that_are_asked_for_are_shown_and_only_from_the_time_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    projector = Projector(show=["rover/*"], from_s=1.0)
+    projector.on_event(5 * NS_PER_S)
+    for seq, (topic, at_s) in enumerate([("rover/a", 5.5), ("rover/a", 6.5), ("other", 7.0)]):
+        projector.on_message(topic, text(seq), round(at_s * NS_PER_S))
+    assert capsys.readouterr().out == '    1.500 s  rover/a no. 1  {"text": "no 1"}\n'
+
+
+def test_a_speed_is_kept_from_where_it_begins_to_show() -> None:
+    projector = Projector(speed=10.0, from_s=100.0)
+    began = time.monotonic()
+    for at_s in (1, 50, 101, 103):
+        projector.on_event(at_s * NS_PER_S)
+    took_s = time.monotonic() - began
+    assert took_s >= 0.19
+
+
+def test_a_recording_without_a_journal_says_how_to_make_one(tmp_path: Path) -> None:
+    with StreamStore(tmp_path) as store:
+        store.begin_run(Run(number=0, session="s", started=1, seen=1))
+        store.append([("a", text(1))])
+        store.end_run(2)
+    with pytest.raises(StoreError, match="replay:=true"):
+        Recording(tmp_path)
+    with pytest.raises(StoreError, match="no run 7"):
+        Recording(tmp_path, run=7)
