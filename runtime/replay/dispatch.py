@@ -14,6 +14,7 @@ from olympus.runtime.scheduler.rules import ResourceRules
 from olympus.runtime.scheduler.trace import EVENT_OF, Event, Record, Recording, Trace
 
 END_OF = {event: end for end, event in EVENT_OF.items()}
+_BEGUN = (Event.STARTED, Event.RESUMED)
 _DECIDED = (Event.EXPIRED, Event.SUPERSEDED, Event.EVICTED, Event.REJECTED)
 """What a queue decides when a job comes or a worker asks."""
 
@@ -62,26 +63,31 @@ class Redecision:
         told = self._heard.told
         for index, record in enumerate(self._trace.records):
             if index >= len(told):
-                self._drive(record)
+                self._drive(record, index)
             now = told[index] if index < len(told) else None
             if now != (record.event, record.job):
                 return Decision(index, _text(record.event, record.job), _text(*(now or (None, 0))))
+            if record.event in _BEGUN:
+                self._workers[record.job] = record.worker or 0
         return None
 
-    def _drive(self, record: Record) -> None:
+    def _drive(self, record: Record, index: int) -> None:
         """Let happen what led to a record."""
         event, now_ns = record.event, record.time_ns
         if record.arrival is not None:
             self._jobs[record.job] = record.arrival
             self._queue.arrive(record.arrival)
-        elif event in (Event.STARTED, Event.RESUMED):
-            worker = record.worker or 0
-            self._workers[record.job] = worker
-            self._queue.next(worker, now_ns)
-        elif event in _DECIDED:
-            self._queue.next(0, now_ns)
+        elif event in _BEGUN or event in _DECIDED:
+            self._queue.next(self._asking(index), now_ns)
         else:
             self._end(record, now_ns)
+
+    def _asking(self, index: int) -> int:
+        """Return the worker that asked for something to do, and was given it after all drops."""
+        for record in self._trace.records[index:]:
+            if record.event not in _DECIDED:
+                return record.worker or 0
+        return 0
 
     def _end(self, record: Record, now_ns: int) -> None:
         job = self._jobs.get(record.job)
