@@ -100,10 +100,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(_LeapingSelector(clock))
         self.clock = clock
+        # From zero: a float can't tell nanoseconds of Unix time apart, and a timer that is due
+        # "now" but not before the end of now would never fire.
+        self._origin_ns = clock.now_ns()
 
     def time(self) -> float:
         """Return virtual time in seconds, as timers of this loop count it."""
-        return self.clock.now_ns() / NS_PER_S
+        return (self.clock.now_ns() - self._origin_ns) / NS_PER_S
 
 
 def run_virtual(main: Coroutine[Any, Any, T], clock: VirtualClock) -> T:

@@ -7,9 +7,10 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -17,9 +18,11 @@ from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.cli.projector import Projector
 from olympus.runtime.cli.store import Key, Place, found
 from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import ConfigError
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
+from olympus.runtime.replay.whatif import Change, what_if
 from olympus.runtime.telemetry.machine import machine_facts
 
 IDLE_FACTS = ("hash seed", "cpus")
@@ -55,6 +58,10 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
     step: Annotated[
         bool, typer.Option("--step", help="Wait for Enter after each message that is shown.")
     ] = False,
+    diff: Annotated[
+        Path | None,
+        typer.Option(help="File {node: {param: value}}: run with these, and tell what changes."),
+    ] = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +73,10 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
     Raises:
         Exit: Something differs.
     """
+    if diff is not None:
+        with Recording(found(recording), key=key, run=run) as opened:
+            show_changes(what_if(opened, read_params(diff)))
+        return
     while True:
         with Recording(found(recording), key=key, run=run) as opened:
             projector = Projector(show or (), speed, from_s, step)
@@ -105,6 +116,37 @@ def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
         console.print(f"{late} messages were sent after the end of their node's journal")
     for line in verdict(outcome, causes):
         console.print(line)
+
+
+def read_params(file: Path) -> dict[str, dict[str, Any]]:
+    """Read a file of params: values by node and name.
+
+    Raises:
+        ConfigError: It can't be read, or is no such file.
+    """
+    try:
+        found = yaml.safe_load(file.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} can't be read: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ConfigError(f"{file}: write {{node: {{param: value}}}}, as navigator: {{keep_m: 2}}")
+    return found
+
+
+def show_changes(changes: list[Change]) -> None:
+    """Print what other parameters change."""
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    table = Table(box=None, pad_edge=False)
+    console.width = max(console.width, 140)
+    for head in ("topic", "before", "after", "equal", "differs from", "field", "was", "is"):
+        table.add_column(head, justify="left", overflow="fold")
+    for one in changes:
+        when = f"{one.at_s:.3f} s" if one.field else ""
+        numbers = (str(one.before), str(one.after), str(one.equal))
+        table.add_row(one.topic, *numbers, when, one.field, one.old, one.new)
+    console.print(table)
+    if not any(one.field for one in changes):
+        console.print("nothing changes")
 
 
 def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:

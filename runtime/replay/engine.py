@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
@@ -16,13 +15,13 @@ from olympus.runtime.clock import NS_PER_S, VirtualClock, run_virtual
 from olympus.runtime.config import Session
 from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.journal import Kind
-from olympus.runtime.node.loading import load_node_class, look_beside
+from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import Diverged, JournalEnded, ReplayedNode
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
 from olympus.runtime.replay.dispatch import redecide, rules_of
-from olympus.runtime.replay.hosts import HostReplay
+from olympus.runtime.replay.hosts import HostReplay, prepare
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording, TopicReel
 from olympus.runtime.replay.rows import Row, read_rows
@@ -154,10 +153,7 @@ class Engine:
         """Take the facts of a host."""
         self.outcome.machine = facts["machine"]
         self.outcome.launch = (facts["launch_file"], facts["launch_sha256"])
-        if facts["node_dir"] and Path(facts["node_dir"]).is_dir():
-            look_beside(Path(facts["node_dir"]))
-        for plugin in facts["plugins"]:
-            importlib.import_module(plugin)
+        prepare(facts)
 
     def cast(self, spec: NodeSpec, host: HostReplay) -> ReplayedNode | None:
         """Give a node its part; None if its recorded messages stand for it."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from olympus.runtime.bus.link import Origin
 from olympus.runtime.messages import Message
 from olympus.runtime.node.journal import Kind
+from olympus.runtime.node.loading import look_beside
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import Diverged, ReplayedNode
 from olympus.runtime.replay.rows import Row
@@ -83,3 +86,11 @@ class HostReplay:
             if row.is_event:
                 self.events.append(row)
         return True
+
+
+def prepare(facts: dict[str, Any]) -> None:
+    """Import what a host imported before its nodes, and find node modules where it did."""
+    if facts["node_dir"] and Path(facts["node_dir"]).is_dir():
+        look_beside(Path(facts["node_dir"]))
+    for plugin in facts["plugins"]:
+        importlib.import_module(plugin)

@@ -194,8 +194,16 @@ class Recording:
         if topic not in self._reels:
             if topic not in self.topics:
                 return None
-            self._reels[topic] = TopicReel(self.store, topic, self.since, self.until)
+            self._reels[topic] = self.new_reel(topic)
         return self._reels[topic]
+
+    def new_reel(self, topic: str) -> TopicReel:
+        """Return the messages of a topic, from the beginning.
+
+        Raises:
+            StoreError: It was not recorded.
+        """
+        return TopicReel(self.store, topic, self.since, self.until)
 
 
 def _unbroken(pieces: list[Journal]) -> list[Journal]:

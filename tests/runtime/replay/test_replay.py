@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from olympus.runtime.errors import ParamError
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
+from olympus.runtime.replay.whatif import what_if
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 HERE = Path(__file__).resolve().parent
@@ -117,6 +119,14 @@ def check_tampering(store: Path, before: Outcome) -> None:
         assert without.tallies["verdict"].equal >= before.tallies["verdict"].equal
     finally:
         nodes.GAIN = 1.0  # type: ignore[attr-defined]
+    with Recording(store) as recording:
+        assert not any(one.field for one in what_if(recording, {}))
+        foremost, *others = what_if(recording, {"thinker": {"gain": 3.0}})
+        with pytest.raises(ParamError, match="no node 'thinkr'"):
+            what_if(recording, {"thinkr": {"gain": 3.0}})
+    assert (foremost.topic, foremost.field) == ("thought", "linear_mps")
+    assert float(foremost.new) == pytest.approx(3 * float(foremost.old), rel=1e-6)
+    assert {one.topic for one in others if one.field} == {"pulse", "verdict"}
     half_s = (before.ended_ns - before.began_ns) / 2e9
     half = run_again(store, until_s=half_s)
     assert half.is_equal
