@@ -60,7 +60,7 @@ class Echo(Node):
 
 
 async def handler_us(is_journaled: bool) -> float:
-    """Return what one handled message costs, us."""
+    """Return the CPU time that one handled message costs, us."""
     clock = SystemClock()
     bus, dispatcher = Bus(clock, host="bench"), Dispatcher(clock)
     journal = HostJournal(clock, {})
@@ -72,13 +72,13 @@ async def handler_us(is_journaled: bool) -> float:
     await runner.change(Transition.CONFIGURE)
     await runner.change(Transition.ACTIVATE)
     publisher = bus.publisher("in", Twist)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(ROUNDS):
         publisher.publish(Twist(linear_mps=0.1, angular_radps=0.2))
         await asyncio.sleep(0)
         if journal.size > 65536:
             journal.take()
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began
     await runner.change(Transition.SHUTDOWN)
     dispatcher.close()
     await bus.close()
@@ -165,7 +165,7 @@ def main(argv: Sequence[str]) -> int:
     asked = parser.parse_args(argv)
     plain, kept = (min(asyncio.run(handler_us(one)) for _ in range(3)) for one in (False, True))
     found = measure(asked.seconds, asked.times, is_busy=asked.load, is_together=asked.hosts == 1)
-    found["handler us without and with a journal"] = [round(plain, 2), round(kept, 2)]
+    found["handler CPU us without and with a journal"] = [round(plain, 2), round(kept, 2)]
     sys.stdout.write(f"{described(PARTS)}\n{json.dumps(found, indent=1)}\n")
     return 0 if found["equal"] == f"{asked.times} of {asked.times}" else 1
 
