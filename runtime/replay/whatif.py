@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
-from olympus.runtime.bus.link import Closable, Deliver, Entity, LastValue, Origin, ServeHandler
+from olympus.runtime.bus.link import (
+    Closable,
+    Deliver,
+    Entity,
+    LastValue,
+    OnDropped,
+    Origin,
+    ServeHandler,
+)
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.clock import NS_PER_S, Clock, VirtualClock, run_virtual
 from olympus.runtime.config import Session
@@ -245,7 +253,14 @@ class _Feed:
                 deliver(payload, origin)
 
     def advertise(
-        self, topic: str, type_name: str, *, tier: Tier, is_reliable: bool, last: LastValue | None
+        self,
+        topic: str,
+        type_name: str,
+        *,
+        tier: Tier,
+        is_reliable: bool,
+        last: LastValue | None,
+        on_dropped: OnDropped,
     ) -> _Nobody:
         """Open a sending end that nobody listens to."""
         return _Nobody()
@@ -299,8 +314,9 @@ class _Nobody:
 
     is_wanted = False
 
-    def put(self, frame: bytes, origin: Origin) -> None:
+    def send(self, message: Message, origin: Origin) -> int:
         """Send to nobody."""
+        return 0
 
     def close(self) -> None:
         """Close it."""

@@ -22,7 +22,7 @@ from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.whatif import what_if
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 HERE = Path(__file__).resolve().parent
 APART = {"a": ["source"], "b": ["thinker"], "c": ["judge"], "recorder": ["recorder"]}
 TOGETHER = {"all": ["source", "recorder", "thinker", "judge"]}
@@ -52,7 +52,7 @@ def recorded(hosts: dict[str, list[str]], doing: Callable[[Launched], None]) -> 
         file = root / "launch.yaml"
         file.write_text(json.dumps(launch))
         with Launched(file, root=root) as robot:
-            robot.until_active()
+            robot.until_active(110)
             doing(robot)
         yield root / "record"
 
