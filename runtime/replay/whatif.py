@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.link import (
+    AnswerHistory,
     Closable,
     Deliver,
     Entity,
@@ -284,6 +285,10 @@ class _Feed:
             BusError: Always.
         """
         raise BusError(f"service {name!r} is of a node that does not run in a replay")
+
+    def answer_history(self, answer: AnswerHistory) -> Closable:
+        """Answer nobody outside."""
+        return _Nobody()
 
     def announce(self, entity: Entity) -> Closable:
         """Announce it to nobody."""
