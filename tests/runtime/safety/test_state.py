@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -46,6 +47,41 @@ def test_boot_is_stopped() -> None:
 
 def test_the_numbers_that_people_rely_on() -> None:
     assert (QUIET_NS, STUCK_NS, KEPT_TRIPS) == (SECOND // 5, 2 * SECOND, 8)
+
+
+def test_who_is_nearer_to_the_machine_ranks_higher_and_nothing_is_latched_at_first() -> None:
+    assert list(Authority) == [1, 2]
+    assert Authority.OPERATOR < Authority.CONSOLE
+    assert boot(0, 1).latch == 0
+
+
+@pytest.mark.parametrize(
+    "thing", [STOP, boot(0, 1), stop(boot(0, 1), STOP)], ids=["trip", "state", "step"]
+)
+def test_what_was_decided_can_not_be_changed_afterwards(thing: object) -> None:
+    field = dataclasses.fields(thing)[0].name  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(thing, field, None)
+    assert not hasattr(thing, "__dict__")
+
+
+def test_a_latch_keeps_its_first_trip_and_the_newest_seven() -> None:
+    state = boot(0, 1)
+    trips = [Trip(str(number), "operator", number) for number in range(20)]
+    for trip in trips:
+        state = stop(state, trip).state
+    assert state.trips == (trips[0], *trips[13:])
+
+
+def test_a_press_of_unknown_beginning_is_no_stuck_button() -> None:
+    assert not dataclasses.replace(boot(0, 1), pressed_ns=5).is_reset_stuck(6)
+    assert not dataclasses.replace(boot(0, 1), held_since_ns=5).is_reset_stuck(6)
+
+
+def test_a_held_reset_is_told_how_long_to_let_go() -> None:
+    once = press(boot(0, 1), "operator", 1, blockers=(), now_ns=SECOND).state
+    held = press(once, "operator", 0, blockers=(), now_ns=SECOND + 1)
+    assert "let go for 200 ms" in held.refusal
 
 
 def test_the_table_knows_every_mode_with_every_input() -> None:
