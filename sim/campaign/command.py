@@ -15,7 +15,7 @@ from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.faults import Fault, loaded_while
 from olympus.sim.campaign.report import failures, load, picture, save, table
 from olympus.sim.campaign.rig import Rig
-from olympus.sim.campaign.soak import measure_stops, soak
+from olympus.sim.campaign.soak import measure_stops, soak, told
 from olympus.sim.campaign.trial import Result, run_trial
 from olympus.sim.campaign.watching import CampaignError
 
@@ -138,7 +138,8 @@ def soak_command(
 def stop_command(count: Annotated[int, typer.Option(help="How many stops.")] = 100) -> None:
     """Time `olympus stop` from another process to a neutral motor command."""
     with Rig() as rig:
-        typer.echo(measure_stops(rig, count))
+        starting, neutral = zip(*measure_stops(rig, count), strict=True)
+    typer.echo(f"stop to neutral: {told(list(neutral))}; before it, Python: {told(list(starting))}")
 
 
 def _summary(rig: Rig, seed: int, results: list[Result]) -> str:

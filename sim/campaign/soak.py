@@ -12,11 +12,16 @@ from olympus.sim.campaign.report import percentile
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.watching import CampaignError
 
-_CODE = (
-    "import json,sys,time; began=time.monotonic_ns(); from olympus.runtime.cli import safety; "
-    "ready=time.monotonic_ns(); safety.run(['stop']); "
-    "print(json.dumps([began, ready]), file=sys.stderr)"
-)
+_CODE = """\
+import json, sys, time
+began = time.monotonic_ns()
+from olympus.runtime.cli.main import hurry
+hurry()  # as `olympus stop` does first
+from olympus.runtime.cli import safety
+ready = time.monotonic_ns()
+safety.run(["stop"])
+print(json.dumps([began, ready]), file=sys.stderr)
+"""
 _LOOK_S = 0.5
 
 
@@ -42,7 +47,7 @@ def soak(rig: Rig, seconds: float) -> list[str]:
     return trips
 
 
-def measure_stops(rig: Rig, count: int) -> str:
+def measure_stops(rig: Rig, count: int) -> list[tuple[float, float]]:
     """Stop from a process of its own, as a second terminal does, and time it.
 
     Args:
@@ -50,12 +55,13 @@ def measure_stops(rig: Rig, count: int) -> str:
         count: How many times.
 
     Returns:
-        The figures in words: start of Python and imports apart from the stop.
+        Of each stop the ms that starting Python and importing took, and those from the call to the
+        neutral motor command.
 
     Raises:
         CampaignError: A stop did not stop.
     """
-    neutral, starting = [], []
+    found = []
     path = os.pathsep.join(sys.path)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(rig.root), "PYTHONPATH": path}
     for _ in range(count):
@@ -70,15 +76,30 @@ def measure_stops(rig: Rig, count: int) -> str:
         )
         if not done.stderr.strip():
             raise CampaignError("olympus stop told nothing")
-        _, ready_ns = json.loads(done.stderr.splitlines()[-1])
-        change = rig.observer.neutral_after(began_ns)
-        if change is None:
-            raise CampaignError(f"olympus stop did not stop: {done.stdout}")
-        neutral.append((change.at_ns - ready_ns) / 1e6)
-        starting.append((ready_ns - began_ns) / 1e6)
-    return f"stop to neutral: {_told(neutral)}; before it, starting Python: {_told(starting)}"
+        ready_ns = json.loads(done.stderr.splitlines()[-1])[1]
+        found.append(((ready_ns - began_ns) / 1e6, neutral_ms(rig, began_ns, ready_ns)))
+    return found
 
 
-def _told(times: list[float]) -> str:
+def neutral_ms(rig: Rig, began_ns: int, asked_ns: int) -> float:
+    """Return the ms from a stop to the neutral motor command.
+
+    Args:
+        rig: The rig.
+        began_ns: Before the stop; what came earlier does not count.
+        asked_ns: When the stop was asked for.
+
+    Raises:
+        CampaignError: The motor is not neutral.
+    """
+    rig.observer.happens(lambda: rig.observer.neutral_after(began_ns), 2.0)
+    change = rig.observer.neutral_after(began_ns)
+    if change is None:
+        raise CampaignError(f"the stop did not stop: {rig.status()}")
+    return (change.at_ns - asked_ns) / 1e6
+
+
+def told(times: list[float]) -> str:
+    """Return p50, p99, worst and how many, in words."""
     p50, p99, worst = (percentile(times, share) for share in (0.5, 0.99, 1.0))
     return f"p50 {p50:.1f}, p99 {p99:.1f}, worst {worst:.1f} ms, n={len(times)}"

@@ -154,3 +154,18 @@ def until_state(olympus: Olympus, wanted: str) -> None:
     until = time.monotonic() + 20
     while state(olympus) != wanted:
         assert time.monotonic() < until, state(olympus)
+
+
+def test_a_stop_goes_before_other_work_where_that_is_granted() -> None:
+    code = (
+        "import os, sys; sys.argv = ['olympus', 'stop', '--session', 'none']\n"
+        "from olympus.runtime.cli.main import PRIORITY, main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    got = os.sched_getparam(0).sched_priority\n"
+        "print(os.sched_getscheduler(0), got)\n"
+        "try:\n    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))\n"
+        "except OSError:\n    print('not granted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    is_granted = "not granted" not in done.stdout
+    assert (f"{os.SCHED_FIFO} 40" in done.stdout) is is_granted
