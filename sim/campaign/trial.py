@@ -20,6 +20,7 @@ FAIL_MS: Final = 1000.0
 _GIVE_UP_S = 2.0
 _REST_S = 0.25
 _ATTEMPTS = 5
+_TAKEN_NS = 100_000_000  # by then a trip has reached the motor
 _LOOK_NS = 5_000_000  # a trip bears the time at which the look began that found the fault
 _LAYERS = {SEQ_RANGE - 1: "guardian's hand", SEQ_RANGE - 2: "drive's hand"}
 
@@ -103,8 +104,12 @@ def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Re
         return replace(about, verdict="ok", at_s=_load())
     if fault.expect == "pause" and not _is_latched(rig):
         again = None
-    if change is not None and again is not None:
-        verdict = f"it moved again {(again.at_ns - change.at_ns) / 1e6:.0f} ms after it stopped"
+    elif fault.expect in ("any", "pause"):
+        # It may have paused and gone on before the trip; only what moves after it is wrong.
+        again = rig.observer.driven_after(max(begun_ns, _tripped_ns(rig) + _TAKEN_NS))
+    if again is not None:
+        stopped_ns = change.at_ns if change is not None else begun_ns
+        verdict = f"it moved again {(again.at_ns - stopped_ns) / 1e6:.0f} ms after it stopped"
     return replace(
         about,
         verdict=verdict,
@@ -174,9 +179,14 @@ def _layer(fault: Fault, change: Change | None) -> str:
 
 
 def _tripped_ms(rig: Rig, begun_ns: int) -> float | None:
+    at_ns = _tripped_ns(rig)
+    return round((at_ns - begun_ns) / 1e6, 2) if at_ns else None
+
+
+def _tripped_ns(rig: Rig) -> int:
     status = rig.status()
     trips = status.trips if status is not None else ()
-    return round((trips[0].at_ns - begun_ns) / 1e6, 2) if trips else None
+    return trips[0].at_ns if trips else 0
 
 
 def _hold(begun_ns: int) -> None:

@@ -27,7 +27,8 @@ LONGEST_S = 60
 """How long the tests of one mutant may take."""
 
 EQUIVALENT = {
-    ("limits", "LONGEST_BRAKE_S * (1 + 1e-9)"): "room for rounding, of no size in particular",
+    ("limits", "LONGEST_BRAKE_S * (1 + 1e-09)"): "room for rounding, of no size in particular",
+    ("limits", "abs(target - current) < step"): "a step that just reaches ends there either way",
 }
 """(room, text) of what may change without a difference, and why."""
 

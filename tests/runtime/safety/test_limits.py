@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -9,9 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.limits import LONGEST_AGE_NS, LONGEST_BRAKE_S, Limits, Rules
+from olympus.runtime.safety.limits import (
+    LONGEST_AGE_NS,
+    LONGEST_BRAKE_S,
+    Category,
+    Limits,
+    Rules,
+)
 
 WHEEL = Limits(-10.0, 12.0, 20.0)
+
+
+def test_the_numbers_that_people_rely_on() -> None:
+    assert (LONGEST_AGE_NS, LONGEST_BRAKE_S) == (10**9, 0.5)
+    assert Rules((WHEEL,)).max_age_ns == 200_000_000
+    assert list(Category) == [0, 1]  # IEC 60204-1's own numbers; launch files name them
+
+
+@pytest.mark.parametrize("thing", [WHEEL, Rules((WHEEL,))], ids=["limits", "rules"])
+def test_what_a_gate_lets_through_can_not_be_changed_afterwards(thing: object) -> None:
+    field = dataclasses.fields(thing)[0].name  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(thing, field, None)
+    assert not hasattr(thing, "__dict__")
 
 
 @pytest.mark.parametrize(
