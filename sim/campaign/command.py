@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -81,6 +82,8 @@ def run(
     trials = [t for t in plan(seed, count, fault or []) if t[0] >= first and only in (None, t[0])]
     results: list[Result] = []
     until = time.monotonic() + 60 * minutes
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was laid and mounted is taken away again
+        signal.signal(number, signal.default_int_handler)
     with Rig() as rig, loaded_while(loaded):
         left_out = skipped(rig)
         for name, why in left_out.items():

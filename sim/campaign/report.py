@@ -13,7 +13,7 @@ from olympus.sim.campaign.trial import Result
 
 GOAL_MS = 100.0
 WORST_MS = 250.0
-_LEFT, _WIDTH, _ROW, _TOP = 300, 620, 17, 46
+_LEFT, _WIDTH, _ROW, _TOP = 340, 620, 17, 46
 _SPAN_MS = 300.0
 _BINS = 60
 
