@@ -11,8 +11,14 @@ from typing import Annotated
 import typer
 
 from olympus.runtime.bus.ros2.bags import read_bag
+from olympus.runtime.bus.ros2.catalogue import catalogue_of
+from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.bus.ros2.how import Joining
+from olympus.runtime.bus.ros2.mapping import Mapper
 from olympus.runtime.bus.ros2.participant import RosPublisher
-from olympus.runtime.cli.connect import AsJson, carry_out
+from olympus.runtime.bus.ros2.playing import BagPlayer
+from olympus.runtime.bus.topics import matches
+from olympus.runtime.cli.connect import AsJson, SessionName, carry_out, joined
 from olympus.runtime.cli.ros2.joined import chosen, graph, own_node
 
 app = typer.Typer(help="ROS bags, sqlite and MCAP: info, play.", no_args_is_help=True)
@@ -43,9 +49,23 @@ def play(
     bag: Bag,
     rate: Annotated[float, typer.Option("-r", "--rate", min=0.01, help="Times as fast.")] = 1.0,
     wait: Annotated[float, typer.Option(min=0, help="Seconds before the first message.")] = 1.0,
+    here: Annotated[
+        bool, typer.Option("--here", help="To our own nodes, in our words, instead of the graph.")
+    ] = False,
+    prefix: Annotated[str, typer.Option(help="Comes before each topic, with --here.")] = "",
+    topics: Annotated[
+        list[str] | None, typer.Option(help="Only these, with --here. May be repeated.")
+    ] = None,
+    session: SessionName = None,
 ) -> None:
-    """Publish the messages of a bag in the graph, as they were and in their time."""
+    """Publish the messages of a bag in the graph, as they were and in their time.
+
+    With --here our own nodes hear them, each type as the mapping says, as old as they were then.
+    """
     how = chosen(context)
+    if here:
+        carry_out(_play_here(how, bag, rate, wait, prefix, topics or [], session))
+        return
 
     async def work() -> None:
         async with graph(how) as one:
@@ -64,3 +84,31 @@ def play(
         typer.echo(f"played {sent} messages")
 
     carry_out(work())
+
+
+async def _play_here(
+    how: Joining,
+    bag: Path,
+    rate: float,
+    wait: float,
+    prefix: str,
+    topics: list[str],
+    session: str | None,
+) -> None:
+    mapper = Mapper(Codecs(catalogue_of(how.distro, how.interfaces)))
+    async with joined(session) as bus:
+        player = BagPlayer(
+            bus,
+            bus.clock,
+            mapper,
+            rate=rate,
+            prefix=prefix.strip("/"),
+            is_wanted=lambda topic: not topics or any(matches(one, topic) for one in topics),
+        )
+        player.announce(bag)
+        await asyncio.sleep(wait)
+        done = await player.play(bag)
+    late = f", at most {done.latest_s:.3f} s late" if done.messages else ""
+    typer.echo(f"played {done.messages.total()} messages{late}")
+    for reason, count in done.refused.most_common():
+        typer.echo(f"{count} not played: {reason}", err=True)

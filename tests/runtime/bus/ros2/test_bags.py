@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -11,10 +12,15 @@ from typing import Any
 
 import pytest
 
+from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.ros2.bags import as_messages, read_bag
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Mapper
+from olympus.runtime.bus.ros2.playing import BagPlayer
+from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import MessageError, StoreError
+from olympus.runtime.messages import Message, Odometry, Text
+from olympus.runtime.qos import QoS
 
 SCHEMA = """
 CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL,
@@ -109,3 +115,38 @@ def test_a_bag_is_described_and_played(bag: Path, router: str) -> None:
         {"topic": "/odom", "type": "nav_msgs/msg/Odometry", "count": 1},
     ]
     assert ros2("bag", "play", str(bag), "--wait", "0").stdout == "played 3 messages\n"
+
+
+async def test_a_bag_is_played_onto_our_bus_in_its_time_and_what_can_not_be_is_counted(
+    bag: Path, codecs: Codecs
+) -> None:
+    clock = SystemClock()
+    bus, heard = Bus(clock, host="test"), list[tuple[Message, int]]()
+    listening = SubscriptionOptions(qos=QoS.lossless())
+    for topic in ("past/odom", "past/chatter"):
+        bus.subscribe(topic, Message, lambda m: heard.append((m, clock.now_ns())), listening)
+    with sqlite3.connect(bag / "drive_0.db3") as base:  # 10, 20 and 30 ns become hundreds of ms
+        slower = "UPDATE messages SET timestamp = ? + (timestamp - ?) * 10000000"
+        base.execute(slower, (BEGIN, BEGIN))
+        base.execute("INSERT INTO topics VALUES (3, '/what', 'what/msg/Ever', 'cdr', '')")
+        unknown = "INSERT INTO messages(topic_id, timestamp, data) VALUES (3, ?, x'00')"
+        base.execute(unknown, (BEGIN + 350_000_000,))
+    base.close()
+    player = BagPlayer(bus, clock, Mapper(codecs), prefix="past")
+    player.announce(bag)
+    done = await player.play(bag)
+    while len(heard) < 2:
+        await asyncio.sleep(0.005)
+    (text, first_ns), (odometry, second_ns) = heard
+    assert isinstance(text, Text)
+    assert isinstance(odometry, Odometry)
+    assert (text.text, odometry.x_m) == ("hello", 1.5)
+    assert second_ns - first_ns >= 90_000_000
+    # String has no stamp and is new when it comes; the odometry is as old as it was then, 200 ms
+    assert 0 <= first_ns - text.header.stamp < 10**9
+    assert 200_000_000 <= second_ns - odometry.header.stamp < 10**9
+    assert done.messages == {"chatter": 1, "odom": 1}
+    damaged, unknown = sorted(done.refused)
+    assert damaged.startswith("chatter: std_msgs/msg/String.data: 4294967295 items")
+    assert unknown.startswith("what: no definition of what/msg/Ever")
+    await bus.close()
