@@ -48,13 +48,15 @@ def read_key(source: str) -> bytes:
             raise ConfigError(
                 f"the key {source} can't be read: {error}; `olympus store key` makes one"
             ) from error
-    if len(raw.strip()) < KEY_BYTES:
-        raise ConfigError(f"the key {source} holds {len(raw.strip())} bytes; 32 or more are needed")
+    # Text ends with a line end that is no part of it; 32 bytes out of a TPM are a key as they are.
+    raw = raw if len(raw) == KEY_BYTES else raw.strip()
+    if len(raw) < KEY_BYTES:
+        raise ConfigError(f"the key {source} holds {len(raw)} bytes; 32 or more are needed")
     _aead(bytes(KEY_BYTES))
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"olympus store").derive(raw.strip())
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"olympus store").derive(raw)
 
 
 class StoreVault:

@@ -6,9 +6,10 @@
 
 Small messages (a reading of about 100 bytes, ten topics, 500 a commit) and pictures (640x480x3, 15
 a commit), as a recorder has them that commits twice a second; as fast as they go. Each commit
-waits for the disk. Every writer runs in a process of its own, in turn with the others. `written` is
-what the kernel sent towards the disk per byte of message; syncs are counted in a run of their own,
-under strace where that is installed. LMDB writes its head besides with O_DSYNC, once a commit.
+waits for the disk. Every writer runs in a process of its own, in turn with the others. What is
+written and how often the disk is waited for is counted in a run of its own, under strace where that
+is installed (the kernel's own count takes a page for the whole folio that it lies in). LMDB writes
+its head besides with O_DSYNC, once a commit.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from rich.table import Table
 SMALL_COUNT, SMALL_BATCH = 100_000, 500
 PICTURES, PICTURE_BATCH = 300, 15
 READS = 5
+SYNCS, WRITES = ("fsync", "fdatasync", "msync"), ("write", "pwrite64", "writev", "pwritev")
+_CALL = re.compile(r"\d+ +(?P<call>\w+)\(\d+<[^>]*/oly[^>]*>.* = (?P<result>\d+)$")
+"""A line of strace about one of our files."""
 _KINDS = {
     "small": (small, SMALL_COUNT, SMALL_BATCH),
     "pictures": (pictures, PICTURES, PICTURE_BATCH),
@@ -50,14 +54,14 @@ class Recorded:
     mb_per_s: float
     cpu_us: float
     """Processor time of the process per message."""
-    written: float
-    """Bytes written towards the disk per byte of message."""
     size: float
     """Length of the file per byte of message."""
-    syncs: float | None = None
-    """fsync, fdatasync and msync per commit; None where strace is not installed."""
-    read_per_s: float = 0.0
+    read_per_s: float
     """Messages per second that one topic's middle fifth is read with."""
+    written: float | None
+    """Bytes given to the file system per byte of message; None where strace is not installed."""
+    syncs: float | None
+    """fsync, fdatasync and msync per commit."""
 
 
 def main() -> None:
@@ -65,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gb", type=float, default=0.0, help="open a recording of so many GB")
+    parser.add_argument("--writers", nargs="+", choices=WRITERS, default=list(WRITERS))
     parser.add_argument("--share", type=float, default=1.0, help="of the messages, for a trial")
     parser.add_argument("--folder", type=Path, help="where to write, for a disk of its own")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -78,7 +83,7 @@ def main() -> None:
             return
         told = {"machine": described(["lmdb", "mcap", "zstandard"]), "load": os.getloadavg()[0]}
         if options.gb:
-            told["opened"] = {name: opened(folder, name, options.gb) for name in WRITERS}
+            told["opened"] = {name: opened(folder, name, options.gb) for name in options.writers}
         else:
             told["recorded"] = compared(options)
     if options.json:
@@ -91,15 +96,18 @@ def compared(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return what each writer did, by kind of message."""
     told: dict[str, dict[str, Any]] = {}
     for kind in _KINDS:
-        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in WRITERS}
+        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in options.writers}
         for _ in range(options.rounds):
             for name, done in rounds.items():
                 done.append(apart(options, name, kind))
         told[kind] = {}
         for name, done in rounds.items():
             middle = {key: median(one[key] for one in done) for key in done[0]}
-            syncs = syncs_of(options, name, kind)
-            told[kind][name] = asdict(Recorded(**middle, syncs=syncs))
+            middle.pop("payload")
+            asked = traced(options, name, kind)
+            told[kind][name] = asdict(
+                Recorded(**middle, written=asked["written"], syncs=asked["syncs"])
+            )
     return told
 
 
@@ -117,22 +125,22 @@ def apart(options: argparse.Namespace, name: str, kind: str) -> dict[str, float]
     return told
 
 
-def syncs_of(options: argparse.Namespace, name: str, kind: str) -> float | None:
-    """Count how often one writer waits for the disk, per commit."""
+def traced(options: argparse.Namespace, name: str, kind: str) -> dict[str, float | None]:
+    """Count what one writer asks of the disk, in a run of its own."""
     if shutil.which("strace") is None:
-        return None
-    share = options.share / 10
+        return {"syncs": None, "written": None}
     count, batch = _KINDS[kind][1:]
-    commits = int(-(-count * share // batch))
-    with tempfile.NamedTemporaryFile("r") as counted:
-        calls = "trace=fsync,fdatasync,msync"
-        line = ["strace", "-f", "-c", "-e", calls, "-o", counted.name]
-        subprocess.run(
-            [*line, *command(options, name, kind, share)], capture_output=True, check=True
-        )
-        rows = [line.split() for line in counted if re.search(r"(fsync|fdatasync|msync)$", line)]
-    calls_made = sum(int(row[3]) for row in rows)
-    return round(calls_made / commits, 2)
+    with tempfile.NamedTemporaryFile("r") as seen:
+        calls = ",".join((*SYNCS, *WRITES))
+        line = ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", seen.name]
+        own = command(options, name, kind, options.share)
+        told = subprocess.run([*line, *own], capture_output=True, text=True, check=True)
+        found = [row for line in seen if (row := _CALL.search(line))]
+    payload = json.loads(told.stdout)["payload"]
+    written = sum(int(row["result"]) for row in found if row["call"] in WRITES)
+    syncs = sum(row["call"] in SYNCS for row in found)
+    commits = count * options.share / batch
+    return {"syncs": round(syncs / commits, 2), "written": round(written / payload, 2)}
 
 
 def record(folder: Path, name: str, kind: str, share: float) -> dict[str, float]:
@@ -143,19 +151,18 @@ def record(folder: Path, name: str, kind: str, share: float) -> dict[str, float]
     payload = sum(len(one.frame) for part in work for one in part)
     store = WRITERS[name](folder)
     store.open()
-    wrote, began, cpu = written_bytes(), time.perf_counter(), time.process_time()
+    began, cpu = time.perf_counter(), time.process_time()
     for part in work:
         store.add(part)
     store.close()
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    os.sync()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return {
         "per_s": count / seconds,
         "mb_per_s": payload / seconds / 1e6,
         "cpu_us": cpu / count * 1e6,
-        "written": (written_bytes() - wrote) / payload,
         "size": size / payload,
+        "payload": payload,
         "read_per_s": read_rate(store, TOPICS[3] if kind == "small" else CAMERA, count),
     }
 
@@ -169,12 +176,6 @@ def read_rate(store: Any, topic: str, count: int) -> float:
         number = sum(1 for frame in store.read(topic, since, until) if frame)
         rates.append(number / (time.perf_counter() - began))
     return median(rates)
-
-
-def written_bytes() -> int:
-    """Return what this process had written towards the disk."""
-    found = re.search(r"^write_bytes: (\d+)", Path("/proc/self/io").read_text(), re.M)
-    return int(found[1]) if found else 0
 
 
 def opened(folder: Path, name: str, gb: float) -> dict[str, float]:

@@ -193,6 +193,22 @@ def test_an_encrypted_store_tells_nothing_without_its_key(tmp_path: Path, key: s
         StreamStore(home, read_only=True, key=str(other))
 
 
+def test_a_key_may_come_from_a_command_such_as_a_tpm_s(tmp_path: Path) -> None:
+    home, sealed = tmp_path / "store", tmp_path / "sealed key"
+    sealed.write_bytes(b"\n" + bytes(range(100, 130)) + b" ")  # 32 bytes, as a TPM unseals them
+    command = f"command:cat '{sealed}'"
+    with StreamStore(home, key=command) as store:
+        fill(store, "t", 3)
+    with StreamStore(home, read_only=True, key=str(sealed)) as store:
+        assert check_all(store) == 3
+    with pytest.raises(ConfigError, match=r"key command 'cat /nowhere' failed"):
+        StreamStore(home, read_only=True, key="command:cat /nowhere")
+    with pytest.raises(ConfigError, match="No such file or directory"):
+        StreamStore(home, read_only=True, key="command:tpm3_unseal -c 0x81000001")
+    with pytest.raises(ConfigError, match="holds 5 bytes"):
+        StreamStore(home, read_only=True, key="command:echo short")
+
+
 @pytest.mark.parametrize("is_encrypted", [False, True])
 def test_who_is_forgotten_is_in_no_record_no_page_and_no_key(
     tmp_path: Path, key: str, is_encrypted: bool
