@@ -174,10 +174,13 @@ def subject_number(file: StoreFile, name: str, vault: StoreVault | None) -> int:
 def _output_of(command: str) -> bytes:
     try:
         done = subprocess.run(
-            shlex.split(command), capture_output=True, check=True, timeout=COMMAND_S
+            shlex.split(command), capture_output=True, check=False, timeout=COMMAND_S
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ConfigError(f"the key command {command!r} failed: {error}") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ConfigError(f"the key command {command!r} failed ({done.returncode}): {said:.200}")
     return done.stdout
 
 

@@ -201,7 +201,7 @@ def test_a_key_may_come_from_a_command_such_as_a_tpm_s(tmp_path: Path) -> None:
         fill(store, "t", 3)
     with StreamStore(home, read_only=True, key=str(sealed)) as store:
         assert check_all(store) == 3
-    with pytest.raises(ConfigError, match=r"key command 'cat /nowhere' failed"):
+    with pytest.raises(ConfigError, match=r"'cat /nowhere' failed \(1\): cat: /nowhere"):
         StreamStore(home, read_only=True, key="command:cat /nowhere")
     with pytest.raises(ConfigError, match="No such file or directory"):
         StreamStore(home, read_only=True, key="command:tpm3_unseal -c 0x81000001")
