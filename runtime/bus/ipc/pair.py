@@ -246,8 +246,9 @@ class Pair:
             self._note_end()
 
     def _ask_for_room(self) -> None:
+        self._is_stuck = True  # also if it waits already: what comes now must not overtake
         if not self._is_waiting:
-            self._is_waiting = self._is_stuck = True
+            self._is_waiting = True
             self._in_loop(self._wait_for_room)
 
     def _wait_for_room(self) -> None:
