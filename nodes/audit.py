@@ -46,6 +46,8 @@ class Audit(Node):
             description="Private key, readable by its owner alone; made at the first start.",
         )
 
+    is_replayed = False
+
     params: Params
     anchor = output("/audit/anchor", AuditAnchor, latched=True)
 
