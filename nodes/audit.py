@@ -30,6 +30,8 @@ Entry = tuple[int, str, Mapping[str, Any]]
 UNREADABLE = "unreadable"
 """Kind of a record of an event that could not be read."""
 MOST_AT_ONCE = 500
+LONGEST = 20_000
+"""More characters of a text are not signed, only how many there were and their hash."""
 
 
 class Audit(Node):
@@ -91,8 +93,9 @@ class Audit(Node):
     @subscribe("command", qos=QoS.lossless())
     def on_command(self, command: Command) -> None:
         """Take down what people asked for."""
-        body: dict[str, Any] = {"text": command.text, "verb": command.verb}
-        body |= {"args": dict(command.args)}
+        args = json.dumps(dict(command.args), sort_keys=True)
+        body: dict[str, Any] = {"text": _short(command.text), "verb": _short(command.verb)}
+        body |= {"args": dict(command.args) if len(args) <= LONGEST else _short(args)}
         body |= {"from": command.header.source, "seq": command.header.seq}
         self._waiting.append((command.header.stamp, "command", body))
 
@@ -167,7 +170,9 @@ class Audit(Node):
     def _entry(self, line: bytes) -> Entry:
         where = {"session": self._of_session, "file": self._file_id, "line": self._read_lines}
         try:
-            event = json.loads(line)
+            if len(line) > LONGEST:
+                raise ValueError("too long for an event")
+            event = json.loads(line, parse_constant=_no_number)
             return int(event["stamp_ns"]), str(event["event"]), {**event, **where}
         except (ValueError, TypeError, KeyError, RecursionError):
             text = line.decode(errors="replace")[:1000]
@@ -193,3 +198,15 @@ class Audit(Node):
     def _tell(self) -> None:
         head = self.log_file.head
         self.anchor.publish(AuditAnchor(number=head.number, hash=head.hash, public=self._public))
+
+
+def _short(text: str) -> str:
+    """Return a text, or its beginning with the length and the hash of all of it."""
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[:200]}… ({len(text)} characters, SHA-256 {digest})"
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

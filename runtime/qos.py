@@ -35,7 +35,7 @@ class QoS:
 
     `latest` keeps one message, the newest. `drop_oldest` and `drop_newest` keep `depth` and count
     what they drop. `block` makes a publisher that awaits `send` wait for room. `lossless` spills to
-    the store what is beyond `depth`, and hands what a handler fails on to the dead letters.
+    disk what is beyond `depth`. What a handler fails on is counted as `failed`, whatever the rule.
     """
 
     overflow: Overflow

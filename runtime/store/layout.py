@@ -7,10 +7,7 @@
 | `@gaps` | stamp, after_seq, arrival, topic | JSON of a Gap |
 | `@runs` | number, u64 | JSON of a Run |
 | `@pruned` | topic | JSON: until when it was removed, and how much |
-| `@checkpoints` | consumer, 0, topic | key of the last record that was dealt with |
-| `@letters` | number, u64 | msgpack of a DeadLetter |
 | `@subjects` | name | JSON: number, wrapped key or nothing |
-| `@table:<name>` | anything | msgpack `[expires, value]` |
 | `@meta` | `schema`, `key` | version of this layout; the wrapped data key |
 """
 
@@ -28,8 +25,7 @@ from olympus.runtime.store.records import KEY, seal
 SCHEMA = 2
 TOPIC = b"topic:"
 META, ENDS, GAPS, RUNS, PRUNED = b"@meta", b"@ends", b"@gaps", b"@runs", b"@pruned"
-CHECKPOINTS, LETTERS, SUBJECTS = b"@checkpoints", b"@letters", b"@subjects"
-TABLE = b"@table:"
+SUBJECTS = b"@subjects"
 _SCHEMA_KEY = b"schema"
 
 

@@ -61,12 +61,20 @@ async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happene
     guardian.permit()  # while nobody writes the audit
     with (session.safety_dir / EVENTS).open("a") as stream:
         stream.write("{half a li\n")
-    await run()
+        stream.write('{"event": "trip", "stamp_ns": 1, "x": NaN}\n')
+        stream.write('{"event": "trip", "stamp_ns": 1, "x": "' + "x" * 2_000_000 + '"}\n')
+    await run("go " * 700_000)
     found = records(tmp_path)
     seen = [one["kind"] for one in found]
     assert seen.count("permit") == 2
-    assert seen.count("command") == 1
-    assert seen.count(UNREADABLE) == 1
+    assert seen.count("command") == 2
+    assert seen.count(UNREADABLE) == 3
+    (long,) = (
+        one["body"]
+        for one in found
+        if one["kind"] == "command" and one["body"]["seq"] == 1 and "SHA" in str(one)
+    )
+    assert long["text"].startswith("go go") and "2100000 characters" in long["text"]
     (trip,) = (one["body"] for one in found if one["kind"] == "trip" and "fell" in str(one))
     assert (trip["cause"], trip["by"]) == ("a person fell", "anna")
 
