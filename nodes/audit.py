@@ -23,7 +23,7 @@ from olympus.runtime.safety.events import FILE as EVENTS
 from olympus.runtime.security.chain import Record
 from olympus.runtime.security.keys import SigningKey, make_key, read_key
 from olympus.runtime.store.audit import FILE, AuditLog
-from olympus.runtime.store.places import store_of
+from olympus.runtime.store.places import keys, store_of
 
 Entry = tuple[int, str, Mapping[str, Any]]
 """Robot time in ns, kind, body."""
@@ -44,8 +44,9 @@ class Audit(Node):
             "", description="Folder of the log; empty: ~/.local/share/olympus/SESSION."
         )
         key_file: str = Field(
-            "~/.config/olympus/audit.key",
-            description="Private key, readable by its owner alone; made at the first start.",
+            "",
+            description="Private key, readable by its owner alone, made at the first start; empty: "
+            "~/.config/olympus/audit.key.",
         )
 
     is_replayed = False
@@ -188,10 +189,16 @@ class Audit(Node):
             self._signed[file_id] = max(self._signed.get(file_id, 0), line)
 
     def _key(self) -> SigningKey:
-        file = Path(self.params.key_file).expanduser()
+        named = self.params.key_file
+        file = Path(named).expanduser() if named else keys() / "audit.key"
         if file.exists():
             return read_key(file)
-        key = make_key(file)
+        try:
+            key = make_key(file)
+        except ConfigError:
+            if not file.exists():
+                raise
+            return read_key(file)  # somebody else was quicker
         self.log.info("made a key for the audit log", file=str(file), public=key.public)
         return key
 

@@ -204,6 +204,8 @@ class Launched:
 
     def _environment(self) -> dict[str, str]:
         ours = {"XDG_RUNTIME_DIR": str(self.root), "COLUMNS": "200"}
+        homes = {"XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config"}
+        ours |= {name: str(self.root / folder) for name, folder in homes.items()}
         return {**os.environ, **self._more, **ours}
 
     def _clear(self, process: subprocess.Popen[bytes]) -> int:

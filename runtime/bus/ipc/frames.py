@@ -100,7 +100,7 @@ class Lent:
     def _note_copy(self) -> None:
         self.copied += 1
         if self.copied & (self.copied - 1) == 0:  # 1, 2, 4, 8, …: loud, but no flood
-            _log.warning(
+            _log.info(
                 "%d arrays of this host are looked at at once, so no. %d was copied; what is kept "
                 "for long, keep a copy of it",
                 len(self.views),
