@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 
 from olympus.models.planner.words import Masked
 
+MOST_PLACES = 5
+"""More slots of a kind are hardly met in training."""
 _JOINT = re.compile(
     r" (?:[,.;] )?(?:and )?(?:then|after that|after this|after which|afterwards|afterward"
     r"|subsequently|thereafter|next|later|finally|lastly|in the end|at last) (?:, )?(?:you )?"
@@ -49,6 +52,29 @@ def clauses(masked: Masked) -> list[Masked]:
     if len(parts) < 2 or any(_ENDING.match(part) for part in parts[1:]):
         return []
     return [_renumbered(part, masked) for part in parts]
+
+
+def told_apart(masked: Masked) -> list[Masked]:
+    """Give each mention of a place a slot of its own: `P1 , P2 and P1` reads like three places.
+
+    Args:
+        masked: The sentence.
+
+    Returns:
+        It, so written; nothing where no place is named twice.
+    """
+    named = re.findall(r"\bP\d\b", masked.text)
+    if len(named) == len(set(named)) or len(named) > MOST_PLACES:
+        return []
+    values = {slot: value for slot, value in masked.values.items() if slot[0] != "P"}
+    numbers = count(1)
+
+    def apart(slot: re.Match[str]) -> str:
+        new = f"P{next(numbers)}"
+        values[new] = masked.values[slot[0]]
+        return new
+
+    return [Masked(re.sub(r"\bP\d\b", apart, masked.text), values)]
 
 
 def _renumbered(text: str, masked: Masked) -> Masked:

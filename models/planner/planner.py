@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from olympus.models.generation import Generation
 from olympus.models.llama import LlamaModel
-from olympus.models.planner.clauses import clauses
+from olympus.models.planner.clauses import clauses, told_apart
 from olympus.models.planner.gbnf import grammar
 from olympus.models.planner.plan import Plan, read_plan, spoken
 from olympus.models.planner.words import Mask, Masked, Vocabulary
@@ -193,7 +193,7 @@ class Thinking:
             return
         self._whole = found
         if found.doubt:
-            self._left = clauses(masked)
+            self._left = clauses(masked) or told_apart(masked)
         if not found.plan and not self._left and 0 < sure < SURE_OF_NOTHING:
             self._guess = masked
 

@@ -53,6 +53,8 @@ PARTS = ("onnxruntime", "numpy")
 CORE = 0
 TOKENS = 32
 """A generation's length: an answer of a sentence."""
+FEW = 1000
+"""Calls where each waits for a whole text, or for nothing."""
 BUSY_LOOKS = 6
 """Pictures in each call of the detector that needs more than half of the core."""
 Writer = Callable[[], Generation | Text]
@@ -201,7 +203,7 @@ def waiting(text: str, write: Writer, detector: Detector, calls: int) -> Beside:
 
 def _alone(_: Writer, detector: Detector, calls: int, __: list[int]) -> Waits:
     began = time.perf_counter()
-    times = paced(detector.run, detector, min(calls, 1000))
+    times = paced(detector.run, detector, min(calls, FEW))
     return summed_up("detector alone", times, 0, time.perf_counter() - began)
 
 
@@ -239,7 +241,7 @@ def _one_queue(write: Writer, detector: Detector, calls: int, _: list[int]) -> W
         return _beside(
             "one queue, no tiers",
             detector,
-            calls,
+            min(calls, FEW),
             lambda: pool.submit(write().whole).result(),
             lambda: pool.submit(detector.run).result(),
         )

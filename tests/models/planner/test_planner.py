@@ -7,7 +7,7 @@ import pytest
 
 from olympus.models import llama_native
 from olympus.models.llama import LlamaModel, open_language_model
-from olympus.models.planner.clauses import clauses
+from olympus.models.planner.clauses import clauses, told_apart
 from olympus.models.planner.gbnf import grammar, unknown_names
 from olympus.models.planner.plan import Plan, short
 from olympus.models.planner.planner import Planner
@@ -102,6 +102,13 @@ def test_what_is_said_last_and_plainly_done_first_is_turned_round(
     sentence: str, order: tuple[str, str]
 ) -> None:
     assert tuple(part.text for part in clauses(mask(sentence, SITE))) == order
+
+
+def test_a_place_that_comes_again_is_told_apart() -> None:
+    (found,) = told_apart(mask("the lab, the office and the lab", SITE))
+    assert found.text == "the P1 , the P2 and the P3"
+    assert found.values["P1"] == found.values["P3"] == "lab"
+    assert told_apart(mask("the lab and the office", SITE)) == []
 
 
 def test_where_it_finds_no_plan_and_is_not_sure_it_asks_about_the_likeliest(
