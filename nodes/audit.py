@@ -20,8 +20,8 @@ from olympus.runtime.messages import AuditAnchor, Command
 from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.safety.events import FILE as EVENTS
-from olympus.runtime.security.chain import Record
-from olympus.runtime.security.keys import SigningKey, make_key, read_key
+from olympus.runtime.security.chain import NOTHING, Anchor, Record, sealed
+from olympus.runtime.security.keys import KEY_BYTES, SigningKey, make_key, read_key
 from olympus.runtime.store.audit import FILE, AuditLog
 from olympus.runtime.store.places import keys, store_of
 
@@ -32,6 +32,9 @@ UNREADABLE = "unreadable"
 MOST_AT_ONCE = 500
 LONGEST = 20_000
 """More characters of a text are not signed, only how many there were and their hash."""
+
+_NOBODY = SigningKey(bytes(KEY_BYTES))
+"""Signs what is only tried."""
 
 
 class Audit(Node):
@@ -97,7 +100,7 @@ class Audit(Node):
         args = json.dumps(dict(command.args), sort_keys=True)
         body: dict[str, Any] = {"text": _short(command.text), "verb": _short(command.verb)}
         body |= {"args": dict(command.args) if len(args) <= LONGEST else _short(args)}
-        body |= {"from": command.header.source, "seq": command.header.seq}
+        body |= {"from": _short(command.header.source), "seq": command.header.seq}
         self._waiting.append((command.header.stamp, "command", body))
 
     @timer(0.25)
@@ -132,13 +135,20 @@ class Audit(Node):
         before = self._file_id, self._read_bytes, self._read_lines
         events = self._new_events()
         try:
-            self.log_file.append([*waiting, *events])
+            self._append([*waiting, *events])
         except StoreError:
             self._file_id, self._read_bytes, self._read_lines = before
             raise
         if events:
             self._signed[self._file_id] = self._read_lines
         return len(waiting) + len(events)
+
+    def _append(self, entries: list[Entry]) -> None:
+        """Sign entries; in place of one that can't be a record stands that it was there."""
+        try:
+            self.log_file.append(entries)
+        except ConfigError:
+            self.log_file.append([_plain(entry) for entry in entries])
 
     def _new_events(self) -> list[Entry]:
         try:
@@ -213,6 +223,18 @@ def _short(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     return f"{text[:200]}… ({len(text)} characters, SHA-256 {digest})"
+
+
+def _plain(entry: Entry) -> Entry:
+    """Return an entry, or what can be said of it when it is no JSON or too long for a record."""
+    at_ns, kind, body = entry
+    try:
+        sealed(_NOBODY, Anchor(0, NOTHING), at_ns, kind, body)
+    except ConfigError as error:
+        where = {name: body[name] for name in ("session", "file", "line") if name in body}
+        told = {"kind": _short(kind), "text": _short(repr(body)), "problem": _short(str(error))}
+        return at_ns, UNREADABLE, {**told, **where}
+    return entry
 
 
 def _no_number(name: str) -> float:

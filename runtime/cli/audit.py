@@ -15,7 +15,7 @@ from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import ConfigError, DamageError, StoreError, did_you_mean
 from olympus.runtime.messages import AuditAnchor
-from olympus.runtime.security.chain import Anchor, Verdict, verify
+from olympus.runtime.security.chain import Anchor, Reader, Verdict, verify
 from olympus.runtime.security.keys import make_key
 from olympus.runtime.store import StreamStore
 from olympus.runtime.store.audit import FILE
@@ -50,14 +50,14 @@ def verify_(
     """
     file = _found(log)
     anchors = [one for path in anchor or () for one in _anchors(path)]
-    recorded = list(_recorded(file.parent))
+    recorded, older = _recorded(file)
     with file.open("rb") as lines:
         verdict = verify(lines, public=key, anchors=[*anchors, *recorded])
     if as_json:
         told = asdict(verdict) | {"file": str(file), "is_whole": verdict.is_whole}
-        typer.echo(json.dumps(told | {"anchors": len(anchors) + len(recorded)}))
+        typer.echo(json.dumps(told | {"anchors": len(anchors) + len(recorded), "older": older}))
     else:
-        for line in _told(file, verdict, len(anchors), len(recorded), is_key_known=bool(key)):
+        for line in _told(file, verdict, (len(anchors), len(recorded), older), bool(key)):
             typer.echo(line)
     if not verdict.is_whole:
         raise typer.Exit(1)
@@ -125,31 +125,52 @@ def _anchors(path: Path) -> Iterator[Anchor]:
         ) from error
 
 
-def _recorded(folder: Path) -> Iterator[Anchor]:
-    """Yield the anchors that the recorder beside it has kept."""
-    if not (folder / DATA).is_file():
-        return
+def _recorded(file: Path) -> tuple[list[Anchor], int]:
+    """Return the anchors that the recorder beside a log has kept, and how many are too old.
+
+    Too old are those of a log that was set aside before this one was begun, which its first record
+    tells under its signature; a log that was set aside itself has none.
+    """
+    found: list[tuple[int, Anchor]] = []
+    if file.name != FILE or not (file.parent / DATA).is_file():
+        return [], 0
     try:
-        with StreamStore(folder, read_only=True) as store:
+        with StreamStore(file.parent, read_only=True) as store:
             for message in store.read(RECORDED):
                 if isinstance(message, AuditAnchor):
-                    yield Anchor(message.number, message.hash)
+                    found.append((message.header.stamp, Anchor(message.number, message.hash)))
     except (DamageError, StoreError) as error:
-        typer.echo(f"the anchors in {folder} can't be read: {error}", err=True)
+        typer.echo(f"the anchors in {file.parent} can't be read: {error}", err=True)
+    begun_ns = _begun_after_another(file)
+    anchors = [one for stamp_ns, one in found if stamp_ns >= begun_ns]
+    return anchors, len(found) - len(anchors)
+
+
+def _begun_after_another(file: Path) -> int:
+    """Return when a log was begun in place of one that was set aside, robot time; else 0."""
+    with file.open("rb") as lines:
+        try:
+            first = Reader().read(lines.readline())
+        except DamageError:
+            return 0  # the check says it
+    return first.at_ns if "before" in first.body else 0
 
 
 def _told(
-    file: Path, verdict: Verdict, anchors: int, recorded: int, *, is_key_known: bool
+    file: Path, verdict: Verdict, anchors: tuple[int, int, int], is_key_known: bool
 ) -> Iterator[str]:
+    given, recorded, older = anchors
     yield f"{file}: {verdict.records} records are as they were written"
     if verdict.problem:
         yield f"NOT WHOLE: {verdict.problem}"
     yield f"signed by {verdict.public or 'nobody'}" + (
         "" if is_key_known else ", by its own word: `--key` with the key you know makes sure"
     )
-    yield f"{anchors} anchors given, {recorded} found in the recording beside it" + (
-        "" if anchors or recorded else ": whether its end was cut off can't be told"
+    yield f"{given} anchors given, {recorded} found in the recording beside it" + (
+        "" if given or recorded else ": whether its end was cut off can't be told"
     )
+    if older:
+        yield f"{older} more are of the log that was set aside when this one was begun"
 
 
 def _shown(line: bytes) -> str:

@@ -62,13 +62,16 @@ _NAMES = {
         ("surroundings", _PLACE),
     ),
     "os.environ": ("surroundings", _PLACE),
-    "hash": ("hash", "hashes of texts differ in every process: use `zlib.crc32` or a key"),
-    "id": ("address", "addresses differ in every process: number things yourself"),
     "asyncio.as_completed": ("order", "which is done first varies: await them in your own order"),
     "os.listdir": ("order", "a folder has no order: iterate over `sorted(...)`"),
     "os.scandir": ("order", "a folder has no order: iterate over `sorted(...)`"),
     "glob.glob": ("order", "a folder has no order: iterate over `sorted(...)`"),
 }
+_CALLS = {
+    "hash": ("hash", "hashes of texts differ in every process: use `zlib.crc32` or a key"),
+    "id": ("address", "addresses differ in every process: number things yourself"),
+}
+"""Names that many a parameter or field has too: only a call of them is one of these."""
 _MODULE_RANDOM = ("random.", "secrets.", "numpy.random.")
 _NEEDS_SEED = ("random.Random", "numpy.random.default_rng", "numpy.random.RandomState")
 _SEEDED_TYPES = ("numpy.random.Generator", "numpy.random.SeedSequence", "numpy.random.PCG64")
@@ -202,6 +205,8 @@ class _Reader(ast.NodeVisitor):
                 self._forgive(argument)
         if name in _NEEDS_SEED and not (node.args or node.keywords):
             self._note(node, "randomness", _SEED)
+        if name in _CALLS and isinstance(node.func, ast.Name):
+            self._note(node, *_CALLS[name])
         if isinstance(node.func, ast.Attribute) and node.func.attr in _FOLDER_METHODS:
             self._note_order(node, "a folder has no order: iterate over `sorted(...)`")
         taken = name in _TAKES_IN_ORDER or name.endswith((".join", ".extend", ".fromkeys"))

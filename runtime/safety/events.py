@@ -27,6 +27,7 @@ class EventLog:
             room: How many events may wait for the disk.
         """
         self._path = directory / FILE
+        self._is_torn = _ends_torn(self._path)
         self._waiting: queue.Queue[str | None] = queue.Queue(room)
         self.lost = 0
         """Events that could not be kept: too many waiting, or the disk refused."""
@@ -54,7 +55,30 @@ class EventLog:
     def _write(self) -> None:
         while (line := self._waiting.get()) is not None:
             try:
-                with self._path.open("a") as file:
-                    file.write(line)
+                self._append(line.encode())
             except OSError:
                 self.lost += 1
+
+    def _append(self, line: bytes) -> None:
+        """Write a line, on one of its own though a full disk left half of another one."""
+        with self._path.open("ab", buffering=0) as file:
+            if self._is_torn:
+                file.write(b"\n")
+                self._is_torn = False
+            written = file.write(line)
+            while written < len(line):  # the next one says why the disk took only a part
+                self._is_torn = True
+                written += file.write(line[written:])
+            self._is_torn = False
+
+
+def _ends_torn(path: Path) -> bool:
+    """Tell whether a file ends with half a line, as a guardian that was killed may leave it."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            return size > 0 and file.seek(size - 1) >= 0 and file.read(1) != b"\n"
+    except OSError:
+        return False  # what can't be read can't be added to either, which is counted

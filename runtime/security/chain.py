@@ -159,7 +159,7 @@ def verify(lines: Iterable[bytes], *, public: str = "", anchors: Iterable[Anchor
         ConfigError: Signatures can't be checked: the `security` extra is missing, or `public` is no
             key.
     """
-    reader, wanted = Reader(public), {one.number: one.hash for one in anchors}
+    reader, wanted = Reader(public), _by_number(anchors)
     problem, good = "", reader.head
     try:
         for line in lines:
@@ -167,7 +167,7 @@ def verify(lines: Iterable[bytes], *, public: str = "", anchors: Iterable[Anchor
                 problem = "it is incomplete: its writing was interrupted, or it was cut"
                 break
             record = reader.read(line)
-            if wanted.pop(record.number, record.hash) != record.hash:
+            if wanted.pop(record.number, {record.hash}) != {record.hash}:
                 problem = "it is not the record that an anchor names: the chain was forged"
                 break
             good = reader.head
@@ -183,6 +183,14 @@ def verify(lines: Iterable[bytes], *, public: str = "", anchors: Iterable[Anchor
     elif not good.number:
         problem = "there is no record in it"
     return Verdict(good.number, good, reader.public, problem)
+
+
+def _by_number(anchors: Iterable[Anchor]) -> dict[int, set[str]]:
+    """Return the hashes that anchors give each record; two for one can't both be right."""
+    found: dict[int, set[str]] = {}
+    for one in anchors:
+        found.setdefault(one.number, set()).add(one.hash)
+    return found
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:

@@ -59,9 +59,16 @@ class AuditLog:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = _opened(file)
-            self._go_on(at_ns, about, seen)
         except OSError as error:
             raise StoreError(f"the audit log {file} can't be opened: {error}") from error
+        try:
+            self._go_on(at_ns, about, seen)
+        except OSError as error:
+            self.close()
+            raise StoreError(f"the audit log {file} can't be gone on with: {error}") from error
+        except BaseException:
+            self.close()
+            raise
         self._set_aside_reserve()
 
     def __enter__(self) -> Self:

@@ -96,6 +96,51 @@ async def test_another_file_of_events_is_read_from_its_top(
     assert [one["at"] for one in records(tmp_path)[1:]] == [1, 2, 3, 100, 101, 102, 103]
 
 
+async def test_what_can_be_no_record_is_told_in_its_place_and_holds_nothing_up(
+    session: Session, robot_clock: SystemClock, tmp_path: Path, until: Until
+) -> None:
+    file = session.safety_dir / EVENTS
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"event": "trip", "stamp_ns": 1, "x": 1e999}\n{"event": "x", "stamp_ns": 2}\n')
+    async with running(Audit, params=places(tmp_path), session=session, clock=robot_clock) as bench:
+        header = Header(source="s" * 2_000_000)  # as only a publisher of another make has
+        bench.node.on_command(Command(header=header, text="go", verb="go"))
+        await until(lambda: bench.node.recorded == 3)
+    found = records(tmp_path)[1:]
+    by_kind = {one["kind"]: one["body"] for one in found}
+    assert by_kind.keys() == {UNREADABLE, "x", "command"}
+    assert "inf" in by_kind[UNREADABLE]["text"] and by_kind[UNREADABLE]["line"] == 1
+    assert "2000000 characters" in by_kind["command"]["from"]
+
+
+@pytest.mark.e2e
+async def test_anchors_of_a_log_that_was_set_aside_do_not_count_against_the_next_one(
+    session: Session, robot_clock: SystemClock, tmp_path: Path, until: Until
+) -> None:
+    async def commands(count: int) -> AuditAnchor:
+        async with running(
+            Audit, params=places(tmp_path), session=session, clock=robot_clock
+        ) as bench:
+            for _ in range(count):
+                await bench.send("command", Command(text="go", verb="go"))
+            await until(lambda: bench.node.recorded == count)
+            head, at_ns = bench.node.log_file.head, robot_clock.now_ns()
+        return AuditAnchor(
+            header=Header(stamp=at_ns, seq=at_ns), number=head.number, hash=head.hash, public=""
+        )
+
+    log = tmp_path / "log" / FILE
+    for count, older in ((5, 0), (2, 1)):
+        anchor = await commands(count)
+        with StreamStore(log.parent) as store:  # as the recorder keeps it
+            store.append([("audit/anchor", anchor)])
+        told = olympus("verify", str(log), "--json")
+        assert (told.returncode, json.loads(told.stdout)["older"]) == (0, older)
+        log.write_bytes(log.read_bytes().replace(b'"text":"go"', b'"text":"no"'))
+    aside = olympus("verify", str(log.with_suffix(".bad-1")), "--json")
+    assert "its content does not fit its hash" in json.loads(aside.stdout)["problem"]
+
+
 async def test_without_a_session_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="with a guardian"):
         async with running(Audit, params=places(tmp_path)):

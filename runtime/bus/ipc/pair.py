@@ -71,6 +71,7 @@ class Pair:
         self._sending = threading.Lock()
         self._sent = self._received = 0
         self._loop = asyncio.get_running_loop()
+        self._reset: set[socket.socket] = set()
         self._is_waiting = False
         self._is_stuck = False
         """Whether something waits already, so that nothing may overtake it."""
@@ -149,7 +150,9 @@ class Pair:
                 )
             except BlockingIOError:
                 return
-            except OSError:
+            except OSError as error:
+                if self._is_before_the_rest(self._talk, error):
+                    continue
                 said, descriptors = b"", []
             if not said:
                 if in_between:
@@ -189,7 +192,9 @@ class Pair:
                 packet = self._recv(MOST_PACKET)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
+                if self._is_before_the_rest(self._data, error):
+                    continue
                 packet = b""
             if not packet:
                 self.close()
@@ -212,6 +217,18 @@ class Pair:
         while before != self._received and not self.is_gone:
             before = self._received
             self._read_data()
+
+    def _is_before_the_rest(self, end: socket.socket, error: OSError) -> bool:
+        """Tell whether what the other side sent before it ended can still be read.
+
+        Linux tells once that the other side ended with something of ours unread, and it does so
+        before what is still queued for us: unix_release_sock() sets sk_err, and a read reports
+        and clears it first (net/unix/af_unix.c, net/core/datagram.c).
+        """
+        if not isinstance(error, ConnectionResetError) or end in self._reset:
+            return False
+        self._reset.add(end)
+        return True
 
     def _read_many(self, packet: bytes) -> int:
         view, position, count = memoryview(packet), 1, 0
@@ -264,7 +281,12 @@ class Pair:
                 self._flush()
 
     def _note_end(self) -> None:
-        self._in_loop(self.close)
+        self._in_loop(self._end)
+
+    def _end(self) -> None:
+        """Take in what is still to be read, and end it."""
+        self.read_talk()
+        self.close()
 
     def _in_loop(self, act: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and so is everything

@@ -17,7 +17,7 @@ def test_a_board_runs_the_patrol_s_nodes_with_devices_in_place_of_the_building()
     assert not any(source.startswith("sim:") for source in sources)
     assert pi.nodes["navigator"].written["speed_mps"] == 0.1
     assert pi.nodes["navigator"].written["route"] == []
-    assert pi.safety.watch == patrol.safety.watch
+    assert pi.safety.watch == {**patrol.safety.watch, "control": 0.3}
 
 
 def test_a_board_s_devices_are_set_from_the_command_line() -> None:

@@ -56,6 +56,8 @@ NEVER_VARIES = (
     "stack = [1]\nx = stack.pop()",
     "import os\nx = sorted(os.listdir('.'))",
     "x = self.clock.now_ns()",
+    "def f(hash: str, id: int) -> str:\n    return f'{hash} {id}'",
+    "x = Anchor(id=3, hash='a').hash",
     "x = self.time.time_of_day()",
 )
 

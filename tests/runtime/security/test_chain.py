@@ -77,6 +77,14 @@ def test_a_chain_that_was_forged_from_some_record_on_is_seen_by_an_anchor() -> N
     assert "record 4: it is not the record that an anchor names" in verdict.problem
 
 
+def test_two_anchors_of_one_record_that_differ_are_not_both_right() -> None:
+    lines, anchors = chain(3)
+    other = Anchor(3, "ab" * 32)
+    for both in ([anchors[3], other], [other, anchors[3]]):
+        verdict = verify(lines, anchors=both)
+        assert (verdict.records, verdict.is_whole) == (2, False)
+
+
 def test_a_record_of_another_key_is_refused_wherever_it_stands() -> None:
     lines, anchors = chain(3)
     theirs, _ = sealed(THEIRS, anchors[3], 7, "trip", {})
