@@ -14,7 +14,7 @@ import typer
 from olympus.runtime.errors import SafetyError
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.faults import Fault, loaded_while
-from olympus.sim.campaign.report import failures, load, picture, save, table
+from olympus.sim.campaign.report import failures, load, picture, save, summary, table
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import measure_stops, soak, told
 from olympus.sim.campaign.trial import Result, run_trial
@@ -117,7 +117,8 @@ def report(
     results = load(files)
     if svg is not None:
         svg.write_text(picture(results))
-    typer.echo(table(results))
+    must_stop = {one.name for one in catalogue().values() if one.expect in ("halt", "pause")}
+    typer.echo(f"{summary(results, must_stop)}\n\n{table(results)}")
     _judge(results)
 
 

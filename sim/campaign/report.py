@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,6 +45,40 @@ def table(results: Sequence[Result]) -> str:
     rows += [_row(name, group) for name, group in _groups(results)]
     timed = [one for one in results if one.ms is not None]
     rows.append(_row("**all that stop**", timed))
+    return "\n".join(rows)
+
+
+_KINDS = (
+    ("two faults at once", (" + ",)),
+    (
+        "a stop that is asked for, whatever else is wrong",
+        ("stop asked", "stop in", "stop on", "stop:"),
+    ),
+    ("a process killed", ("SIGKILL", "SIGSEGV", "killed when")),
+    ("a process frozen", ("SIGSTOP", "gateway frozen")),
+    ("a loop that hangs", ("GIL held", "loop blocked", "deadlock", "infinite", "memory exhausted")),
+    ("commands that end, are cut off, replayed or no numbers", ("commands ", "commander ")),
+    ("forged resets and seals, a corrupted stop line", ("reset", "seal", "stop line")),
+)
+"""Kinds of faults, and what is in the names of each; the first that fits counts."""
+
+
+def summary(results: Sequence[Result], must_stop: Collection[str]) -> str:
+    """Return a table in Markdown: per kind of fault n, p50, p99, worst and what failed.
+
+    Args:
+        results: Of all trials.
+        must_stop: Names of the faults after which the motors must be neutral.
+    """
+    rows = [
+        "| what must stop | n | p50 ms | p99 ms | worst ms | failed |",
+        "|---|---|---|---|---|---|",
+    ]
+    due = [one for one in results if one.fault in must_stop]
+    for kind, _ in (*_KINDS, ("others", ())):
+        if group := [one for one in due if _kind(one.fault) == kind]:
+            rows.append(_line(kind, group))
+    rows.append(_line("**all that must stop**", due))
     return "\n".join(rows)
 
 
@@ -120,6 +154,17 @@ def _row(name: str, group: Sequence[Result]) -> str:
     bad = sum(one.verdict != "ok" for one in group)
     cells = [name, str(len(group)), *told, layers or "goes on", _counted(o.readback for o in group)]
     return f"| {' | '.join(cells)} | {bad or ''} |"
+
+
+def _kind(fault: str) -> str:
+    return next((kind for kind, words in _KINDS if any(w in fault for w in words)), "others")
+
+
+def _line(kind: str, group: Sequence[Result]) -> str:
+    times = _times(group)
+    told = [f"{percentile(times, share):.0f}" for share in (0.5, 0.99, 1.0)] if times else ["-"] * 3
+    bad = sum(one.verdict != "ok" or one.ms is None for one in group)
+    return f"| {' | '.join([kind, str(len(group)), *told, str(bad)])} |"
 
 
 def _counted(words: Iterable[str]) -> str:

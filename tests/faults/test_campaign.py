@@ -11,7 +11,15 @@ import pytest
 from olympus.drivers.serial_protocol import encode_neutral, encode_speeds
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.command import plan
-from olympus.sim.campaign.report import failures, load, percentile, picture, save, table
+from olympus.sim.campaign.report import (
+    failures,
+    load,
+    percentile,
+    picture,
+    save,
+    summary,
+    table,
+)
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.trial import Result, run_trial
 from olympus.sim.campaign.watching import CampaignError, Watching
@@ -106,6 +114,12 @@ def test_the_report_counts_times_and_names_what_failed(tmp_path: Path) -> None:
     assert load([tmp_path / "one", tmp_path / "two"]) == results
     assert "| a SIGKILL | 100 | 50 | 99 | 100 | gate 100 | CONFIRMED 100 |  |" in table(results)
     assert failures(results) == ["b: no trip (--seed 11 --only 3; cause)"]
+    told = summary(
+        [*results, made("stop: a", 3.0), made("x SIGSTOP", 5.0)], {"a SIGKILL", "stop: a"}
+    )
+    assert "| a process killed | 100 | 50 | 99 | 100 | 0 |" in told
+    assert "| **all that must stop** | 101 | 50 | 99 | 100 | 0 |" in told and "frozen" not in told
+    assert "| **all that must stop** | 1 | - | - | - | 1 |" in summary([results[-1]], {"b"})
     drawn = picture(results)
     assert drawn.startswith("<svg") and drawn.count("<rect") > 15 and "a SIGKILL (100)" in drawn
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
