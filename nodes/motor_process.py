@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from olympus.drivers.base import RoverBase
 from olympus.drivers.registry import make_base
 from olympus.nodes.motor_loop import MotorLoop, Order
-from olympus.nodes.motor_wire import MotorSpec, Packet, receive, send, told_state
+from olympus.nodes.motor_wire import BEAT_S, MotorSpec, Packet, receive, send, told_state
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import ConfigError, DeviceError, OlympusError
 from olympus.runtime.safety.gate import Applied, Command
@@ -97,14 +97,20 @@ class MotorProcess:
     def _report(self) -> None:
         due = time.monotonic()
         while not self._is_ending.is_set():
-            counts = dict(self._loop.counts)
-            try:
-                state = told_state(self._base.state())
-                send(self._end, "state", state=state, counts=counts, faults=self._loop.faults)
-            except DeviceError as error:
-                send(self._end, "trouble", text=str(error), counts=counts)
+            self._report_state()
             due = max(due + 1 / self._spec.report_hz, time.monotonic())
-            self._is_ending.wait(due - time.monotonic())
+            while not self._is_ending.wait(min(due - time.monotonic(), BEAT_S)):
+                if time.monotonic() >= due:
+                    break
+                send(self._end, "beat")
+
+    def _report_state(self) -> None:
+        counts = dict(self._loop.counts)
+        try:
+            state = told_state(self._base.state())
+            send(self._end, "state", state=state, counts=counts, faults=self._loop.faults)
+        except DeviceError as error:
+            send(self._end, "trouble", text=str(error), counts=counts)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -18,6 +18,9 @@ from olympus.runtime.safety.limits import Category, Limits, Rules
 LARGEST: Final = 65_536
 """Largest packet, in bytes."""
 
+BEAT_S: Final = 0.02
+"""The motors' process says something at least so often, so that its silence is noticed soon."""
+
 _ARRAYS: Final = ("accel_mps2", "gyro_radps", "bearings_rad", "ranges_m")
 
 
@@ -58,7 +61,8 @@ class Packet:
     """One thing said."""
 
     kind: str
-    """`order`, `forget`, `end` to the motors; `ready`, `state`, `applied`, `trouble` from them."""
+    """`order`, `forget`, `end` to the motors; `ready`, `state`, `applied`, `trouble`, `beat` from
+    them."""
     told: dict[str, Any]
 
 

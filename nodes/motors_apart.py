@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from olympus.drivers.base import STALL_S, BaseState, RoverBase
 from olympus.nodes.motor_loop import Order, Tell
-from olympus.nodes.motor_wire import MotorSpec, Packet, read_state, receive, send
+from olympus.nodes.motor_wire import BEAT_S, MotorSpec, Packet, read_state, receive, send
 from olympus.runtime.errors import DeviceError, SafetyError, StallError
 from olympus.runtime.safety.acks import Reason
 from olympus.runtime.safety.gate import Applied
@@ -29,7 +29,7 @@ from olympus.runtime.safety.neutral_line import NeutralLine
 READY_S: Final = 15.0
 """How long the process may take to start and open its base."""
 
-SILENT_S: Final = 0.1
+SILENT_S: Final = 3.5 * BEAT_S
 """A process that says nothing for so long does not drive its motors any more."""
 
 _END_S: Final = 1.0
