@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
 from olympus.nodes.motor_loop import Order
-from olympus.nodes.motor_wire import MotorSpec
+from olympus.nodes.motor_wire import MotorSpec, Packet
 from olympus.nodes.motors_apart import ApartBase, ApartMotors
 from olympus.runtime.config import Session
 from olympus.runtime.errors import DeviceError
@@ -52,7 +53,7 @@ class Rig:
             max_age_ms=200.0,
             category=0,
             rate_hz=50.0,
-            report_hz=50.0,
+            report_hz=5.0,
             priority=20,
         )
         self.base = ApartBase(
@@ -145,6 +146,21 @@ def test_guardian_and_gate_frozen_at_once_leave_the_drive(rig: Rig, guardian_of_
     finally:
         for pid in (guardian, rig.base.pid):
             os.kill(pid, signal.SIGCONT)
+
+
+def test_the_process_speaks_more_often_than_it_measures(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: Counter[str] = Counter()
+    take = rig.base._take
+
+    def count(packet: Packet) -> None:
+        kinds[packet.kind] += 1
+        take(packet)
+
+    monkeypatch.setattr(rig.base, "_take", count)
+    until(lambda: kinds["beat"] >= 20)
+    assert kinds["state"] <= kinds["beat"]
 
 
 def test_a_process_that_ended_is_told_and_can_be_opened_again(rig: Rig) -> None:
