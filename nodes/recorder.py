@@ -7,21 +7,26 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from olympus.nodes.acknowledging import Acknowledgements, settle
+from olympus.nodes.acknowledging import Waiting as WaitingMark
 from olympus.nodes.history import history_of
+from olympus.nodes.recording import RecorderParams
 from olympus.runtime.bus import Subscription, SubscriptionOptions
 from olympus.runtime.bus.topics import matches
-from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import Diagnostic, Message
+from olympus.runtime.errors import MessageError, StoreError
+from olympus.runtime.messages import Ack, Diagnostic, Message
+from olympus.runtime.messages.consuming import Acknowledge
 from olympus.runtime.messages.history import History, HistoryQuery
-from olympus.runtime.node import Field, Node, NodeParams, output, service, timer
+from olympus.runtime.node import Node, output, service, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
+from olympus.runtime.store.consumers import Mark
 from olympus.runtime.store.ledger import REFUSED, THINNED
 from olympus.runtime.store.places import store_of
-from olympus.runtime.store.retention import make_room, prune_old
-from olympus.runtime.store.room import PATTERNS, TopicClass
+from olympus.runtime.store.retention import Unread, make_room, prune_old
+from olympus.runtime.store.room import TopicClass
 from olympus.runtime.store.writer import BatchWriter, Written
 
 DRAIN_TRIES = 100
@@ -44,59 +49,8 @@ class Waiting:
 class Recorder(Node):
     """Records every message of the chosen topics, in batches, each all or none."""
 
-    class Params(NodeParams):
+    class Params(RecorderParams):
         """What to record, and where."""
-
-        topics: list[str] = Field(
-            default=["**"], description="Full topic names; `*` one part, `**` any number of them."
-        )
-        path: str = Field(
-            "", description="Folder of the store; empty: ~/.local/share/olympus/SESSION."
-        )
-        max_mb: int = Field(2048, ge=16, le=1_000_000, description="Largest size of the store.")
-        reserve_mb: int = Field(
-            16,
-            ge=0,
-            le=10_000,
-            description="Room that only safety records may use, besides max_mb.",
-        )
-        flush_hz: float = Field(
-            2.0,
-            ge=0.02,
-            le=20,
-            description="Commits per second; what is lost at most is one period and the commit.",
-        )
-        is_durable: bool = Field(
-            True,
-            description="Wait for the disk at each commit: the bound holds for power loss too. "
-            "Without, only a killed process is covered, and power loss may damage the store.",
-        )
-        max_waiting_mb: int = Field(
-            64, ge=1, le=10_000, description="What may wait in memory for a slow disk."
-        )
-        when_full: Literal["thin", "oldest"] = Field(
-            "thin", description="Thin out sensors and states, or remove the oldest of them."
-        )
-        max_age_h: dict[str, float] = Field(
-            default_factory=dict,
-            description="Hours that a class of topics is kept: safety, state, sensor.",
-        )
-        classes: dict[str, list[str]] = Field(
-            default={str(name): list(group) for name, group in PATTERNS.items()},
-            description="Topics of the classes safety and sensor; all others are states.",
-        )
-        subjects: dict[str, list[str]] = Field(
-            default_factory=dict,
-            description="Whom topics are about, so that `olympus store forget` can erase them.",
-        )
-        journal: bool = Field(
-            False,
-            description="Record all that a replay needs: every topic, and the journals of the "
-            "hosts, which wait for it (`telemetry: {journal: true}` in the launch file).",
-        )
-        key: str = Field(
-            "", description="Encrypt with the key of this file, or of `command:COMMAND LINE`."
-        )
 
     is_replayed = False
     takes_journals = True
@@ -134,7 +88,10 @@ class Recorder(Node):
         self._waiting_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._told: dict[str, int] = {}
+        self._acknowledged = Acknowledgements(self.path)
         self.recorded = self.unrecorded = self.gaps = 0
+        self.unread = 0
+        """Messages that were removed before a consumer had read them."""
 
     async def on_activate(self) -> None:
         """Begin a run, and subscribe to everything that is to be recorded.
@@ -206,6 +163,15 @@ class Recorder(Node):
         """
         return await asyncio.to_thread(history_of, self.store, query)
 
+    @service("acknowledge")
+    async def on_acknowledge(self, question: Acknowledge) -> Ack:
+        """Write with the next commit how far a consumer has got, and say so then.
+
+        Raises:
+            StoreError: It can't be written.
+        """
+        return await self._acknowledged.written(question, self.clock.now_ns())
+
     @property
     def _topics(self) -> list[str]:
         return ["**"] if self.params.journal else list(self.params.topics)
@@ -223,17 +189,23 @@ class Recorder(Node):
         while self._writing is not None and not self._writing.done():
             await asyncio.shield(self._writing)
         batch, self._batch, self._waiting_bytes = self._batch, [], 0
-        if batch:
-            self._writing = asyncio.get_running_loop().create_task(self._write(batch))
+        acknowledged = self._acknowledged.taken()
+        if batch or acknowledged:
+            work = self._write(batch, acknowledged)
+            self._writing = asyncio.get_running_loop().create_task(work)
             await asyncio.shield(self._writing)
 
-    async def _write(self, batch: list[Waiting]) -> None:
-        self._on_written(await asyncio.to_thread(self._write_now, batch, self.clock.now_ns()))
+    async def _write(self, batch: list[Waiting], acknowledged: list[WaitingMark]) -> None:
+        marks, now_ns = [mark for mark, _ in acknowledged], self.clock.now_ns()
+        written = await asyncio.to_thread(self._write_now, batch, now_ns, marks)
+        settle(acknowledged, written.error)
+        self._on_written(written)
 
-    def _write_now(self, batch: list[Waiting], now_ns: int) -> Written:
+    def _write_now(self, batch: list[Waiting], now_ns: int, marks: list[Mark]) -> Written:
         if self.params.when_full == "oldest" and self._writer.fill > 0.8:
-            make_room(self.store, self.params.max_mb * MB // 20, patterns=self.params.classes)
-        return self._writer.write([self._incoming(one) for one in batch], now_ns=now_ns)
+            self._make_room()
+        incoming = [self._incoming(one) for one in batch]
+        return self._writer.write(incoming, now_ns=now_ns, marks=marks)
 
     def _on_written(self, written: Written) -> None:
         self.recorded += written.recorded
@@ -243,6 +215,14 @@ class Recorder(Node):
         if written.trouble:
             self.log.error(written.trouble, fill=f"{written.fill:.0%}")
             self._diagnose("error", written.trouble)
+
+    def _make_room(self) -> None:
+        wanted, unread = self.params.max_mb * MB // 20, Unread()
+        try:
+            make_room(self.store, wanted, patterns=self.params.classes, unread=unread)
+        except StoreError as error:  # what comes is still written, or counted as missing
+            self.log.error(f"no room can be made: {error}")
+        self._tell_unread(unread)
 
     def _incoming(self, one: Waiting) -> Incoming:
         header = one.message.header
@@ -265,10 +245,26 @@ class Recorder(Node):
         return 0
 
     def _tidy(self) -> None:
-        now, params = self.clock.now_ns(), self.params
-        removed = prune_old(self.store, params.max_age_h, now, patterns=params.classes)
+        now, params, unread = self.clock.now_ns(), self.params, Unread()
+        removed = prune_old(
+            self.store,
+            params.max_age_h,
+            now,
+            patterns=params.classes,
+            keep_unread_h=params.keep_unread_h,
+            unread=unread,
+        )
         for topic, pruned in removed.items():
             self.log.info(f"removed {pruned.messages} old messages of {topic}")
+        self._tell_unread(unread)
+
+    def _tell_unread(self, unread: Unread) -> None:
+        for (consumer, topic), count in unread.items():
+            self.unread += count
+            self.log.warning(
+                f"removed {count} messages of {topic} that the consumer {consumer} has not read",
+                all=self.unread,
+            )
 
     def _tell_of_the_last_run(self) -> None:
         runs = self.store.runs()

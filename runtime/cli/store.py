@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from olympus.runtime.cli import consumers as consumers_of
 from olympus.runtime.cli import exchange
-from olympus.runtime.cli.connect import AsJson
+from olympus.runtime.cli.connect import AsJson, SessionName, carry_out
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
 from olympus.runtime.store import Run, StreamStore
+from olympus.runtime.store.consuming import Start
 from olympus.runtime.store.environment import DATA
 from olympus.runtime.store.mcap import Form
 from olympus.runtime.store.places import store_of, stores
@@ -162,6 +164,46 @@ def import_(
     """Take an MCAP file or a bag of ROS 2 into a store, new or old."""
     folder = Path(store) if "/" in store else store_of(store)
     exchange.take_in(bag, folder, key=key, interfaces=interfaces or [])
+
+
+@app.command()
+def follow(
+    topics: Annotated[list[str], typer.Argument(help="Topics; `*` and `**` may stand.")],
+    name: Annotated[str, typer.Option("--as", help="Name under which it is kept how far one is.")],
+    store: Annotated[str | None, typer.Option(help="Folder of the store, or the name.")] = None,
+    start: Annotated[
+        Start, typer.Option("--from", help="Where a new name begins: beginning or now.")
+    ] = Start.BEGINNING,
+    once: Annotated[bool, typer.Option(help="End where the recording is now.")] = False,
+    full: Annotated[bool, typer.Option(help="Write arrays out.")] = False,
+    key: Key = "",
+    session: SessionName = None,
+) -> None:
+    """Print what was recorded since the last time, then what is being recorded, as JSON lines.
+
+    Each record at least once, in the order of arrival. Gaps, and what was removed before it was
+    read, are told on standard error.
+    """
+    work = consumers_of.print_on(
+        found(store), name, topics, session=session, start=start, key=key, live=not once, full=full
+    )
+    carry_out(work)
+
+
+@app.command()
+def consumers(
+    store: Place = None,
+    remove: Annotated[str, typer.Option(help="Forget the consumer of this name.")] = "",
+    as_json: AsJson = False,
+    session: SessionName = None,
+) -> None:
+    """Show who follows a store, and how much each has not read yet."""
+    folder = found(store)
+    if remove:
+        carry_out(consumers_of.remove(folder, remove, session=session))
+        typer.echo(f"{folder}: {remove} is forgotten")
+    else:
+        consumers_of.show(folder, as_json=as_json)
 
 
 @app.command()

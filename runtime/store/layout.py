@@ -6,6 +6,10 @@
 | `@ends` | topic, 0, source | JSON `[seq, stamp]` of the newest |
 | `@gaps` | stamp, after_seq, arrival, topic | JSON of a Gap |
 | `@runs` | number, u64 | JSON of a Run |
+| `@news` | number, u64 | JSON: newest arrival before, and a Gap, as they were found |
+| `@late` | topic's SHA-256, 8 bytes; arrival, u64 | JSON: key of a record that came late |
+| `@consumers` | name | JSON of a Mark without its positions |
+| `@consumers` | name, 0, topic | JSON of a Position |
 | `@pruned` | topic | JSON: until when it was removed, and how much |
 | `@subjects` | name | JSON: number, wrapped key or nothing |
 | `@meta` | `schema`, `key` | version of this layout; the wrapped data key |
@@ -25,7 +29,7 @@ from olympus.runtime.store.records import KEY, seal
 SCHEMA = 2
 TOPIC = b"topic:"
 META, ENDS, GAPS, RUNS, PRUNED = b"@meta", b"@ends", b"@gaps", b"@runs", b"@pruned"
-SUBJECTS = b"@subjects"
+SUBJECTS, NEWS, LATE, CONSUMERS = b"@subjects", b"@news", b"@late", b"@consumers"
 _SCHEMA_KEY = b"schema"
 
 

@@ -3,7 +3,7 @@
 The envelope is version u8, flags u8, subject u16, CRC-32 u32, arrival u64, little endian; then the
 frame. The CRC is over topic, key, envelope and frame, so that a record under a wrong key or in a
 wrong topic is found out too. An encrypted frame is a nonce of 12 bytes, then AES-256-GCM with topic
-and key as associated data.
+and key as associated data. A record is late when one that was captured after it was stored before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ KEY = struct.Struct(">QQI")
 """Capture time, sequence number, CRC-32 of the source's name: LMDB's order is time's order."""
 _ENVELOPE = struct.Struct("<BBHIQ")
 _VERSION = 1
-_ENCRYPTED = 1
+_ENCRYPTED, _LATE = 1, 2
+HEAD_BYTES = _ENVELOPE.size
 
 
 class Vault(Protocol):
@@ -57,7 +58,14 @@ def record_key(stamp: int, seq: int, source: str) -> bytes:
 
 
 def seal(
-    topic: str, key: bytes, frame: bytes, *, arrived: int, subject: int, vault: Vault | None
+    topic: str,
+    key: bytes,
+    frame: bytes,
+    *,
+    arrived: int,
+    subject: int,
+    vault: Vault | None,
+    late: bool = False,
 ) -> bytes:
     """Put a frame into its envelope.
 
@@ -68,14 +76,15 @@ def seal(
         arrived: When it came, ns.
         subject: Whom it is about.
         vault: What encrypts it; None leaves it as it is.
+        late: Whether one that was captured after it is stored already.
 
     Returns:
         What is stored.
     """
     place = topic.encode() + key
-    flags = 0
+    flags = _LATE if late else 0
     if vault is not None:
-        flags, frame = _ENCRYPTED, vault.seal(subject, place, frame)
+        flags, frame = flags | _ENCRYPTED, vault.seal(subject, place, frame)
     crc = _crc(place, flags, subject, arrived, frame)
     return _ENVELOPE.pack(_VERSION, flags, subject, crc, arrived) + frame
 
@@ -123,6 +132,11 @@ def subject_of(value: bytes) -> int:
 def arrival_of(value: bytes) -> int:
     """Return when a stored value came, ns, without a look at the rest."""
     return int.from_bytes(value[8:16], "little")
+
+
+def is_late(value: bytes) -> bool:
+    """Tell whether a stored value came after one that was captured later."""
+    return bool(value[1] & _LATE)
 
 
 def _crc(place: bytes, flags: int, subject: int, arrived: int, frame: bytes) -> int:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import lmdb
 
+from olympus.runtime.store.consumers import Mark, on_removed, read_marks
 from olympus.runtime.store.layout import topic_database
 from olympus.runtime.store.ledger import Pruned, write_pruned
-from olympus.runtime.store.records import KEY
+from olympus.runtime.store.order import read_late
+from olympus.runtime.store.reading import END_OF_TIME
+from olympus.runtime.store.records import HEAD_BYTES, KEY
 from olympus.runtime.store.room import PATTERNS, TopicClass, class_of
 from olympus.runtime.store.streams import StreamStore
 
+Unread = Counter[tuple[str, str]]
+"""How many messages were removed before a consumer had acknowledged them, by consumer and topic."""
 NS_PER_H = 3600 * 10**9
 _AT_ONCE = 2000
 """Messages removed in one transaction: the recorder must not wait long for its turn."""
@@ -24,6 +30,8 @@ def prune_old(
     now_ns: int,
     *,
     patterns: Mapping[str, Iterable[str]] = PATTERNS,
+    keep_unread_h: float = 0.0,
+    unread: Unread | None = None,
 ) -> dict[str, Pruned]:
     """Remove what is older than its class may become.
 
@@ -32,6 +40,8 @@ def prune_old(
         max_age_h: Hours by class; a class that is not named is kept for ever.
         now_ns: Robot time.
         patterns: Which topics are of which class.
+        keep_unread_h: Hours more for what a consumer has not acknowledged.
+        unread: Takes in how much of that was removed all the same.
 
     Returns:
         By topic what was removed.
@@ -45,14 +55,26 @@ def prune_old(
         hours = max_age_h.get(class_of(topic, lists))
         if hours is None:
             continue
-        removed = prune_topic(store, topic, now_ns - round(hours * NS_PER_H))
+        before = now_ns - round(hours * NS_PER_H)
+        if keep_unread_h:
+            latest = before - round(keep_unread_h * NS_PER_H)
+            before = max(latest, min(before, oldest_unread(store, topic)))
+        removed = prune_topic(store, topic, before, unread=unread)
         if removed.messages:
             found[topic] = removed
     return found
 
 
-def prune_topic(store: StreamStore, topic: str, before: int) -> Pruned:
+def prune_topic(
+    store: StreamStore, topic: str, before: int, *, unread: Unread | None = None
+) -> Pruned:
     """Remove the messages of a topic that were captured before robot time `before`, ns.
+
+    Args:
+        store: Open for writing.
+        topic: Full name.
+        before: Robot time, ns.
+        unread: Takes in how much was removed before consumers had acknowledged it.
 
     Raises:
         StoreError: The store can't be read or written.
@@ -60,11 +82,11 @@ def prune_topic(store: StreamStore, topic: str, before: int) -> Pruned:
     total = Pruned(0, 0)
     while before > 0:
         rows = store.rows(topic, until=before - 1)
-        keys = [key for key, _ in islice(rows, _AT_ONCE)]
-        if not keys:
+        heads = [(key, value[:HEAD_BYTES]) for key, value in islice(rows, _AT_ONCE)]
+        if not heads:
             break
-        total = Pruned(KEY.unpack_from(keys[-1])[0], total.messages + len(keys))
-        _remove(store, topic, keys)
+        total = Pruned(KEY.unpack_from(heads[-1][0])[0], total.messages + len(heads))
+        _remove(store, topic, heads, unread)
     return total
 
 
@@ -73,6 +95,7 @@ def make_room(
     wanted_bytes: int,
     *,
     patterns: Mapping[str, Iterable[str]] = PATTERNS,
+    unread: Unread | None = None,
 ) -> dict[str, Pruned]:
     """Remove the oldest messages, sensors before states, never of safety.
 
@@ -80,6 +103,7 @@ def make_room(
         store: Open for writing.
         wanted_bytes: How much room to make, about.
         patterns: Which topics are of which class.
+        unread: Takes in how much was removed before consumers had acknowledged it.
 
     Returns:
         By topic what was removed.
@@ -93,7 +117,7 @@ def make_room(
         topics = [topic for topic in store.topics() if class_of(topic, lists) is cls]
         while wanted_bytes > 0 and (oldest := _oldest(store, topics)) is not None:
             topic, rows = oldest
-            _remove(store, topic, [key for key, _ in rows])
+            _remove(store, topic, rows, unread)
             wanted_bytes -= sum(len(key) + len(value) for key, value in rows)
             before = found.get(topic, Pruned(0, 0))
             until = KEY.unpack_from(rows[-1][0])[0]
@@ -112,12 +136,41 @@ def _oldest(
     return topic, list(islice(store.rows(topic), 64))
 
 
-def _remove(store: StreamStore, topic: str, keys: list[bytes]) -> None:
-    def work(transaction: lmdb.Transaction) -> None:
+def _remove(
+    store: StreamStore, topic: str, rows: list[tuple[bytes, bytes]], unread: Unread | None
+) -> None:
+    def work(transaction: lmdb.Transaction) -> dict[str, int]:
         database = store.file.database(topic_database(topic), transaction)
-        for key in keys:
+        for key, _ in rows:
             transaction.delete(key, db=database)
-        last = KEY.unpack_from(keys[-1])[0]
-        write_pruned(store.file, transaction, topic, Pruned(last, len(keys)))
+        last = KEY.unpack_from(rows[-1][0])[0]
+        write_pruned(store.file, transaction, topic, Pruned(last, len(rows)))
+        return on_removed(store.file, transaction, topic, rows)
 
-    store.file.write(f"removing old messages of {topic}", work)
+    lost = store.file.write(f"removing old messages of {topic}", work)
+    if unread is not None:
+        for name, count in lost.items():
+            unread[name, topic] += count
+
+
+def oldest_unread(store: StreamStore, topic: str) -> int:
+    """Return the capture time of the oldest message that a consumer has not acknowledged, ns.
+
+    Raises:
+        StoreError: The store can't be read.
+    """
+    with store.file.view() as view:
+        marks = [mark for mark in read_marks(view).values() if mark.reads(topic)]
+        late = [
+            KEY.unpack_from(key)[0]
+            for mark in marks
+            for _, key in read_late(view, topic, mark.position(topic).late)
+        ]
+    in_order = [_next_in_order(store, topic, mark) for mark in marks]
+    return min([*in_order, *late], default=END_OF_TIME)
+
+
+def _next_in_order(store: StreamStore, topic: str, mark: Mark) -> int:
+    end = mark.position(topic).key
+    row = next(store.rows(topic, since=mark.since, after=end), None)
+    return KEY.unpack_from(row[0])[0] if row is not None else END_OF_TIME

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,7 @@ import lmdb
 
 from olympus.runtime.errors import StoreError
 from olympus.runtime.messages import Message, encode
+from olympus.runtime.store.consumers import Mark, read_marks, write_mark
 from olympus.runtime.store.environment import DEFAULT_MAP_BYTES, StoreFile
 from olympus.runtime.store.layout import TOPIC, prepare, topic_database
 from olympus.runtime.store.ledger import (
@@ -21,12 +22,14 @@ from olympus.runtime.store.ledger import (
     GapFinder,
     Run,
     read_ends,
+    read_pruned,
     read_runs,
     write_ends,
     write_gaps,
     write_run,
 )
 from olympus.runtime.store.locks import hold
+from olympus.runtime.store.order import newest_late, write_late, write_news
 from olympus.runtime.store.reading import LAST_KEY, RECORDING, StreamReader
 from olympus.runtime.store.records import KEY, arrival_of, record_key, seal, unseal
 from olympus.runtime.store.vault import StoreVault, is_encrypted, read_key, subject_number
@@ -102,6 +105,7 @@ class StreamStore(StreamReader):
             self._run: Run | None = None
             self._sign: int | None = None
             self._newest: dict[str, bytes] = {}
+            self._floors = self._read_floors()
             self._arrived = self._last_arrival()
         except BaseException:
             self.file.close()
@@ -173,12 +177,15 @@ class StreamStore(StreamReader):
         """
         return self.add([Incoming.of(topic, message) for topic, message in batch])
 
-    def add(self, batch: Sequence[Incoming], *, now_ns: int = 0) -> list[Gap]:
+    def add(
+        self, batch: Sequence[Incoming], *, now_ns: int = 0, marks: Sequence[Mark] = ()
+    ) -> list[Gap]:
         """Write what came, and note what was missed, in one transaction: all or none.
 
         Args:
             batch: In order of arrival.
             now_ns: Robot time, for the row of the run.
+            marks: What consumers have acknowledged.
 
         Returns:
             The gaps that the batch revealed; they are stored too.
@@ -187,7 +194,7 @@ class StreamStore(StreamReader):
             StoreFullError: The disk or the store is full; nothing of the batch is written.
             StoreError: LMDB refused; likewise.
         """
-        if not batch:
+        if not batch and not marks:
             return []
         finder = GapFinder(self._finder.ends)
         for one in batch:
@@ -200,7 +207,7 @@ class StreamStore(StreamReader):
             missing=self._run.missing + sum(gap.missing for gap in finder.gaps),
         )
         arrived, newest = self.file.write(
-            f"recording to {self.folder}", lambda txn: self._write(txn, batch, finder, run)
+            f"recording to {self.folder}", lambda txn: self._write(txn, batch, finder, run, marks)
         )
         self._arrived, self._newest, self._run = arrived, newest, run
         self._finder = GapFinder(finder.ends)
@@ -233,9 +240,15 @@ class StreamStore(StreamReader):
             self._sign = None
 
     def _write(
-        self, txn: lmdb.Transaction, batch: Sequence[Incoming], finder: GapFinder, run: Run | None
+        self,
+        txn: lmdb.Transaction,
+        batch: Sequence[Incoming],
+        finder: GapFinder,
+        run: Run | None,
+        marks: Sequence[Mark],
     ) -> tuple[int, dict[str, bytes]]:
         arrived, newest = self._arrived, dict(self._newest)
+        write_news(self.file, txn, finder.gaps, arrived)
         for one in batch:
             if not one.missed:
                 arrived = max(arrived + 1, one.arrived or one.stamp)
@@ -244,6 +257,8 @@ class StreamStore(StreamReader):
         write_ends(self.file, txn, finder.changed)
         if run is not None:
             write_run(self.file, txn, run)
+        for mark in marks:
+            write_mark(self.file, txn, mark)
         return arrived, newest
 
     def _put(
@@ -252,32 +267,55 @@ class StreamStore(StreamReader):
         database = self.file.database(topic_database(one.topic), txn)
         if one.topic not in newest:
             with txn.cursor(database) as cursor:
-                newest[one.topic] = bytes(cursor.key()) if cursor.last() else b""
+                last = bytes(cursor.key()) if cursor.last() else b""
+            newest[one.topic] = max(last, self._floors.get(one.topic, b""))
         key = record_key(one.stamp, one.seq, one.source)
         while key <= newest[one.topic] and (held := txn.get(key, db=database)) is not None:
             if unseal(one.topic, key, bytes(held), self.vault).frame == one.frame:
                 return  # the same message once more
             key = _next_to(key)
-        value = seal(
-            one.topic, key, one.frame, arrived=arrived, subject=one.subject, vault=self.vault
-        )
         is_newest = key > newest[one.topic]
+        value = seal(
+            one.topic,
+            key,
+            one.frame,
+            arrived=arrived,
+            subject=one.subject,
+            vault=self.vault,
+            late=not is_newest,
+        )
         txn.put(key, value, db=database, append=is_newest)
         if is_newest:
             newest[one.topic] = key
+        else:
+            write_late(self.file, txn, one.topic, arrived, key)
+
+    def _read_floors(self) -> dict[str, bytes]:
+        """Return by topic the newest key that was ever there, as far as that matters.
+
+        What comes after a record that has been removed must not look older than it to a consumer.
+        """
+        with self.file.view() as view:
+            floors = {
+                topic: KEY.pack(one.until, 2**64 - 1, 2**32 - 1)
+                for topic, one in read_pruned(view).items()
+            }
+            for mark in read_marks(view).values():
+                for topic, end in mark.ends.items():
+                    floors[topic] = max(floors.get(topic, b""), end.key)
+        return floors
 
     def _last_arrival(self) -> int:
-        """Return the largest arrival among the newest records: a bound for the next ones."""
+        """Return the largest arrival there is: a bound for the next ones."""
         with self.file.view() as view:
             names = [name for name in view.trees if name.startswith(TOPIC)]
-            return max(
-                (
-                    arrival_of(value)
-                    for name in names
-                    for _, value in islice(view.items(name, LAST_KEY, backwards=True), 1)
-                ),
-                default=0,
+            in_order = (
+                arrival_of(value)
+                for name in names
+                for _, value in islice(view.items(name, LAST_KEY, backwards=True), 1)
             )
+            late = (newest_late(view, name[len(TOPIC) :].decode()) for name in names)
+            return max(chain(in_order, late), default=0)
 
 
 def _next_to(key: bytes) -> bytes:

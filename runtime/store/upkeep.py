@@ -11,10 +11,11 @@ from pathlib import Path
 import lmdb
 
 from olympus.runtime.errors import StoreError
+from olympus.runtime.store.consumers import on_removed
 from olympus.runtime.store.environment import DATA
 from olympus.runtime.store.layout import SUBJECTS, topic_database
 from olympus.runtime.store.locks import lock_folder
-from olympus.runtime.store.records import KEY, subject_of
+from olympus.runtime.store.records import HEAD_BYTES, KEY, subject_of
 from olympus.runtime.store.rows import pack_row
 from olympus.runtime.store.streams import StreamStore
 from olympus.runtime.store.vault import subjects
@@ -191,17 +192,20 @@ def _destroy_key(store: StreamStore, name: str, number: int) -> None:
 
 
 def _erase(store: StreamStore, topic: str, number: int) -> int:
-    keys = [key for key, value in store.rows(topic) if subject_of(value) == number]
-    for start in range(0, len(keys), _AT_ONCE):
-        part = keys[start : start + _AT_ONCE]
+    rows = [
+        (key, value[:HEAD_BYTES]) for key, value in store.rows(topic) if subject_of(value) == number
+    ]
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
 
-        def work(transaction: lmdb.Transaction, part: list[bytes] = part) -> None:
+        def work(transaction: lmdb.Transaction, part: list[tuple[bytes, bytes]] = part) -> None:
             database = store.file.database(topic_database(topic), transaction)
-            for key in part:
+            for key, _ in part:
                 transaction.delete(key, db=database)
+            on_removed(store.file, transaction, topic, part)
 
         store.file.write(f"erasing records of {topic}", work)
-    return len(keys)
+    return len(rows)
 
 
 def _alone(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from olympus.runtime.errors import StoreError, StoreFullError
+from olympus.runtime.store.consumers import Mark
 from olympus.runtime.store.ledger import FULL, THINNED, Gap
 from olympus.runtime.store.room import (
     PATTERNS,
@@ -39,6 +40,8 @@ class Written:
     """What was left out, by reason."""
     trouble: str = ""
     """What a person should know; empty when all is well."""
+    error: StoreError | None = None
+    """Why nothing at all could be written."""
 
 
 class BatchWriter:
@@ -68,12 +71,15 @@ class BatchWriter:
         self._seen: Counter[str] = Counter()
         self._owed: dict[tuple[str, str], Incoming] = {}
 
-    def write(self, batch: Sequence[Incoming], *, now_ns: int) -> Written:
+    def write(
+        self, batch: Sequence[Incoming], *, now_ns: int, marks: Sequence[Mark] = ()
+    ) -> Written:
         """Write a batch, or as much of it as may be; called from one thread at a time.
 
         Args:
             batch: In order of arrival.
             now_ns: Robot time.
+            marks: What consumers have acknowledged.
 
         Returns:
             What became of it; what could not be written is noted with the next one that can.
@@ -83,7 +89,7 @@ class BatchWriter:
             self.fill = self._fill(used)
             trouble = self._watch_reserve()
             chosen = self._choose(batch, used)
-            return self._store([*self._owed.values(), *chosen], now_ns, trouble)
+            return self._store([*self._owed.values(), *chosen], now_ns, trouble, marks)
         except StoreError as error:
             return self._give_up(batch, error)
 
@@ -126,15 +132,17 @@ class BatchWriter:
                 room -= size
         return chosen
 
-    def _store(self, batch: Sequence[Incoming], now_ns: int, trouble: str) -> Written:
+    def _store(
+        self, batch: Sequence[Incoming], now_ns: int, trouble: str, marks: Sequence[Mark]
+    ) -> Written:
         try:
-            gaps = self.store.add(batch, now_ns=now_ns)
+            gaps = self.store.add(batch, now_ns=now_ns, marks=marks)
         except StoreFullError as error:
             if not self._ballast.give_back():
                 raise
             trouble = f"{error}; safety records now use the reserve"
             batch = [self._without(one) for one in batch]
-            gaps = self.store.add(batch, now_ns=now_ns)
+            gaps = self.store.add(batch, now_ns=now_ns, marks=marks)
         self._owed.clear()
         missed: Counter[str] = Counter()
         for one in batch:
@@ -159,4 +167,4 @@ class BatchWriter:
             if before is not None and before.seq < one.seq:
                 count = one.seq - before.seq + before.count
             self._owed[key] = replace(one, frame=b"", missed=one.missed or FULL, count=count)
-        return Written(0, [], self.fill, {FULL: sum(one.count for one in batch)}, str(error))
+        return Written(0, [], self.fill, {FULL: sum(one.count for one in batch)}, str(error), error)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from olympus.nodes.acknowledging import Waiting as WaitingMark
 from olympus.nodes.recorder import Recorder, Waiting
 from olympus.runtime.bus import Publisher, PublisherOptions
 from olympus.runtime.clock import SystemClock
@@ -59,9 +60,9 @@ class Watched(Recorder):
 
     slate: Slate
 
-    async def _write(self, batch: list[Waiting]) -> None:
+    async def _write(self, batch: list[Waiting], acknowledged: list[WaitingMark]) -> None:
         began = time.monotonic_ns()
-        await super()._write(batch)
+        await super()._write(batch, acknowledged)
         self.slate["flush"] = began
         self.slate["commit_ns"] = max(self.slate["commit_ns"], time.monotonic_ns() - began)
         self.slate["recorded"] = self.recorded

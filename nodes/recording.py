@@ -1,0 +1,67 @@
+"""What a launch file may say about a recorder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from olympus.runtime.node import Field, NodeParams
+from olympus.runtime.store.room import PATTERNS
+
+
+class RecorderParams(NodeParams):
+    """What to record, and where."""
+
+    topics: list[str] = Field(
+        default=["**"], description="Full topic names; `*` one part, `**` any number of them."
+    )
+    path: str = Field("", description="Folder of the store; empty: ~/.local/share/olympus/SESSION.")
+    max_mb: int = Field(2048, ge=16, le=1_000_000, description="Largest size of the store.")
+    reserve_mb: int = Field(
+        16,
+        ge=0,
+        le=10_000,
+        description="Room that only safety records may use, besides max_mb.",
+    )
+    flush_hz: float = Field(
+        2.0,
+        ge=0.02,
+        le=20,
+        description="Commits per second; what is lost at most is one period and the commit.",
+    )
+    is_durable: bool = Field(
+        True,
+        description="Wait for the disk at each commit: the bound holds for power loss too. "
+        "Without, only a killed process is covered, and power loss may damage the store.",
+    )
+    max_waiting_mb: int = Field(
+        64, ge=1, le=10_000, description="What may wait in memory for a slow disk."
+    )
+    when_full: Literal["thin", "oldest"] = Field(
+        "thin", description="Thin out sensors and states, or remove the oldest of them."
+    )
+    max_age_h: dict[str, float] = Field(
+        default_factory=dict,
+        description="Hours that a class of topics is kept: safety, state, sensor.",
+    )
+    keep_unread_h: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="Hours more than max_age_h that is kept what a consumer has not read yet.",
+    )
+    classes: dict[str, list[str]] = Field(
+        default={str(name): list(group) for name, group in PATTERNS.items()},
+        description="Topics of the classes safety and sensor; all others are states.",
+    )
+    subjects: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Whom topics are about, so that `olympus store forget` can erase them.",
+    )
+    journal: bool = Field(
+        False,
+        description="Record all that a replay needs: every topic, and the journals of the "
+        "hosts, which wait for it (`telemetry: {journal: true}` in the launch file).",
+    )
+    key: str = Field(
+        "", description="Encrypt with the key of this file, or of `command:COMMAND LINE`."
+    )
