@@ -8,7 +8,7 @@ from typing import Any
 
 from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
-from olympus.models.onnx import OnnxModel
+from olympus.models.onnx import OnnxModel, OnnxRun
 from olympus.models.remote import RemoteModel
 from olympus.runtime.scheduler.work import Abortable, Stepped
 
@@ -37,6 +37,7 @@ class Attempt:
         self._joules = joules
         self._model: Model | None = None
         self._texts: Stepped[Value] | None = None
+        self._run: OnnxRun | None = None
         self._value: Value = {}
         self._tokens, self._money = 0.0, 0.0
         self._ns, self._energy = 0, 0.0
@@ -50,6 +51,8 @@ class Attempt:
         self._model = model
         if isinstance(model, LlamaModel):
             self._texts = model.begin(self.request)
+        elif isinstance(model, OnnxModel):
+            self._run = model.begin(self.request)
 
     @property
     def is_remote(self) -> bool:
@@ -90,7 +93,7 @@ class Attempt:
 
     def abort(self) -> None:
         """Make the step that computes raise soon, where the model can."""
-        work = self._model if isinstance(self._model, OnnxModel) else self._texts
+        work = self._run or self._texts
         if isinstance(work, Abortable):
             work.abort()
 
@@ -102,6 +105,6 @@ class Attempt:
             answer = model.complete(self.request)
             self._value = {"text": answer.text}
             self._tokens, self._money = float(answer.tokens), answer.money
-        elif isinstance(model, OnnxModel):
-            self._value = model.run(self.request)
+        elif self._run is not None:
+            self._value = self._run()
         return False

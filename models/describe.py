@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from olympus.models.manifest import MANIFEST_NAME, Manifest, Task, make_manifest, write_manifest
-from olympus.models.onnx import Port, inspect
+from olympus.models.onnx_file import Port, inspect
 from olympus.runtime.errors import ModelError
 
 log = logging.getLogger(__name__)

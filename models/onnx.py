@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from olympus.models import tensors
+from olympus.models import onnx_file, tensors
 from olympus.models.bound import Bound
 from olympus.models.manifest import Manifest, Tensor
+from olympus.models.onnx_file import RUNTIME_ERRORS, best_providers, open_session
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.tensors import Array
-from olympus.runtime.errors import ModelError, did_you_mean
+from olympus.runtime.errors import ModelError
 
-CPU = "CPUExecutionProvider"
-PREFERRED = (
-    "TensorrtExecutionProvider",
-    "CUDAExecutionProvider",
-    "ACLExecutionProvider",
-    "XnnpackExecutionProvider",
-    CPU,
-)
-"""Best first; a board uses those that its build of ONNX Runtime has."""
 WARM_RUNS = 2
-
-_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
-_RUNTIME_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-    ort_errors.EPFail,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output as the file itself declares it."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
+TRIAL_S = 30.0
+"""A model that computes longer than this when it is tried out has hung."""
 
 
 class OnnxModel:
@@ -63,12 +36,17 @@ class OnnxModel:
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
         self._outputs = manifest.outputs
         self._names = [tensor.name for tensor in manifest.outputs]
-        self._options = ort.RunOptions()
-        self._running = 0
+        self._under_way: dict[ort.RunOptions, None] = {}
+        self._why = ""
 
     @classmethod
     def load(
-        cls, stored: StoredModel, *, providers: Sequence[str] | None = None, threads: int = 1
+        cls,
+        stored: StoredModel,
+        *,
+        providers: Sequence[str] | None = None,
+        threads: int = 1,
+        trial_s: float = TRIAL_S,
     ) -> Self:
         """Load a model, check it against its manifest, and warm it up on zeros.
 
@@ -77,19 +55,22 @@ class OnnxModel:
             providers: ONNX Runtime's execution providers, best first; what this board has, best
                 first, when left out.
             threads: For one run of it.
+            trial_s: How long the runs on zeros may take.
 
         Raises:
-            ModelError: The file is changed, damaged, not as the manifest says, or fails to run.
+            ModelError: The file is changed, damaged, not as the manifest says, fails to run, or
+                computes without end.
         """
         manifest = stored.manifest
         if manifest.format != "onnx":
             raise ModelError(f"model {manifest.name}: format is {manifest.format}, not onnx")
-        session = _session(manifest.name, stored.read(), providers or best_providers(), threads)
-        _agree(manifest.name, "input", _ports(session.get_inputs()), manifest.inputs)
-        _agree(manifest.name, "output", _ports(session.get_outputs()), manifest.outputs)
+        data, providers = stored.read(), providers or best_providers()
+        session = open_session(manifest.name, data, providers, threads)
+        onnx_file.check(session, manifest)
         model = cls(manifest, session)
-        for _ in range(WARM_RUNS):
-            model.run({tensor.name: blank(tensor) for tensor in manifest.inputs})
+        with model.limited(trial_s):
+            for _ in range(WARM_RUNS):
+                model.run({tensor.name: blank(tensor) for tensor in manifest.inputs})
         return model
 
     @property
@@ -117,14 +98,25 @@ class OnnxModel:
             ModelError: An input is missing, unknown or ill-shaped; the model fails; or an output
                 holds NaN or infinity.
         """
+        return self._run(inputs, ort.RunOptions())
+
+    def begin(self, inputs: Mapping[str, Array]) -> OnnxRun:
+        """Prepare a run that can be aborted by itself: work for a scheduler.
+
+        Args:
+            inputs: As for `run`.
+        """
+        return OnnxRun(self, inputs)
+
+    def _run(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
         feed = self._feed(inputs)
-        self._running += 1
+        self._under_way[options] = None
         try:
-            results = self._session.run(self._names, feed, self._options)
-        except _RUNTIME_ERRORS as error:
-            raise self._failure(error) from error
+            results = self._session.run(self._names, feed, options)
+        except RUNTIME_ERRORS as error:
+            raise self._failure(error, options) from error
         finally:
-            self._running -= 1
+            del self._under_way[options]
         return self._checked(results)
 
     def bind(self, inputs: Mapping[str, Array]) -> Bound:
@@ -157,32 +149,63 @@ class OnnxModel:
         Raises:
             ModelError: The model fails, is aborted, or an output holds NaN or infinity.
         """
-        self._running += 1
+        options = ort.RunOptions()
+        self._under_way[options] = None
         try:
-            self._session.run_with_iobinding(binding, self._options)
-        except _RUNTIME_ERRORS as error:
-            raise self._failure(error) from error
+            self._session.run_with_iobinding(binding, options)
+        except RUNTIME_ERRORS as error:
+            raise self._failure(error, options) from error
         finally:
-            self._running -= 1
+            del self._under_way[options]
         self._checked([outputs[name] for name in self._names])
 
     def binding(self) -> ort.IOBinding:
         """Make an empty binding for `Bound`."""
         return self._session.io_binding()
 
-    def abort(self) -> None:
+    def abort(self, why: str = "") -> None:
         """End all runs of it within a node of the graph; from any thread, harmless when idle.
 
         A single node that takes long can't be interrupted.
-        """
-        if self._running:
-            self._options.terminate = True
 
-    def _failure(self, error: Exception) -> ModelError:
-        if self._options.terminate:
-            if self._running <= 1:
-                self._options.terminate = False
-            return ModelError(f"model {self.name}: the run was aborted")
+        Args:
+            why: What the error of the runs adds.
+        """
+        self._why = why
+        for options in tuple(self._under_way):
+            options.terminate = True
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Abort what runs within the block once it has taken too long.
+
+        Raises:
+            ModelError: It was aborted; or what the block raises.
+        """
+        is_over = threading.Event()
+
+        def end() -> None:
+            is_over.set()
+            self.abort()
+
+        watch = threading.Timer(seconds, end)  # varies: only before a model is used
+        watch.start()
+        try:
+            yield
+        except ModelError as error:
+            if not is_over.is_set():
+                raise
+            raise ModelError(
+                f"model {self.name}: its trial run took more than {seconds:g} s and was ended; "
+                "does one of its operators loop without end?"
+            ) from error
+        finally:
+            watch.cancel()
+
+    def _failure(self, error: Exception, options: ort.RunOptions) -> ModelError:
+        if options.terminate:
+            why, self._why = self._why, ""
+            return ModelError(f"model {self.name}: the run was aborted{why and ': '}{why}")
         return ModelError(
             f"model {self.name}: running it failed: {error}; is the file made for "
             f"ONNX Runtime {ort.__version__}?"
@@ -208,10 +231,24 @@ class OnnxModel:
         return outputs
 
 
-def best_providers() -> list[str]:
-    """List what this board's ONNX Runtime can compute with, best first."""
-    known = ort.get_available_providers()
-    return [provider for provider in PREFERRED if provider in known]
+class OnnxRun:
+    """One run of a model, to be called once; the scheduler's `Abortable`."""
+
+    def __init__(self, model: OnnxModel, inputs: Mapping[str, Array]) -> None:
+        """Prepare it; use `OnnxModel.begin`."""
+        self._model, self._inputs, self._options = model, inputs, ort.RunOptions()
+
+    def __call__(self) -> dict[str, Array]:
+        """Compute; see `OnnxModel.run`.
+
+        Raises:
+            ModelError: See `OnnxModel.run`; or it was aborted.
+        """
+        return self._model._run(self._inputs, self._options)
+
+    def abort(self) -> None:
+        """End this run within a node of the graph; from any thread, before it as well."""
+        self._options.terminate = True
 
 
 def open_model(
@@ -234,94 +271,6 @@ def open_model(
     """
     stored = (registry or Registry()).find(name_or_path)
     return OnnxModel.load(stored, providers=providers, threads=threads)
-
-
-def inspect(name: str, data: bytes) -> tuple[list[Port], list[Port]]:
-    """Read what an ONNX file itself declares: its inputs and its outputs.
-
-    Args:
-        name: What errors call it.
-        data: The file.
-
-    Raises:
-        ModelError: It is no ONNX file.
-    """
-    session = _session(name, data, (CPU,))
-    return _ports(session.get_inputs()), _ports(session.get_outputs())
-
-
-def _session(
-    model: str, data: bytes, providers: Sequence[str], threads: int = 1
-) -> ort.InferenceSession:
-    known = ort.get_available_providers()
-    for provider in providers:
-        if provider not in known:
-            raise ModelError(
-                f"model {model}: provider {provider!r} is not in this build of ONNX Runtime; "
-                f"{did_you_mean(provider, known)}"
-            )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(data, options, providers=list(providers))
-    except _RUNTIME_ERRORS as error:
-        raise ModelError(
-            f"model {model}: file can't be loaded by ONNX Runtime {ort.__version__}: {error}; "
-            "is it a whole ONNX file?"
-        ) from error
-
-
-def _ports(nodes: Sequence[ort.NodeArg]) -> list[Port]:
-    return [Port(n.name, _dtype(n.type), tuple(n.shape)) for n in nodes]
-
-
-def _dtype(onnx_type: str) -> str:
-    """Translate `tensor(float)` to `float32`."""
-    return _DTYPES.get(onnx_type, onnx_type.removeprefix("tensor(").removesuffix(")"))
-
-
-def _agree(model: str, kind: str, ports: Sequence[Port], wanted: Sequence[Tensor]) -> None:
-    """Compare what the file declares with what the manifest promises.
-
-    Raises:
-        ModelError: A name, dtype or shape differs.
-    """
-    declared = {port.name: port for port in ports}
-    names = {tensor.name: tensor for tensor in wanted}
-    if kind == "input" and declared.keys() - names.keys():
-        missing = ", ".join(sorted(declared.keys() - names.keys()))
-        raise ModelError(f"model {model}: the file wants input {missing}; add it to inputs")
-    for name, tensor in names.items():
-        if name not in declared:
-            raise ModelError(
-                f"model {model}: {kind}s.name {name!r} is not in the file; "
-                f"{did_you_mean(name, declared)}"
-            )
-        _agree_port(model, kind, declared[name], tensor)
-
-
-def _agree_port(model: str, kind: str, port: Port, tensor: Tensor) -> None:
-    where = f"model {model}: {kind} {tensor.name}"
-    if port.dtype != tensor.dtype:
-        raise ModelError(
-            f"{where}: the file says dtype {port.dtype}, the manifest {tensor.dtype}; "
-            f"correct {kind}s.dtype"
-        )
-    if len(port.shape) != len(tensor.shape) or not all(
-        _same(have, want) for have, want in zip(port.shape, tensor.shape, strict=True)
-    ):
-        raise ModelError(
-            f"{where}: the file says shape {list(port.shape)}, the manifest {list(tensor.shape)}; "
-            f"correct {kind}s.shape (write a name for a size that may vary)"
-        )
-
-
-def _same(have: int | str | None, want: int | str) -> bool:
-    """A fixed size in the file must be the manifest's; a free one may be anything."""
-    return not isinstance(have, int) or have == want
 
 
 def _wrong_names(model: str, given: Mapping[str, Array], wanted: Mapping[str, Tensor]) -> str:

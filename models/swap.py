@@ -10,7 +10,7 @@ import numpy as np
 
 from olympus.models.llama import LlamaModel
 from olympus.models.manifest import Manifest, SelfTest
-from olympus.models.onnx import OnnxModel
+from olympus.models.onnx import TRIAL_S, OnnxModel
 from olympus.models.registry import StoredModel
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ModelError
@@ -25,13 +25,19 @@ class Loaded(Protocol):
 M = TypeVar("M", bound=Loaded)
 
 
-def load(stored: StoredModel) -> OnnxModel | LlamaModel:
+def load(stored: StoredModel, *, trial_s: float = TRIAL_S) -> OnnxModel | LlamaModel:
     """Load a model with the backend that its manifest's format asks for.
+
+    Args:
+        stored: From `Registry.find`.
+        trial_s: How long the trial runs of a tensor model may take.
 
     Raises:
         ModelError: It can't be loaded.
     """
-    return LlamaModel.load(stored) if stored.manifest.format == "gguf" else OnnxModel.load(stored)
+    if stored.manifest.format == "gguf":
+        return LlamaModel.load(stored)
+    return OnnxModel.load(stored, trial_s=trial_s)
 
 
 def self_test(model: OnnxModel | LlamaModel) -> None:
@@ -64,7 +70,8 @@ def _compute(model: OnnxModel, test: SelfTest, number: int) -> None:
         )
         for tensor in model.manifest.inputs
     }
-    outputs = model.run(inputs)
+    with model.limited(TRIAL_S):
+        outputs = model.run(inputs)
     if test.output not in outputs:
         raise ModelError(f"model {model.manifest.title}: self_test[{number}].output is unknown")
     found = outputs[test.output].ravel()[: len(test.values)].astype(np.float64)

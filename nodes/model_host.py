@@ -36,14 +36,17 @@ TASK = "task:"
 MOST_HANGS = 2
 """A model that has hung so often in a session is not run again in it."""
 _LOOK_S = 0.25
+_GRACE = 0.5
+"""What part of `hang_s` an aborted run may take to end."""
 
 
 class ModelHost(Node):
     """Loads models and runs them for whoever asks, in the order its scheduler decides.
 
-    A model that can't be loaded is refused by name while the others serve. One that hangs takes
-    the process down, since a call that computes can't be ended; the host then comes back. Where the
-    launch file names tasks, a router chooses who serves them and keeps to their budgets.
+    A model that can't be loaded is refused by name while the others serve. One that hangs is
+    aborted; where that does not help, as inside a single operator, it takes the process down and
+    the host comes back. Where the launch file names tasks, a router chooses who serves them and
+    keeps to their budgets.
     """
 
     class Params(NodeParams):
@@ -76,6 +79,7 @@ class ModelHost(Node):
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
         self._has_hung = False
+        self._aborted: dict[tuple[int, int], int] = {}
         self._broken: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._router = self._new_router()
@@ -83,7 +87,7 @@ class ModelHost(Node):
         for wanted in self._wanted():
             name = _short(wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
-                self._break(name, f"model {name}: hung {hangs[name]} times; it is not run again")
+                self._break(name, _hung(name, hangs[name]))
                 continue
             try:
                 model = await self._aside(self._first, wanted)
@@ -102,7 +106,7 @@ class ModelHost(Node):
         Raises:
             ModelError: It is changed, damaged, or fails its trial run.
         """
-        return load(stored)
+        return load(stored, trial_s=self.params.hang_s)
 
     async def on_cleanup(self) -> None:
         """Let go of the models."""
@@ -133,9 +137,7 @@ class ModelHost(Node):
         model = self._served(question.model)
         if not isinstance(model, OnnxModel):
             raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        outputs = await self.compute(
-            lambda: model.run(inputs), what=model.name, **_wishes(question)
-        )
+        outputs = await self.compute(model.begin(inputs), what=model.name, **_wishes(question))
         return Inferred(tensors=tensors_of(outputs))
 
     @service("prompt")
@@ -176,15 +178,32 @@ class ModelHost(Node):
 
     @timer(_LOOK_S)
     def on_look(self) -> None:
-        """End the process if a model has hung: no other way ends its call."""
+        """Abort what has hung; where that does not end its call, end the process."""
         for model in self._models.values():
             _free(model.retired)
-        now = self.clock.now_ns()
+        now, limit_ns = self.clock.now_ns(), self.params.hang_s * 1e9
+        aborted, self._aborted = self._aborted, {}
         for job, since_ns in self.scheduler.running():
-            if now - since_ns > self.params.hang_s * 1e9 and not self._has_hung:
+            if now - since_ns <= limit_ns:
+                continue
+            piece, seconds = (job.number, since_ns), (now - since_ns) / 1e9
+            if piece not in aborted:
+                self._abort(job.what, seconds)
+            elif now - aborted[piece] > limit_ns * _GRACE and not self._has_hung:
                 self._has_hung = True
-                self._note_hang(job.what)
-                self.spawn(_die(job.what, (now - since_ns) / 1e9), name="hang")
+                self.spawn(_die(job.what, seconds), name="hang")
+            self._aborted[piece] = aborted.get(piece, now)
+
+    def _abort(self, name: str, seconds: float) -> None:
+        """Have a model that has hung give up; after `MOST_HANGS` it is not run again."""
+        self._note_hang(name)
+        self.log.error(f"model {name} has hung for {seconds:.1f} s; its run is aborted")
+        if (hangs := self._hangs().get(name, 0)) >= MOST_HANGS:
+            self._broken[name] = _hung(name, hangs)
+        if (model := self._models.get(name)) is not None:
+            for version in model.versions():
+                if isinstance(version, OnnxModel):
+                    version.abort(f"it has hung for {seconds:.1f} s")
 
     async def _routed(self, request: Mapping[str, Any], question: Infer | Prompt) -> Routed:
         """Have the router's candidates tried, each attempt in its turn.
@@ -289,6 +308,10 @@ class _Wishes(TypedDict):
 def _wishes(question: Infer | Prompt) -> _Wishes:
     deadline_ns = question.deadline or NEVER_NS
     return {"tier": question.tier, "deadline_ns": deadline_ns, "source": question.source}
+
+
+def _hung(name: str, times: int) -> str:
+    return f"model {name}: hung {times} times; it is not run again"
 
 
 def _short(name_or_path: str) -> str:

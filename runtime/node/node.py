@@ -155,7 +155,8 @@ class Node:
                 clock=self._context.clock,
             )
             return await self._wait(Wait("infer", name, asked, None, pack_tensors, unpack_tensors))
-        work = partial(model.run, inputs)
+        begin = getattr(model, "begin", None)  # a run that can be aborted, where a model has such
+        work: Callable[[], Tensors] = begin(inputs) if begin else partial(model.run, inputs)
         run = partial(self._dispatch, work, tier, deadline_ns, name, self.name, None)
         version = str(getattr(model, "digest", ""))
         return await self._wait(Wait("infer", name, run, work, checksum, version=version))

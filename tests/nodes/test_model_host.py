@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,11 +241,13 @@ async def test_a_sentence_is_routed_token_by_token(tmp_path: Path) -> None:
 
 
 class Hanging(OnnxModel):
-    """A model with an operator that does not come back, for now."""
+    """A model with a single operator that does not come back, for now, and can't be aborted."""
 
-    def run(self, inputs: Any) -> dict[str, Any]:
-        time.sleep(1.0)
-        return {}
+    def begin(self, inputs: Any) -> Any:
+        return partial(time.sleep, 1.0)
+
+    def abort(self, why: str = "") -> None:
+        """A single operator does not look whether it should end."""
 
 
 class HangingHost(ModelHost):
