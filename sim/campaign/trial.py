@@ -18,7 +18,7 @@ FAIL_MS: Final = 1000.0
 """A motor that is not neutral by then is a failure."""
 
 _GIVE_UP_S = 2.0
-_REST_S = 0.25
+_REST_S = 0.2
 _ATTEMPTS = 5
 _TAKEN_NS = 100_000_000  # by then a trip has reached the motor
 _LOOK_NS = 5_000_000  # a trip bears the time at which the look began that found the fault
