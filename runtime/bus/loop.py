@@ -39,15 +39,16 @@ class PromptSelector(selectors.BaseSelector):
         """Make it, with nothing to wait for.
 
         Args:
-            spin_s: How long to look again and again before going to sleep, s. A core that does not
-                sleep answers sooner, and does nothing else meanwhile.
+            spin_s: How long after the bus brought something to look again and again before going to
+                sleep, s. A core that does not sleep answers sooner, and does nothing else
+                meanwhile; where nothing comes, nothing is spent.
         """
         self._epoll = select.epoll()
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._prompt: dict[int, Act] = {}
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
-        self._spin_s = spin_s
+        self._spin_s, self._awake_until_s = spin_s, 0.0
 
     def register(
         self, fileobj: FileLike, events: int, data: object = None
@@ -99,10 +100,11 @@ class PromptSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
-        ready = []
+        ready, is_fed = [], False
         for descriptor, events in self._events(timeout):
             act = self._prompt.get(descriptor)
             if act is not None and events != select.EPOLLOUT:
+                is_fed = True
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
@@ -110,6 +112,8 @@ class PromptSelector(selectors.BaseSelector):
             key = self._keys.get(descriptor)
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
+        if is_fed and self._spin_s:
+            self._awake_until_s = time.monotonic() + self._spin_s
         return ready
 
     def close(self) -> None:
@@ -154,11 +158,16 @@ class PromptSelector(selectors.BaseSelector):
             del self._armed[descriptor]
 
     def _events(self, timeout: float | None) -> list[tuple[int, int]]:
-        if self._spin_s and timeout != 0:
-            end = time.monotonic() + min(self._spin_s, math.inf if timeout is None else timeout)
-            while time.monotonic() < end:
+        if self._awake_until_s and timeout != 0:
+            now_s = time.monotonic()
+            end_s = math.inf if timeout is None else now_s + timeout
+            while now_s < self._awake_until_s and now_s < end_s:
                 if events := self._epoll.poll(0, _MOST_READY):
                     return events
+                now_s = time.monotonic()
+            if now_s >= self._awake_until_s:
+                self._awake_until_s = 0.0
+            timeout = None if timeout is None else end_s - now_s
         if timeout is not None:
             timeout = math.ceil(timeout * 1e3) * 1e-3 if timeout > 0 else 0
         return self._epoll.poll(timeout, _MOST_READY)

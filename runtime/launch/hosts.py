@@ -70,6 +70,7 @@ class HostRecipes:
             log_level=self._plan.telemetry.log_level,
             is_journaled=self._plan.telemetry.journal,
             launch_file=self._plan.file,
+            spin_s=host.settings.spin_s,
             resources=tuple(one.rules(name) for name, one in host.settings.resources.items()),
         )
 

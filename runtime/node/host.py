@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
     tie_to_parent(spec.lifeline_fd)
     log_to(SystemClock(spec.session.clock_offset_ns), file=spec.log_file, level=spec.log_level)
     try:
-        with asyncio.Runner(loop_factory=BusLoop) as runner:
+        with asyncio.Runner(loop_factory=lambda: BusLoop(spin_s=spec.spin_s)) as runner:
             return runner.run(run(spec))
     except OlympusError as error:
         _log.critical("%s can't run: %s", spec.name, error)

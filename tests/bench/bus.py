@@ -40,6 +40,9 @@ from olympus.runtime.telemetry.meters import quantile
 
 LAUNCH = Path(__file__).with_name("_bus.yaml")
 OURS = "Olympus, node to node"
+SPIN_S = 0.0005
+AWAKE = f"the same, spin_s: {SPIN_S}"
+"""Hosts that stay awake for the next message instead of going to sleep at once."""
 SETTLE_S = 0.5
 PATIENCE_S = 60.0
 HZ, PACED_S, FLOOD_S = 60.0, 1.5, 1.0
@@ -99,7 +102,8 @@ def main() -> None:
         return
     console = Console(width=170)
     console.print(report.machine, *(peer.versions for peer in peers), f"load {report.load}")
-    console.print(table(report))
+    for against in (OURS, AWAKE):
+        console.print(table(report, against))
     for peer, reason in report.skipped.items():
         console.print(f"skipped {peer}: {reason}")
     for made in curve_tables(report.curves) if report.curves else ():
@@ -120,12 +124,16 @@ async def measure(root: Path, peers: list[Peer], report: Report) -> None:
     """Measure all in turn."""
     found: dict[str, list[dict[str, Any]]] = {}
     copies: list[float] = []
-    with Launched(LAUNCH, root=root, name="bus") as robot:
-        robot.until_active()
-        async with robot.joined() as seat:
+    asleep = Launched(LAUNCH, root=root, name="bus")
+    awake = Launched(LAUNCH, f"spin_s:={SPIN_S}", root=root, name="awake")
+    with asleep, awake:
+        for robot in (asleep, awake):
+            robot.until_active()
+        async with asleep.joined() as seat, awake.joined() as other:
             for number in range(report.rounds):
                 copies.append(memcpy_us())
-                found.setdefault(OURS, []).append(await our_round(seat, robot))
+                found.setdefault(OURS, []).append(await our_round(seat, asleep))
+                found.setdefault(AWAKE, []).append(await our_round(other, awake))
                 for peer in [p for p in peers if p.name not in report.skipped]:
                     try:
                         outcome = peer_round(peer, root / f"{peer.script[:-8]}{number}{peer.way}")
@@ -207,16 +215,16 @@ def summed_up(rounds: list[dict[str, Any]]) -> dict[str, Measured]:
     return found
 
 
-def table(report: Report) -> Table:
-    """Return the results for a person, each with its ratio to ours."""
+def table(report: Report, against: str) -> Table:
+    """Return the results for a person, each with its ratio to those of one of them."""
     title = (
-        f"medians of {report.rounds} rounds (best round), in brackets: how many times ours; "
+        f"medians of {report.rounds} rounds (best round), in brackets: how many times {against!r}; "
         f"{MEMCPY}: {report.memcpy_us:.0f} us"
     )
     made = Table("", *report.results, title=title)
     for name in [*TRIPS, *CPU, RATE]:
         row = [
-            cell(name, measured.get(name), report.results[OURS][name])
+            cell(name, measured.get(name), report.results[against][name])
             for measured in report.results.values()
         ]
         made.add_row(f"{name}, {unit(name)}", *row)
@@ -228,12 +236,12 @@ def unit(name: str) -> str:
     return "RTT us" if name in TRIPS else "messages/s" if name == RATE else "ms per frame"
 
 
-def cell(name: str, measured: Measured | None, ours: Measured) -> str:
+def cell(name: str, measured: Measured | None, base: Measured) -> str:
     """Return one figure for a person."""
     if measured is None:
         return "-"
     digits = 2 if name in CPU else 0
-    ratio = f" [{measured.median / ours.median:.2f}x]" if measured is not ours else ""
+    ratio = f" [{measured.median / base.median:.2f}x]" if measured is not base else ""
     p99 = f", p99 {measured.p99:.0f}" if measured.p99 is not None else ""
     text = f"{measured.median:.{digits}f} ({measured.best:.{digits}f}{p99}){ratio}"
     return text.replace("[", "\\[")

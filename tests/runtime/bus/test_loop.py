@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import selectors
 import socket
+import time
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -158,6 +160,52 @@ def test_a_selector_that_spins_finds_what_comes_and_still_sleeps_in_time(
         far.send(b"x")
         ((key, events),) = selector.select(None)
         assert (key.data, events) == ("near", selectors.EVENT_READ)
+    finally:
+        selector.close()
+
+
+class Looks:
+    """An epoll that notes for how long it was asked to wait."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self.timeouts: list[float | None] = []
+        self._epoll = epoll
+
+    def poll(self, timeout: float | None, most: int) -> list[tuple[int, int]]:
+        """Note it, and ask."""
+        self.timeouts.append(timeout)
+        return self._epoll.poll(timeout, most)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+
+def test_it_stays_awake_for_a_while_after_the_bus_brought_something_and_only_then(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=0.005)
+    looks = Looks(selector._epoll)
+    selector._epoll = looks  # type: ignore[assignment]
+    try:
+        selector.set_prompt(near.fileno(), lambda: near.recv(100))
+        selector.select(0.001)
+        assert looks.timeouts == [0.001]  # nothing came yet: it goes to sleep at once
+        far.send(b"x")
+        selector.select(1.0)
+        looks.timeouts.clear()
+        selector.select(0.02)
+        last = looks.timeouts.pop()
+        assert set(looks.timeouts) == {0} and last is not None and last <= 0.016
+        looks.timeouts.clear()
+        selector.select(0.001)
+        assert looks.timeouts == [0.001]
+        far.send(b"x")
+        selector.select(1.0)
+        looks.timeouts.clear()
+        begun = time.monotonic()
+        selector.select(0.001)
+        assert time.monotonic() - begun >= 0.001  # and not a moment less for being awake
     finally:
         selector.close()
 
