@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import select
 import selectors
 import time
@@ -164,6 +165,7 @@ class PromptSelector(selectors.BaseSelector):
             while now_s < self._awake_until_s and now_s < end_s:
                 if events := self._epoll.poll(0, _MOST_READY):
                     return events
+                os.sched_yield()  # whoever waits for this core may be the one who is to answer
                 now_s = time.monotonic()
             if now_s >= self._awake_until_s:
                 self._awake_until_s = 0.0
