@@ -89,25 +89,39 @@ def test_what_is_wrong_behind_ros_args_is_named(
 
 
 STAND_IN = {
-    "__init__": "class LaunchDescription:\n    def __init__(self, parts): self.parts = parts\n",
+    "__init__": """
+class LaunchDescription:
+    def __init__(self, initial_entities=None, *, deprecated_reason=None):
+        self.parts = list(initial_entities)
+""",
     "actions": """
 class DeclareLaunchArgument:
-    def __init__(self, name, default_value, description): self.name = name
+    def __init__(self, name, *, default_value=None, description=None, choices=None):
+        assert isinstance(default_value, str) and isinstance(description, str)
+        self.name = name
 class OpaqueFunction:
-    def __init__(self, function): self.function = function
+    def __init__(self, *, function, args=None, kwargs=None): self.function = function
 class ExecuteProcess:
-    def __init__(self, cmd, **settings): self.cmd = cmd
+    def __init__(self, *, cmd, name=None, output="log", sigterm_timeout=None, on_exit=None):
+        assert all(isinstance(word, str) for word in [*cmd, name, output, sigterm_timeout])
+        self.cmd, self.on_exit = cmd, on_exit
 class EmitEvent:
-    def __init__(self, event): pass
+    def __init__(self, *, event): self.event = event
 """,
-    "events": "class Shutdown:\n    def __init__(self, reason): pass\n",
+    "events": """
+class Shutdown:
+    def __init__(self, *, reason="reason not given", due_to_sigint=False): self.reason = reason
+""",
     "substitutions": """
 class LaunchConfiguration:
-    def __init__(self, name): self.name = name
+    def __init__(self, variable_name, *, default=None): self.name = variable_name
     def perform(self, context): return context[self.name]
 """,
 }
-"""ROS 2's launch package, as far as our file uses it."""
+"""ROS 2's launch package, as far as our file uses it, with the parameters that the real one takes.
+
+Source: the repository ros2/launch; neither PyPI nor Debian has it as a package.
+"""
 
 
 def test_the_launch_file_for_ros_starts_olympus_with_what_it_is_given(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from olympus.runtime.bus.ros2.bridge.errand import Errand
 from olympus.runtime.bus.ros2.bridge.inward import Inward
 from olympus.runtime.bus.ros2.bridge.outward import Outward
 from olympus.runtime.bus.ros2.bridge.reports import Reports
-from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings, Publish
+from olympus.runtime.bus.ros2.bridge.settings import Action, BridgeSettings, Publish, Subscribe
 from olympus.runtime.bus.ros2.bridge.shown import ShownNode
 from olympus.runtime.bus.ros2.bridge.stop import RosStop
 from olympus.runtime.bus.ros2.joining import join_graph
@@ -70,35 +70,35 @@ class Bridge:
         self._events = self.node.publisher(
             "/parameter_events", "rcl_interfaces/msg/ParameterEvent", PARAMETER_EVENTS
         )
-        self._inward = [
-            Inward(
-                entry,
-                bus=bus,
-                node=self.node,
-                name=name,
-                mapper=self._mapper,
-                ctx=self._ctx,
-                max_ahead_s=settings.max_ahead_s,
-            )
-            for entry in settings.subscribe
-        ]
-        self._errands = [
-            Errand(
-                entry,
-                one=self.participant,
-                node=self.node,
-                bus=bus,
-                mapper=self._mapper,
-                ctx=self._ctx,
-                name=name,
-            )
-            for entry in settings.actions
-        ]
+        self._inward = [self._taken(entry) for entry in settings.subscribe]
+        self._errands = [self._errand(entry) for entry in settings.actions]
         if settings.stop and safety_dir is not None:
             RosStop(self.participant, self.node, settings.stop, safety_dir)
         options = SubscriptionOptions(qos=QoS.queue(100), keep_expired=True)
         self._stats: Subscription[HostStats] = bus.subscribe(
             _STATS, HostStats, self._on_stats, options
+        )
+
+    def _taken(self, entry: Subscribe) -> Inward:
+        return Inward(
+            entry,
+            bus=self._bus,
+            node=self.node,
+            name=self._name,
+            mapper=self._mapper,
+            ctx=self._ctx,
+            max_ahead_s=self.settings.max_ahead_s,
+        )
+
+    def _errand(self, entry: Action) -> Errand:
+        return Errand(
+            entry,
+            one=self.participant,
+            node=self.node,
+            bus=self._bus,
+            mapper=self._mapper,
+            ctx=self._ctx,
+            name=self._name,
         )
 
     async def run(self) -> None:

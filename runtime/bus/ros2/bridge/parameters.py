@@ -170,6 +170,8 @@ class ParameterServices:
         if not values:
             return self._result(True, "")
         known, schema = await self._ask()
+        if self._known is None:
+            self._known = known  # what is set before the first look for changes is told too
         texts = {
             name: _as_json(value, known.get(name), schema.get(name, {}))
             for name, value in values.items()

@@ -17,6 +17,7 @@ from olympus.runtime.bus.ros2.qos import Durability, RosQos
 FIVE = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=5)
 STRING = "std_msgs/msg/String"
 SWITCH = "std_srvs/srv/SetBool"
+NAVIGATE = "nav2_msgs/action/NavigateToPose"
 
 
 async def talk(one: Participant, node: RosNode) -> None:
@@ -61,12 +62,14 @@ async def serve(one: Participant, node: RosNode) -> None:
 
 
 async def act(one: Participant, node: RosNode) -> None:
-    """Serve an action that never ends."""
+    """Serve an action: places ahead are reached at once, others never."""
 
-    async def execute(_goal: Goal) -> Any:
-        await asyncio.Event().wait()
+    async def execute(goal: Goal) -> Any:
+        if goal.value.pose.pose.position.x <= 0:
+            await asyncio.Event().wait()
+        goal.tell(one.new(f"{NAVIGATE}_Feedback", distance_remaining=0.5))
 
-    ActionServer(one, node, "/navigate_to_pose", "nav2_msgs/action/NavigateToPose", execute)
+    ActionServer(one, node, "/navigate_to_pose", NAVIGATE, execute)
 
 
 WORK = {"act": act, "talk": talk, "latch": latch, "echo": echo, "serve": serve}

@@ -112,6 +112,36 @@ def params(node: Any, name: str) -> None:
     say([d.description for d in result(client.describe_parameters(["speed"])).descriptors])
 
 
+def look(node: Any, name: str) -> None:
+    """Tell what the graph says of a node of Olympus: what `ros2 node info` and `topic` ask for."""
+    namespace, _, title = name.rpartition("/")
+    for _ in range(1000):
+        if (title, namespace) in node.get_node_names_and_namespaces():
+            break
+        threading.Event().wait(0.02)
+    else:
+        raise SystemExit(f"{name} is not in the graph")
+
+    def ours(pairs: Any) -> dict[str, list[str]]:
+        return {topic: types for topic, types in pairs if topic.startswith("/rover/")}
+
+    def answers() -> list[Any]:
+        return [
+            ours(node.get_publisher_names_and_types_by_node(title, namespace)),
+            ours(node.get_subscriber_names_and_types_by_node(title, namespace)),
+            ours(node.get_service_names_and_types_by_node(title, namespace)),
+        ]
+
+    for _ in range(1000):
+        if all(answers()):
+            break
+        threading.Event().wait(0.02)
+    say(answers())
+    (end,) = node.get_publishers_info_by_topic("/rover/image")
+    profile = end.qos_profile
+    say([end.topic_type, profile.reliability.name, profile.durability.name])
+
+
 def main(domain: str, what: str, *words: str) -> None:
     context = rclpy.Context()
     rclpy.init(args=[], context=context, domain_id=int(domain))
@@ -119,7 +149,8 @@ def main(domain: str, what: str, *words: str) -> None:
     executor = MultiThreadedExecutor(2, context=context)
     executor.add_node(node)
     threading.Thread(target=executor.spin, daemon=True).start()
-    work: dict[str, Any] = {"talk": talk, "serve": serve, "ask": ask, "params": params}
+    works = (talk, serve, ask, params, look)
+    work: dict[str, Any] = {one.__name__: one for one in works}
     work[what](node, *words)
     say("ready")
     threading.Event().wait()

@@ -116,6 +116,23 @@ async def test_a_server_that_dies_leaves_nobody_waiting(
         await asyncio.wait_for(waiting, 30)
 
 
+async def test_a_server_in_another_process_tells_how_far_it_is_ends_and_is_called_off(
+    join: Join, other_process: OtherProcess, until: Until
+) -> None:
+    one, told = join(), list[Any]()
+    client = ActionClient(one, one.node("planner"), "/navigate_to_pose", NAVIGATE)
+    with other_process("jazzy", "act"):
+        ahead = client.new_goal()
+        ahead.pose.pose.position.x = 2.0
+        handle = await client.send(ahead, on_feedback=told.append, timeout_s=20)
+        assert (await handle.result(timeout_s=20))[0] is Status.SUCCEEDED
+        await until(lambda: told)
+        assert told[0].distance_remaining == 0.5
+        endless = await client.send(client.new_goal(), timeout_s=20)
+        assert await endless.cancel(timeout_s=20)
+        assert (await endless.result(timeout_s=20))[0] is Status.CANCELED
+
+
 async def test_a_server_that_is_not_there_is_said_so(join: Join) -> None:
     one = join()
     client = ActionClient(one, one.node("a"), "/navigate_to_pose", NAVIGATE)

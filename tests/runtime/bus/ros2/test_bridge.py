@@ -22,10 +22,11 @@ from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
 from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
-from olympus.runtime.bus.ros2.joining import has_rclpy
+from olympus.runtime.bus.ros2.how import Joining
+from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT, SENSOR_DATA
-from olympus.runtime.clock import SystemClock
+from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.errors import BusError, DeviceError, OlympusError
 from olympus.runtime.messages import (
@@ -305,7 +306,6 @@ async def test_parameters_are_listed_read_described_and_set(build: Build, until:
         ).descriptors
         assert about.description == "How fast, m/s."
         assert about.floating_point_range[0].to_value == 2.0
-        await asyncio.sleep(1.2)  # a look for changes, from which they are told
 
         async def set_(*given: tuple[str, dict[str, Any]], all_: bool = False) -> Any:
             made = [
@@ -455,6 +455,39 @@ async def test_logs_health_frames_and_safety_are_told(build: Build, way: dict[st
             "camera_optical_frame",
         ]
         assert seen["/safety/state"][-1].state == "tripped"
+
+
+def test_health_is_told_once_a_second(router: str) -> None:
+    clock = VirtualClock(time.time_ns())
+    how: dict[str, Any] = {
+        "backend": "zenoh", "router": [router], "listen": ["tcp/127.0.0.1:0"]
+    }  # fmt: skip
+
+    async def count() -> int:
+        bridge = Bridge(BridgeSettings.model_validate(how), Bus(clock, host="rover"), name="ros2")
+        looker = join_graph(Joining.model_validate(how))
+        numbers: list[int] = []
+        looker.node("looker").subscribe(
+            "/diagnostics",
+            "diagnostic_msgs/msg/DiagnosticArray",
+            lambda _, arrival: numbers.append(arrival.seq),
+        )
+        running = asyncio.create_task(bridge.run())
+        while not numbers:  # Zenoh's threads find each other in real time
+            await clock.sleep(1.0)
+            time.sleep(0.02)
+        first = numbers[0]
+        await clock.sleep(60.0)
+        await _end(running)
+        deadline, last = time.monotonic() + 20, 0
+        while last != numbers[-1] and time.monotonic() < deadline:
+            last = numbers[-1]
+            time.sleep(0.5)
+        await looker.close()
+        await bridge.close()
+        return numbers[-1] - first
+
+    assert 59 <= run_virtual(count(), clock) <= 62
 
 
 async def test_a_session_can_be_the_clock_of_the_graph(build: Build, until: Until) -> None:

@@ -21,20 +21,26 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, Status
+from olympus.runtime.bus.ros2.bags import read_bag
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.definitions import FILLER
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
-from olympus.runtime.bus.ros2.qos import Durability, RosQos
+from olympus.runtime.bus.ros2.qos import SENSOR_DATA, Durability, RosQos
 from olympus.runtime.bus.ros2.rihs import type_hash
 from olympus.runtime.errors import BusError
+from olympus.runtime.messages import Header, Twist
+from olympus.runtime.messages import Image as OurImage
+from olympus.runtime.store import StreamStore
+from olympus.runtime.store.mcap import Form, export_mcap
 
 if TYPE_CHECKING:
     from tests.runtime.bus.ros2.conftest import RandomValue, Until
 
 HERE = Path(__file__).parent
+PACKAGE = HERE.parents[3] / "runtime" / "bus" / "ros2" / "olympus_msgs"
 DOMAIN = 89
 STRING, IMAGE, SWITCH = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_srvs/srv/SetBool"
 ORDER = "int32 order\n---\nint32[] sequence\n---\nint32[] sequence"
@@ -169,6 +175,44 @@ class TestReal:
                 {"status": 5},
             ]
 
+    async def test_a_plain_robot_sees_our_node_with_its_ends(
+        self, one: Participant, robot: Robot
+    ) -> None:
+        node = one.node("rover/camera")
+        node.publisher("/rover/image", IMAGE, SENSOR_DATA)
+        node.subscribe("/rover/cmd_vel", "geometry_msgs/msg/Twist", lambda _value, _arrival: None)
+        node.serve("/rover/switch", SWITCH, lambda _: one.new(f"{SWITCH}_Response"))
+        with robot("look", "/rover/camera") as said:
+            published, taken, served = await asyncio.to_thread(next, said)
+            assert published["/rover/image"] == [IMAGE]
+            assert taken == {"/rover/cmd_vel": ["geometry_msgs/msg/Twist"]}
+            assert served["/rover/switch"] == [SWITCH]
+            end = await asyncio.to_thread(next, said)
+            assert end == [IMAGE, "BEST_EFFORT", "VOLATILE"]
+
+    def test_a_recording_as_mcap_is_read_by_the_installed_ros(self, tmp_path: Path) -> None:
+        serialization = importlib.import_module("rclpy.serialization")
+        pixels = np.random.default_rng(3).integers(0, 256, (24, 32, 3), np.uint8)
+        stamp = 1_700_000_000_250_000_000
+        header = Header(seq=1, stamp=stamp, source="rover/node")
+        with StreamStore(tmp_path / "recording", is_durable=False) as store:
+            store.append(
+                [
+                    ("rover/image", OurImage(header=header, data=pixels)),
+                    ("rover/twist", Twist(header=header, linear_mps=0.5, angular_radps=-0.25)),
+                ]
+            )
+            export_mcap(store, tmp_path / "drive.mcap", form=Form.ROS2)
+        found: dict[str, Any] = {}
+        for entry in read_bag(tmp_path / "drive.mcap"):
+            package, _, title = entry.type.split("/")
+            cls = getattr(importlib.import_module(f"{package}.msg"), title)
+            found[entry.topic] = serialization.deserialize_message(entry.cdr, cls)
+        image, twist = found["/rover/image"], found["/rover/twist"]
+        assert bytes(image.data) == pixels.tobytes()
+        assert (image.header.stamp.sec, image.header.stamp.nanosec) == divmod(stamp, 10**9)
+        assert (twist.linear.x, twist.angular.z) == (0.5, -0.25)
+
     def test_every_installed_type_that_we_know_has_our_hash(self) -> None:
         checked = 0
         for file in _shares("*/msg/*.json", "*/srv/*.json"):
@@ -178,6 +222,31 @@ class TestReal:
                     assert ours == entry["hash_string"], entry["type_name"]
                     checked += 1
         assert checked > 100 or _shares("*/msg/*.json") == []
+
+    def test_our_ros_package_is_read_and_hashed_alike_by_the_generators_of_ros(
+        self, tmp_path: Path
+    ) -> None:
+        as_idl = importlib.import_module("rosidl_adapter.msg").convert_msg_to_idl
+        generators = importlib.import_module("rosidl_generator_type_description")
+        files = sorted((PACKAGE / "msg").glob("*.msg"))
+        (tmp_path / "msg").mkdir()
+        for file in files:
+            as_idl(PACKAGE, PACKAGE.name, file.relative_to(PACKAGE), tmp_path / "msg")
+        arguments = {
+            "package_name": PACKAGE.name,
+            "output_dir": str(tmp_path / "made"),
+            "idl_tuples": [f"{tmp_path}:msg/{file.stem}.idl" for file in files],
+            "include_paths": [
+                f"{share.name}:{share}" for share in _shares("*_msgs", "*_interfaces")
+            ],
+        }
+        (tmp_path / "arguments.json").write_text(json.dumps(arguments))
+        generators.generate_type_hash(str(tmp_path / "arguments.json"))
+        for file in files:
+            made = json.loads((tmp_path / "made" / "msg" / f"{file.stem}.json").read_text())
+            name = f"{PACKAGE.name}/msg/{file.stem}"
+            hashes = {one["type_name"]: one["hash_string"] for one in made["type_hashes"]}
+            assert hashes[name] == type_hash(CODECS.catalogue, name)
 
     def test_any_value_is_read_and_written_alike_by_the_installed_ros(
         self, random_value: RandomValue
