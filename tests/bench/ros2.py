@@ -1,12 +1,17 @@
 """Round trips and processor time of the ROS 2 backends, between two processes.
 
+    ./run ros2 jazzy -k nothing    once, if rclpy is to be measured too: installs it from wheels
     ./run bench ros2
     ./run bench ros2 --rounds 5 --json > ros2.json
 
 A round trip is a std_msgs/String of 64 bytes, or a sensor_msgs/Image of 1920x1080x3, to another
-process and the same back, written and read as CDR four times. `bridge` goes on from there: from ROS
-through the bridge to a node in a third process, and back. `bare Zenoh` is the wire alone.
-rclpy is measured where it is installed.
+process and the same back, written and read as CDR four times. The ways take turns in each round:
+
+    bare Zenoh     the same session and bytes, nothing read, written or counted: the floor
+    zenoh backend  what a node of ours does
+    bridge         from there on through the bridge to a node in a third process, and back
+    plain rclpy    a node of rclpy with its own messages and executor, without a line of ours
+    rclpy backend  ours, over rclpy
 """
 
 from __future__ import annotations
@@ -20,11 +25,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +40,18 @@ import numpy as np
 import psutil
 import zenoh
 from _machine import described
+from _ros2_trips import (
+    COUNTS,
+    HEIGHT,
+    STRING_TRIPS,
+    TEXT,
+    WIDTH,
+    Answers,
+    Taken,
+    receiving_us,
+    stream_for_ever,
+    timed,
+)
 from rich.console import Console
 from rich.table import Table
 from zenoh.handlers import Callback
@@ -42,29 +61,17 @@ from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.zenoh_session import open_ros_session, open_router
 from olympus.runtime.launch.testing import Launched
-from olympus.runtime.telemetry.meters import quantile
 
-STRING, IMAGE = "std_msgs/msg/String", "sensor_msgs/msg/Image"
-TRIPS = {"64 B String": 2000, "1080p Image": 60}
-STREAM_S, STREAM_HZ = 5.0, 1000
-PATIENCE_S = 30.0
-LOST_S = 2.0
-LAUNCH = Path(__file__).with_name("_ros2.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One way of sending one size; each number is the median of the rounds."""
-
-    p50_ms: float
-    """Round trip."""
-    p99_ms: float
-    best_p50_ms: float
-    """Of the best round: least disturbed by neighbours."""
-    cpu_ms: float
-    """Processor time of the asking process per round trip."""
-    lost: int
-    """Round trips without an answer within 2 s, in all rounds."""
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+LAUNCH = HERE / "_ros2.yaml"
+PLAIN = HERE / "peers" / "rclpy_peer.py"
+STRING, IMAGE, EMPTY = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_msgs/msg/Empty"
+BARE, OURS, BRIDGE, PLAIN_RCLPY, OVER_RCLPY = (
+    "bare Zenoh", "zenoh backend", "bridge", "plain rclpy", "rclpy backend"
+)  # fmt: skip
+LOCAL = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+Rounds = Mapping[str, list[Taken]]
 
 
 def main() -> None:
@@ -72,216 +79,62 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; 3")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--echo", nargs=2, metavar=("ROUTER", "BACKEND"), help=argparse.SUPPRESS)
+    parser.add_argument("--far", nargs=2, metavar=("WAY", "ROUTER"), help=argparse.SUPPRESS)
+    parser.add_argument("--near", nargs=2, metavar=("WAY", "ROUTER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.echo:
-        asyncio.run(echo_for_ever(*options.echo))
-    before = psutil.getloadavg()
-    results, stream = asyncio.run(measure(options.rounds))
-    report = {
-        "machine": described(("eclipse-zenoh", "numpy", "xxhash")),
-        "load": [before, psutil.getloadavg()],
-        "round_trips": results,
-        "receive_us_per_message_at_1_khz": stream,
-        "rclpy": "measured" if has_rclpy() else "not installed: not measured",
-    }
-    if options.json:
-        sys.stdout.write(json.dumps(report, default=asdict, indent=1) + "\n")
-        return
-    console = Console()
-    console.print(report["machine"], f"load {before} -> {psutil.getloadavg()}")
-    console.print(table(results, options.rounds))
-    for way, us in stream.items():
-        console.print(
-            f"receiving a 64 B String {STREAM_HZ} times a second, {way}: {us:.0f} us each"
-        )
-    console.print(f"rclpy: {report['rclpy']}")
+    if options.far:
+        asyncio.run(answer_for_ever(*options.far))
+    elif options.near:
+        asyncio.run(ask(*options.near))
+    else:
+        before = psutil.getloadavg()[0]
+        rounds = measure(options.rounds, ros := ros_python())
+        tell(rounds, f"load {before:.1f} -> {psutil.getloadavg()[0]:.1f}", ros, options.json)
 
 
-async def measure(rounds: int) -> tuple[dict[str, dict[str, Measured]], dict[str, float]]:
-    """Measure each backend, then the bridge."""
-    results: dict[str, dict[str, Measured]] = {}
-    stream: dict[str, float] = {}
-    with free_router() as router:
-        for backend in ["zenoh", *(["rclpy"] if has_rclpy() else [])]:
-            with echo_process(router, backend):
-                one = join(router, backend)
-                results[backend] = trips(one, rounds)
-                stream[backend] = median([receive_us(one) for _ in range(rounds)])
-                await one.close()
-        with echo_process(router, "zenoh"):
-            results["bare Zenoh"] = {"64 B String": bare_trips(router, rounds)}
+def ros_python() -> str:
+    """Return the Python that has rclpy: this one, or what `./run ros2` installed; else nothing."""
+    if has_rclpy():
+        return sys.executable
+    beside = sorted(ROOT.glob(".venv-ros-*/complete"))
+    return str(beside[0].parent / "bin" / "python") if beside else ""
+
+
+def measure(rounds: int, ros: str) -> Rounds:
+    """Measure each way once in each round."""
+    taken: dict[str, list[Taken]] = {way: [] for way in (BARE, OURS, BRIDGE)}
+    taken |= {way: [] for way in (PLAIN_RCLPY, OVER_RCLPY) if ros}
+    for _ in range(rounds):
+        for way, found in taken.items():
+            with free_router() as router:
+                found.append(one_round(way, router, ros))
+    return taken
+
+
+def one_round(way: str, router: str, ros: str) -> Taken:
+    """Measure one way between new processes.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    if way == BRIDGE:
         with tempfile.TemporaryDirectory(prefix="oly") as folder:
             words = [f"router:={router}"]
             with Launched(LAUNCH, *words, root=Path(folder), name="ros2") as robot:
                 robot.until_active()
-                one = join(router, "zenoh")
-                results["bridge"] = trips(one, rounds, sizes=["64 B String"])
-                await one.close()
-    return results, stream
-
-
-def join(router: str, backend: str) -> Participant:
-    """Join the graph of a router."""
-    how = {"router": [router], "backend": backend, "listen": ["tcp/127.0.0.1:0"]}
-    return join_graph(Joining.model_validate(how))
-
-
-def trips(one: Participant, rounds: int, *, sizes: list[str] | None = None) -> dict[str, Measured]:
-    """Measure round trips of each size."""
-    node = one.node("asker")
-    found = {}
-    for size in sizes or list(TRIPS):
-        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        kind, topic = (STRING, "p") if size.endswith("String") else (IMAGE, "image_p")
-        end = node.subscribe(f"/{topic}ong", kind, partial(_keep, answers))
-        publisher = node.publisher(f"/{topic}ing", kind)
-        value = _value(one, kind)
-        _warm_up(partial(publisher.publish, value), answers)
-        found[size] = _rounds(partial(publisher.publish, value), answers, TRIPS[size], rounds)
-        end.close()
-        publisher.close()
-    node.close()
-    return found
-
-
-def _keep(answers: queue.SimpleQueue[Any], value: Any, _arrival: Any) -> None:
-    answers.put(value)
-
-
-def _value(one: Participant, kind: str) -> Any:
-    if kind == STRING:  # with its length, its zero and its header: 64 bytes
-        return one.new(STRING, data="x" * 55)
-    pixels = np.zeros(1920 * 1080 * 3, np.uint8)
-    return one.new(IMAGE, height=1080, width=1920, encoding="rgb8", step=5760, data=pixels)
-
-
-def bare_trips(router: str, rounds: int) -> Measured:
-    """Measure Zenoh without us: the same session, the same bytes, nothing read or counted."""
-    session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def take(sample: zenoh.Sample) -> None:
-        answers.put(sample.payload.to_bytes())
-
-    session.declare_subscriber("bare/pong", Callback(take, indirect=False))
-    publisher = session.declare_publisher("bare/ping")
-    say = partial(publisher.put, bytes(64), attachment=bytes(33))
-    _warm_up(say, answers)
-    found = _rounds(say, answers, TRIPS["64 B String"], rounds)
-    session.close()  # type: ignore[no-untyped-call]
-    return found
-
-
-def _warm_up(say: Callable[[], None], answers: queue.SimpleQueue[Any]) -> None:
-    """Send until ten answers came: both ways are found by then."""
-    for _ in range(10):
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            say()
-            try:
-                answers.get(timeout=0.5)
-                break
-            except queue.Empty:
-                continue
-        else:
-            raise SystemExit("the other process does not answer")
-    time.sleep(1.0)
-    while not answers.empty():
-        answers.get()
-
-
-def _rounds(
-    say: Callable[[], None], answers: queue.SimpleQueue[Any], count: int, rounds: int
-) -> Measured:
-    p50s, p99s, cpus, lost = [], [], [], 0
-    for _ in range(rounds):
-        times = []
-        cpu = time.process_time()
-        for _ in range(count):
-            begun = time.perf_counter_ns()
-            say()
-            try:
-                answers.get(timeout=LOST_S)
-                times.append((time.perf_counter_ns() - begun) / 1e6)
-            except queue.Empty:
-                lost += 1
-        cpus.append((time.process_time() - cpu) * 1e3 / count)
-        times.sort()
-        p50s.append(quantile(times, 0.5))
-        p99s.append(quantile(times, 0.99))
-    return Measured(median(p50s), median(p99s), min(p50s), median(cpus), lost)
-
-
-def receive_us(one: Participant) -> float:
-    """Return this process's processor time per message of a stream from the other process."""
-    node, count = one.node("receiver"), 0
-
-    def take(_value: Any, _arrival: Any) -> None:
-        nonlocal count
-        count += 1
-
-    node.subscribe("/stream", STRING, take)
-    start = node.publisher("/start", "std_msgs/msg/Empty")
-    while not start.is_wanted:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    idle = time.process_time()
-    time.sleep(1.0)
-    idle_per_s = time.process_time() - idle
-    start.publish(one.new("std_msgs/msg/Empty"))
-    while not count:
-        time.sleep(0.01)
-    before, began, cpu = count, time.monotonic(), time.process_time()
-    time.sleep(STREAM_S - 1.0)
-    spent = time.process_time() - cpu - idle_per_s * (time.monotonic() - began)
-    received = count - before
-    time.sleep(1.5)
-    node.close()
-    return spent * 1e6 / max(1, received)
-
-
-async def echo_for_ever(router: str, backend: str) -> None:
-    """Answer each message with itself, and send a stream when asked to."""
-    one = join(router, backend)
-    node = one.node("echo")
-    pong, image_pong = node.publisher("/pong", STRING), node.publisher("/image_pong", IMAGE)
-    stream = node.publisher("/stream", STRING)
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    node.subscribe("/ping", STRING, lambda value, _: pong.publish(value))
-    node.subscribe("/image_ping", IMAGE, lambda value, _: image_pong.publish(value))
-
-    def start(_value: Any, _arrival: Any) -> None:
-        loop.call_soon_threadsafe(asked.set)
-
-    node.subscribe("/start", "std_msgs/msg/Empty", start)
-    if backend == "zenoh":
-        session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
-        back = session.declare_publisher("bare/pong")
-
-        def answer(sample: zenoh.Sample) -> None:
-            back.put(sample.payload.to_bytes(), attachment=bytes(33))
-
-        session.declare_subscriber("bare/ping", Callback(answer, indirect=False))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    text = one.new(STRING, data="x" * 55)
-    while os.getppid() != 1:
-        await asked.wait()
-        asked.clear()
-        due = time.monotonic()
-        for _ in range(round(STREAM_S * STREAM_HZ)):
-            stream.publish(text)
-            due += 1 / STREAM_HZ
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+                return asked([sys.executable, __file__, "--near", way, router])
+    if way == PLAIN_RCLPY:
+        with running([ros, str(PLAIN), "far"]):
+            return asked([ros, str(PLAIN), "near"])
+    python = ros if way == OVER_RCLPY else sys.executable
+    with running([python, __file__, "--far", way, router]):
+        return asked([python, __file__, "--near", way, router])
 
 
 @contextmanager
-def echo_process(router: str, backend: str) -> Iterator[None]:
+def running(command: list[str]) -> Iterator[None]:
     """Run the other process until the block ends."""
-    command = [sys.executable, __file__, "--echo", router, backend]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | LOCAL)
     try:
         if process.stdout is not None:
             process.stdout.readline()
@@ -289,6 +142,113 @@ def echo_process(router: str, backend: str) -> Iterator[None]:
     finally:
         process.kill()
         process.communicate()
+
+
+def asked(command: list[str]) -> Taken:
+    """Run the process that is measured, and return what it found.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    told = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ | LOCAL, check=False)
+    if told.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return Taken.of(told.stdout.decode())
+
+
+def join(way: str, router: str) -> Participant:
+    """Join the graph of a router."""
+    backend = "rclpy" if way == OVER_RCLPY else "zenoh"
+    how = {"router": [router], "backend": backend, "listen": ["tcp/127.0.0.1:0"], "domain": 85}
+    return join_graph(Joining.model_validate(how | ({"domain": 0} if way == BRIDGE else {})))
+
+
+async def ask(way: str, router: str) -> None:
+    """Be the process that is measured."""
+    if way == BARE:
+        bare_near(router).tell()
+        return
+    one = join(way, router)
+    node, taken = one.node("asker"), Taken()
+    for size in [STRING_TRIPS] if way == BRIDGE else list(COUNTS):
+        answers: Answers = queue.SimpleQueue()
+        kind, topic = (STRING, "p") if size == STRING_TRIPS else (IMAGE, "image_p")
+        node.subscribe(f"/{topic}ong", kind, lambda value, _, put=answers.put: put(value))  # type: ignore[misc]
+        publisher = node.publisher(f"/{topic}ing", kind)
+        taken.trips[size] = timed(
+            partial(publisher.publish, _value(one, kind)), answers, COUNTS[size]
+        )
+    if way != BRIDGE:
+        came: list[None] = []
+        node.subscribe("/stream", STRING, lambda _value, _arrival: came.append(None))
+        start = node.publisher("/start", EMPTY)
+        while not start.is_wanted:
+            time.sleep(0.02)
+        begin = partial(start.publish, one.new(EMPTY))
+        taken.receiving_us = receiving_us(begin, lambda: len(came))
+    taken.tell()
+    await one.close()
+
+
+def _value(one: Participant, kind: str) -> Any:
+    if kind == STRING:
+        return one.new(STRING, data=TEXT)
+    pixels = np.zeros(WIDTH * HEIGHT * 3, np.uint8)
+    return one.new(IMAGE, height=HEIGHT, width=WIDTH, encoding="rgb8", step=WIDTH * 3, data=pixels)
+
+
+async def answer_for_ever(way: str, router: str) -> None:
+    """Be the other process: answer each message with itself, send a stream when asked to."""
+    if way == BARE:
+        bare_far(router)
+        return
+    one = join(way, router)
+    node, asked_for = one.node("echo"), threading.Event()
+    pong, image_pong = node.publisher("/pong", STRING), node.publisher("/image_pong", IMAGE)
+    stream = node.publisher("/stream", STRING)
+    node.subscribe("/ping", STRING, lambda value, _: pong.publish(value))
+    node.subscribe("/image_ping", IMAGE, lambda value, _: image_pong.publish(value))
+    node.subscribe("/start", EMPTY, lambda _value, _arrival: asked_for.set())
+    stream_for_ever(asked_for, partial(stream.publish, one.new(STRING, data=TEXT)))
+
+
+def bare_near(router: str) -> Taken:
+    """Measure one round of Zenoh without us."""
+    session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
+    answers: Answers = queue.SimpleQueue()
+    came: list[bytes] = []
+
+    def take(sample: zenoh.Sample) -> None:
+        answers.put(sample.payload.to_bytes())
+
+    def count(sample: zenoh.Sample) -> None:
+        came.append(sample.payload.to_bytes())
+
+    session.declare_subscriber("bare/pong", Callback(take, indirect=False))
+    session.declare_subscriber("bare/stream", Callback(count, indirect=False))
+    ping, start = session.declare_publisher("bare/ping"), session.declare_publisher("bare/start")
+    say = partial(ping.put, bytes(64), attachment=bytes(33))
+    taken = Taken({STRING_TRIPS: timed(say, answers, COUNTS[STRING_TRIPS])})
+    taken.receiving_us = receiving_us(partial(start.put, b""), lambda: len(came))
+    session.close()  # type: ignore[no-untyped-call]
+    return taken
+
+
+def bare_far(router: str) -> None:
+    """Answer as Zenoh without us."""
+    session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
+    pong, stream = session.declare_publisher("bare/pong"), session.declare_publisher("bare/stream")
+    asked_for = threading.Event()
+
+    def answer(sample: zenoh.Sample) -> None:
+        pong.put(sample.payload.to_bytes(), attachment=bytes(33))
+
+    def start(_sample: zenoh.Sample) -> None:
+        asked_for.set()
+
+    session.declare_subscriber("bare/ping", Callback(answer, indirect=False))
+    session.declare_subscriber("bare/start", Callback(start, indirect=False))
+    stream_for_ever(asked_for, partial(stream.put, bytes(64), attachment=bytes(33)))
 
 
 @contextmanager
@@ -301,15 +261,50 @@ def free_router() -> Iterator[str]:
         yield endpoint
 
 
-def table(results: dict[str, dict[str, Measured]], rounds: int) -> Table:
-    """Return the results for a person."""
-    heads = ["p50 ms", "best p50", "p99 ms", "CPU ms", "lost"]
-    made = Table("way", "message", *heads, title=f"Round trips; medians of {rounds} rounds")
-    for way, sizes in results.items():
-        for size, one in sizes.items():
-            times = [one.p50_ms, one.best_p50_ms, one.p99_ms, one.cpu_ms]
-            made.add_row(way, size, *(f"{t:.3f}" for t in times), str(one.lost))
+def tell(rounds: Rounds, load: str, ros: str, is_json: bool) -> None:
+    """Print what was measured."""
+    machine = described(("eclipse-zenoh", "numpy", "xxhash"))
+    if is_json:
+        found = {way: [asdict(one) for one in taken] for way, taken in rounds.items()}
+        sys.stdout.write(json.dumps({"machine": machine, "load": load, "rounds": found}) + "\n")
+        return
+    console = Console(width=110)
+    console.print(machine, load)
+    console.print(table(rounds))
+    ours, theirs = _receiving(rounds[OURS]), _receiving(rounds.get(PLAIN_RCLPY, []))
+    if ours and theirs:
+        pairs = zip(rounds[OURS], rounds[PLAIN_RCLPY], strict=True)
+        each = [(b.receiving_us or 0.0) / (a.receiving_us or 1.0) for a, b in pairs]
+        all_ = ", ".join(f"{one:.2f}" for one in each)
+        console.print(f"receiving: plain rclpy takes {median(each):.2f} times as much ({all_})")
+    console.print(f"rclpy of {ros}" if ros else "rclpy: not here; `./run ros2 jazzy` installs it")
+    console.print(f"zenoh {version('eclipse-zenoh')}")
+
+
+def _receiving(taken: list[Taken]) -> list[float]:
+    return [one.receiving_us for one in taken if one.receiving_us is not None]
+
+
+def table(rounds: Rounds) -> Table:
+    """Return the medians of the rounds for a person, the best round in brackets."""
+    count = max(len(taken) for taken in rounds.values())
+    heads = ["p50 ms", "p99 ms", "CPU ms", "lost", f"us to receive 1 of {1000} a second"]
+    made = Table("way", "message", *heads, title=f"Medians of {count} rounds (best round)")
+    for way, taken in rounds.items():
+        for size in taken[0].trips:
+            trips = [one.trips[size] for one in taken]
+            cells = [
+                _both([getattr(one, name) for one in trips])
+                for name in ("p50_ms", "p99_ms", "cpu_ms")
+            ]
+            us = _receiving(taken) if size == STRING_TRIPS else []
+            lost = str(sum(one.lost for one in trips))
+            made.add_row(way, size, *cells, lost, _both(us, digits=0) if us else "")
     return made
+
+
+def _both(values: list[float], *, digits: int = 3) -> str:
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f})"
 
 
 if __name__ == "__main__":

@@ -122,17 +122,17 @@ class Attachment(NamedTuple):
         """Return the 33 bytes that travel."""
         return _ATTACHMENT.pack(self.seq, self.stamp_ns, GID_SIZE, self.gid)
 
-    @classmethod
-    def parse(cls, raw: bytes) -> Attachment:
-        """Read an attachment.
 
-        Raises:
-            MessageError: The bytes are none.
-        """
-        if len(raw) != _ATTACHMENT.size or raw[16] != GID_SIZE:
-            raise MessageError(f"an attachment of {len(raw)} bytes; rmw_zenoh's has 33")
-        seq, stamp_ns, _, gid = _ATTACHMENT.unpack(raw)
-        return cls(seq, stamp_ns, gid)
+def read_attachment(raw: bytes) -> tuple[int, int, bytes]:
+    """Read an attachment: the parts of an `Attachment`, bare, since every message has one.
+
+    Raises:
+        MessageError: The bytes are none.
+    """
+    if len(raw) != _ATTACHMENT.size or raw[16] != GID_SIZE:
+        raise MessageError(f"an attachment of {len(raw)} bytes; rmw_zenoh's has 33")
+    seq, stamp_ns, _, gid = _ATTACHMENT.unpack(raw)
+    return seq, stamp_ns, gid
 
 
 def _mangled(name: str) -> str:

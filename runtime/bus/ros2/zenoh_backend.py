@@ -24,8 +24,10 @@ from olympus.runtime.bus.ros2.wire import (
     Attachment,
     RosEntity,
     entity_of,
+    read_attachment,
 )
 from olympus.runtime.bus.ros2.zenoh_ends import Ends, Shown, ZenohClient, ZenohPublisher
+from olympus.runtime.bus.zenoh_threads import keep_thread
 from olympus.runtime.errors import MessageError
 
 
@@ -214,19 +216,17 @@ class ZenohBackend:
             self.tallies.refuse("graph", MessageError(f"{token:.120} is no token of rmw_zenoh"))
 
     def _on_sample(self, topic: str, deliver: Deliver, sample: zenoh.Sample) -> None:
-        raw = sample.attachment
+        keep_thread()
         try:
-            attached = Attachment.parse(raw.to_bytes()) if raw is not None else _attachment(raw)
+            seq, stamp_ns, gid = _attachment(sample.attachment)
         except MessageError as error:
             self.tallies.refuse(topic, error)
             return
-        is_own = attached.gid in self._own
-        arrival = Arrival(attached.gid, attached.seq, attached.stamp_ns, is_own)
-        deliver(sample.payload, arrival)
+        deliver(sample.payload, Arrival(gid, seq, stamp_ns, gid in self._own))
 
     def _on_query(self, name: str, answer: Answer, query: zenoh.Query) -> None:
         try:
-            attached = _attachment(query.attachment)
+            attached = Attachment(*_attachment(query.attachment))
         except MessageError as error:
             self.tallies.refuse(name, error)
             query.drop()  # type: ignore[no-untyped-call]
@@ -241,10 +241,10 @@ def _heartbeat(qos: RosQos) -> Any:
     return zenoh.ext.MissDetectionConfig(heartbeat=None, sporadic_heartbeat=0.5)
 
 
-def _attachment(raw: zenoh.ZBytes | None) -> Attachment:
+def _attachment(raw: zenoh.ZBytes | None) -> tuple[int, int, bytes]:
     if raw is None:
         raise MessageError("a message without an attachment; rmw_zenoh refuses it too")
-    return Attachment.parse(raw.to_bytes())
+    return read_attachment(raw.to_bytes())
 
 
 def _reply(query: zenoh.Query, attached: Attachment, answer: bytes | str) -> None:
