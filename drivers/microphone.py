@@ -21,7 +21,7 @@ _KEPT_BLOCKS = 50
 """Blocks that wait for a slow reader; older ones are lost and counted."""
 
 
-def load_portaudio() -> ModuleType:
+def load_portaudio(what: str = "microphones") -> ModuleType:
     """Import sounddevice, and with it the system's PortAudio.
 
     Raises:
@@ -31,12 +31,11 @@ def load_portaudio() -> ModuleType:
         import sounddevice
     except ImportError as error:
         raise DeviceError(
-            f"microphones need sounddevice ({error}); install it with:"
-            " pip install 'olympus-edge[audio]'"
+            f"{what} need sounddevice ({error}); install it with: pip install 'olympus-edge[audio]'"
         ) from error
     except OSError as error:
         raise DeviceError(
-            f"microphones need the PortAudio library ({error}); install it with:"
+            f"{what} need the PortAudio library ({error}); install it with:"
             " sudo apt install libportaudio2"
         ) from error
     module: ModuleType = sounddevice
