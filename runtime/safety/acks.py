@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.shared import Record, SharedFile, packed_name
+from olympus.runtime.safety.shared import Record, SharedFile, packed_name, suffixes
 
 PREFIX: Final = "gate."
 """A gate called `drive` writes the file `gate.drive` in the safety directory."""
@@ -152,13 +152,18 @@ class AckBoard:
         self._directory = directory
         self._files: dict[str, SharedFile] = {}
         self._good: dict[str, Ack] = {}
+        self.unlisted = 0
+        """Looks in which the directory could not be read."""
         for name in declared:
             self._open(name)
 
     def look(self) -> None:
         """Find gates that have come since; cheap enough for once a second."""
-        for path in self._directory.glob(f"{PREFIX}*"):
-            self._open(path.name.removeprefix(PREFIX))
+        try:
+            for name in suffixes(self._directory, PREFIX):
+                self._open(name)
+        except OSError:  # no descriptor to spare: those that are known are seen all the same
+            self.unlisted += 1
 
     def names(self) -> tuple[str, ...]:
         """All gates known: the declared ones, and those that were found."""

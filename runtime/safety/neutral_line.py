@@ -16,6 +16,7 @@ from typing import Final
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.acks import Ack, Flag
+from olympus.runtime.safety.shared import suffixes
 
 PREFIX: Final = "neutral."
 """A gate called `drive` has its neutral line described in `neutral.drive`."""
@@ -105,21 +106,28 @@ class NeutralLines:
         self._used: dict[str, tuple[int, int]] = {}
         self.written = 0
         """Frames that a port took."""
+        self.unlisted = 0
+        """Looks in which the directory could not be read."""
         self.troubles: dict[str, str] = {}
         """Why an announced line is of no use, by gate."""
 
     def look(self) -> None:
         """Open lines that were announced, or announced anew, since the last look."""
-        for path in self._directory.glob(f"{PREFIX}*"):
-            name = path.name.removeprefix(PREFIX)
+        try:
+            names = suffixes(self._directory, PREFIX)
+        except OSError:  # no descriptor to spare: those that are open are of use all the same
+            self.unlisted += 1
+            return
+        for name in names:
+            path = self._directory / f"{PREFIX}{name}"
             try:
                 about = path.stat()
-                mark = (about.st_mtime_ns, about.st_ino)
-                if self._seen.get(name) != mark:
-                    self._seen[name] = mark
-                    self._open(name, path)
             except OSError:
                 continue  # gone again
+            mark = (about.st_mtime_ns, about.st_ino)
+            if self._seen.get(name) != mark or name in self.troubles:
+                self._seen[name] = mark
+                self._open(name, path)
 
     def tend(self, acks: Mapping[str, Ack], *, since_ns: int, now_ns: int) -> None:
         """Write neutral wherever a gate has not handed it on since a stop and is silent now.
@@ -153,5 +161,5 @@ class NeutralLines:
             told = json.loads(path.read_text())
             self._lines[name] = NeutralLine(Path(told["device"]), bytes.fromhex(told["frame"]))
             self.troubles.pop(name, None)
-        except (SafetyError, ValueError, TypeError, KeyError) as error:
+        except (OSError, SafetyError, ValueError, TypeError, KeyError) as error:
             self.troubles[name] = str(error)

@@ -135,6 +135,16 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def suffixes(directory: Path, prefix: str) -> list[str]:
+    """Return what follows `prefix` in the names of a directory's files.
+
+    Raises:
+        OSError: It can't be read, as when no descriptor is to spare.
+    """
+    names = [path.name for path in directory.iterdir()]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
 def packed_name(name: str) -> bytes:
     """Make a name fit for a record.
 

@@ -130,10 +130,15 @@ def _drive(rig: Rig, rest_s: float) -> None:
         if _is_latched(rig):
             rig.false_trips.append(_cause(rig))
         else:
-            rig.excused.append("late commands")
+            rig.excused.append(_why(rig))
         rig.drive()
         time.sleep(rest_s)
         rig.observer.catch_up()
+
+
+def _why(rig: Rig) -> str:
+    """Say why it stands though nothing was latched."""
+    return "no guardian answers" if rig.status() is None else "late commands"
 
 
 def _excuse(rig: Rig, begun_ns: int) -> str:
@@ -144,7 +149,7 @@ def _excuse(rig: Rig, begun_ns: int) -> str:
     if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
         rig.false_trips.append(trips[0].cause)
         return trips[0].cause
-    return "" if rig.observer.was_driven(begun_ns) else "late commands"
+    return "" if rig.observer.was_driven(begun_ns) else f"at neutral already: {_why(rig)}"
 
 
 def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
