@@ -83,6 +83,7 @@ class Latch:
             "epoch": status.epoch,
             "latch": status.latch,
             "waiting": list(status.blockers),
+            "estop": None if status.estop is None else status.estop.is_pressed,
             "gates": [[gate.name, gate.is_neutral, gate.is_fresh] for gate in status.gates],
         }
 

@@ -170,14 +170,21 @@ def _lines(name: str, seen: Status) -> Iterator[str]:
         age = _age(gate.age_s, gate.limit_s, gate.is_fresh)
         yield f"  gate        {gate.name}: {held}, {gate.reason}, {age}"
     yield from _troubles(seen)
-    for condition in seen.conditions:
-        yield f"  condition   {condition.name}: {'ok' if condition.ok else condition.text}"
-    for backstop in seen.backstops:
-        yield f"  backstop    {backstop.name}: {backstop.problem or backstop.text or 'well'}"
+    yield from _surroundings(seen)
     for blocker in seen.blockers:
         yield f"  in the way  {blocker}"
     if not seen.is_permitted and not seen.blockers:
         yield "  nothing stands against `olympus reset`"
+
+
+def _surroundings(seen: Status) -> Iterator[str]:
+    for condition in seen.conditions:
+        yield f"  condition   {condition.name}: {'ok' if condition.ok else condition.text}"
+    for backstop in seen.backstops:
+        yield f"  backstop    {backstop.name}: {backstop.problem or backstop.text or 'well'}"
+    if seen.estop is not None:
+        held = "PRESSED, CUT OR LOST" if seen.estop.is_pressed else "released"
+        yield f"  stop input  {seen.estop.text}: {held}, a press is seen {seen.estop.seen}"
 
 
 def _troubles(seen: Status) -> Iterator[str]:

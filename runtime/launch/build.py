@@ -11,6 +11,7 @@ from olympus.runtime.errors import LaunchError, did_you_mean
 from olympus.runtime.launch.arguments import Given, parse_assignments
 from olympus.runtime.launch.document import shown
 from olympus.runtime.launch.graph import host_needs, start_order
+from olympus.runtime.launch.guarding import Safety
 from olympus.runtime.launch.load import load
 from olympus.runtime.launch.loaded import Entry, Loaded
 from olympus.runtime.launch.plan import (
@@ -23,7 +24,7 @@ from olympus.runtime.launch.plan import (
     joined,
 )
 from olympus.runtime.launch.ros_args import RosWords
-from olympus.runtime.launch.schema import Broker, Host, Safety
+from olympus.runtime.launch.schema import Broker, Host
 from olympus.runtime.launch.substitute import beside, references
 
 
@@ -199,6 +200,12 @@ class _Building:
             raise LaunchError(
                 "safety.backstops: no guardian would run to feed them; name a gate in safety.gates "
                 "or a host that runs in safety.watch"
+            )
+        is_read = safety.estop is not None and safety.estop.settings is not None
+        if is_read and not (watch or safety.gates):
+            raise LaunchError(
+                "safety.estop: no guardian would run to read it; name a gate in safety.gates or a "
+                "host that runs in safety.watch"
             )
         return safety.model_copy(update={"watch": watch})
 

@@ -137,7 +137,8 @@ class Launch:
         announced: dict[str, JsonValue] = {}
         services: list[Coroutine[None, None, None]] = []
         if plan.safety.is_watched:
-            services.append(self._crew.start(recipes.guardian(plan, session)))
+            wishes = self._manager.hear_guardian(session.run_dir / "guardian.notify")
+            services.append(self._crew.start(recipes.guardian(plan, session, wishes)))
         if plan.broker is not None and plan.broker.is_ours:
             recipe = recipes.broker(plan.broker, session, announced)
             services.append(self._crew.start(recipe, announced))
@@ -272,6 +273,7 @@ class Launch:
             needs = {name: host.depends_on for name, host in self._plan.hosts.items()}
             await self._crew.stop_hosts(_HOST_GRACE, needs)
             await self._crew.stop_all(_SERVICE_GRACE)
+            self._manager.close()
         counted = ", ".join(f"{name} {count}" for name, count in self._crew.restarts().items())
         self._report.say(
             f"ran {begun - self._begun:.1f} s, stopped in {time.monotonic() - begun:.1f} s; "

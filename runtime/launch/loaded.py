@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from olympus.runtime.errors import LaunchError, did_you_mean
 from olympus.runtime.launch.condition import holds
 from olympus.runtime.launch.document import Document
+from olympus.runtime.launch.guarding import Safety
 from olympus.runtime.launch.plan import ParamsFile, host_name, joined
 from olympus.runtime.launch.schema import (
     Argument,
@@ -19,7 +20,6 @@ from olympus.runtime.launch.schema import (
     LaunchFile,
     Node,
     Ros2,
-    Safety,
 )
 from olympus.runtime.launch.section import Section
 from olympus.runtime.launch.substitute import beside

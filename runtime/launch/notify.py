@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from olympus.runtime.errors import ConfigError
-
-SOCKET, PERIOD_US, FOR_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
+from olympus.runtime.safety.service import FOR_PID, PERIOD_US, SOCKET, TURNS
 
 
 class Notifier:
@@ -40,6 +41,8 @@ class Notifier:
         is_ours = meant_for in (0, os.getpid() if pid is None else pid)
         self.period_s = whole_us / 2e6 if is_ours and self._address else 0.0
         """How often the watchdog wants to hear: half its limit, as systemd advises; 0 for never."""
+        self._ear: socket.socket | None = None
+        self._heard_s = time.monotonic()
         self.lost = 0
         """Messages that did not go out: the manager's socket is gone or full."""
 
@@ -55,11 +58,51 @@ class Notifier:
         """Say that the end has begun."""
         self._send("STOPPING=1", "STATUS=stopping")
 
+    def hear_guardian(self, path: Path) -> dict[str, str]:
+        """Be for the guardian what systemd is for us: hear whether its loop turns.
+
+        Args:
+            path: Where to listen.
+
+        Returns:
+            What its environment must say; empty where no watchdog asks us.
+        """
+        if self.period_s <= 0:
+            return {}
+        path.unlink(missing_ok=True)
+        self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._ear.setblocking(False)
+        self._ear.bind(str(path))
+        return {SOCKET: str(path), PERIOD_US: str(round(self.period_s * 2e6))}
+
     async def feed_watchdog(self) -> None:
-        """Say again and again that this loop turns, until cancelled; at once back if none asks."""
+        """Say again and again that this loop turns, and the guardian's, until cancelled.
+
+        It is at once back if nobody asks.
+        """
         while self.period_s > 0:
-            self._send("WATCHDOG=1")
+            if self._ear is None or self._has_heard(self._ear):
+                self._send("WATCHDOG=1")
+            else:
+                self.status("the guardian's loop does not turn")
             await asyncio.sleep(self.period_s)
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        if self._ear is not None:
+            Path(self._ear.getsockname()).unlink(missing_ok=True)
+            self._ear.close()
+            self._ear = None
+
+    def _has_heard(self, ear: socket.socket) -> bool:
+        """Tell whether the guardian has said that it turns within two of its periods."""
+        now_s = time.monotonic()
+        try:
+            while ear.recv(64) == TURNS:
+                self._heard_s = now_s
+        except BlockingIOError:
+            pass
+        return now_s - self._heard_s < 2 * self.period_s
 
     def _send(self, *lines: str) -> None:
         if not self._address:

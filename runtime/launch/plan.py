@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from olympus.runtime.launch.computing import Job
-from olympus.runtime.launch.schema import Broker, Bus, Host, Safety, Telemetry
+from olympus.runtime.launch.guarding import Safety
+from olympus.runtime.launch.schema import Broker, Bus, Host, Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

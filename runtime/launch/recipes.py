@@ -21,6 +21,7 @@ from olympus.runtime.launch.supervisor import Recipe
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.backstop import specs
 from olympus.runtime.safety.guardian import CHECK
+from olympus.runtime.safety.service import FOR_PID, PERIOD_US, SOCKET
 from olympus.runtime.safety.settings import Settings
 
 GUARDIAN = "guardian"
@@ -29,7 +30,7 @@ _BROKER_MODULE = "olympus.drivers.broker"
 _BACK_AT_ONCE = Respawn(policy="always", delay_s=0.1, max_delay_s=2.0, max_restarts=20)
 
 
-def guardian(plan: LaunchPlan, session: Session) -> Recipe:
+def guardian(plan: LaunchPlan, session: Session, wishes: Mapping[str, str]) -> Recipe:
     """Return how the guardian is started.
 
     It comes back stopped when it was killed, so motion never goes on by itself.
@@ -37,6 +38,7 @@ def guardian(plan: LaunchPlan, session: Session) -> Recipe:
     Args:
         plan: Says what it watches.
         session: Whose safety directory it keeps.
+        wishes: Who wants to hear that its loop turns, as `Notifier.hear_guardian` has it.
     """
     settings = guardian_settings(plan, session.safety_dir, _session_values(session))
     settings = replace(
@@ -46,7 +48,9 @@ def guardian(plan: LaunchPlan, session: Session) -> Recipe:
         clock_offset_ns=session.clock_offset_ns,
     )
     config = private_file(session.run_dir / "guardian.json", settings.to_json())
-    command = Command(spawn.command(config), spawn.environment())
+    ours = (SOCKET, PERIOD_US, FOR_PID)  # what systemd said to the launcher is not for the guardian
+    environment = {name: value for name, value in spawn.environment().items() if name not in ours}
+    command = Command(spawn.command(config), environment | dict(wishes))
     return Recipe(
         name=GUARDIAN,
         kind="guardian",
@@ -76,6 +80,7 @@ def guardian_settings(
         gates=dict(safety.gates),
         conditions=tuple(safety.conditions),
         backstops=specs(backstops),
+        estop=safety.estop.settings if safety.estop is not None else None,
         beside=plan.file.parent,
         lease_ms=safety.lease_ms,
         period_ms=safety.period_ms,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     field_validator,
@@ -17,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from olympus.runtime.bus.afar import AfarRule
 from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.launch.computing import Job, Resource
+from olympus.runtime.launch.guarding import Safety
 from olympus.runtime.launch.section import (
     ArgumentName,
     Name,
@@ -25,7 +24,6 @@ from olympus.runtime.launch.section import (
     Port,
     Seconds,
     Section,
-    SilenceLimit,
     TopicPattern,
 )
 
@@ -144,65 +142,6 @@ class Bus(Section):
         if (self.zenoh or self.topics) and not (self.listen or self.connect):
             raise PydanticCustomError(
                 "bus", "zenoh and topics are about other machines; add listen or connect"
-            )
-        return self
-
-
-class Backstop(BaseModel):
-    """A layer behind the gates: relay, watchdog, stop input; its module checks the other keys."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-    __pydantic_extra__: dict[str, JsonValue]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_its_module(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "uses" not in data:
-            raise PydanticCustomError("uses", "a backstop needs `uses`, the name of its module", {})
-        return data
-
-    uses: str
-    """Its module, `olympus.hardware.relay`: installed, or beside this file; it needs no package."""
-    name: Name | None = None
-    """Its name in the status; the last part of `uses` when left out."""
-
-
-class Safety(Section):
-    """What the guardian watches before it lets anything move."""
-
-    watch: dict[Name, SilenceLimit] = {}
-    """Hosts whose heartbeat must be fresh, and how old in seconds it may grow; `launcher` is the
-    launcher itself."""
-    gates: dict[Name, SilenceLimit] = {}
-    """Actuator gates that must answer, and how long in seconds they may be silent."""
-    conditions: list[str] = []
-    """Conditions that must have been reported good before anything may move."""
-    backstops: list[Backstop] = []
-    """What the guardian feeds behind the gates."""
-    lease_ms: Annotated[int, Field(ge=2, le=1000)] = 60
-    """How long one permission to move is valid; at least two periods."""
-    period_ms: Annotated[int, Field(ge=1, le=100)] = 10
-    """How often the guardian looks and renews."""
-    priority: Annotated[int, Field(ge=0, le=99)] = 0
-    """Real-time priority the guardian asks for; 0 for none. A refusal is a warning."""
-    lock_memory: bool = True
-    """Whether the guardian asks for locked memory."""
-    keys_file: str | None = None
-    """Keys of those who may stop from other machines: per line a name and 64 hexadecimal digits."""
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether there is anything for a guardian to watch."""
-        return bool(self.watch or self.gates)
-
-    @model_validator(mode="after")
-    def _renews_in_time(self) -> Safety:
-        if self.period_ms * 2 > self.lease_ms:
-            raise PydanticCustomError(
-                "safety",
-                "period_ms={period} is more than half of lease_ms={lease}; "
-                "a lease would run out between two looks",
-                {"period": self.period_ms, "lease": self.lease_ms},
             )
         return self
 

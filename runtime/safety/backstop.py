@@ -1,9 +1,9 @@
 """The contract of a backstop: what the guardian feeds, and what may stand against motion.
 
-A backstop is the layer behind the gates: a relay that opens, a watchdog that reboots, an input that
-says stop. The launch file names its module under `safety.backstops`; the module has a function
-`backstop(options)` that checks the options and opens nothing. Standard library only: the guardian
-runs without site packages.
+A backstop is the layer behind the gates: a relay that opens, a watchdog that reboots. The launch
+file names its module under `safety.backstops`; the module has a function `backstop(options)` that
+checks the options and opens nothing. Standard library only: the guardian runs without site
+packages.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -37,9 +37,11 @@ from olympus.runtime.safety.protocol import (
     parse,
 )
 from olympus.runtime.safety.seal import SealReader, read_keys
+from olympus.runtime.safety.service import ServiceManager
 from olympus.runtime.safety.settings import Settings, load
 from olympus.runtime.safety.shared import private_directory
 from olympus.runtime.safety.state import Authority
+from olympus.runtime.safety.stopinput import StopButton
 
 CHECK: Final = "--check"
 """First argument of a guardian that only reads its configuration and loads its backstops."""
@@ -62,21 +64,31 @@ class Guardian:
 
         Raises:
             SafetyError: The directory can't be used, or another guardian has it.
+            DeviceError: The stop input can't be opened.
             ConfigError: A backstop can't be loaded or refuses its options.
             ConfigError: The file of keys can't be used.
         """
         self._settings = settings
         keys = read_keys(settings.keys_file) if settings.keys_file else {}
         self._lock = _locked(private_directory(settings.dir))
-        self.keeper = Keeper(settings, backstops=_feeders(settings))
+        self._button = _button(settings)
+        self.keeper = Keeper(settings, backstops=_feeders(settings), button=self._button)
         """The decisions."""
+        # Not poll: that refuses to wait once the process may have no descriptors.
+        self._poll = select.epoll()
+        self._heard: dict[int, Callable[[], None]] = {}
+        self._openings = 0
         try:
             self._mailbox = Mailbox(settings.dir)
         except SafetyError:
             self.keeper.close()
+            self._poll.close()
             os.close(self._lock)
             raise
+        self._hear(self._mailbox.fileno(), self._answer_next)
+        self._watch_button()
         self._seals = SealReader(settings.dir, keys, self.keeper.counters)
+        self._manager = ServiceManager()
         self._realtime: Mapping[str, str] = {}
         self._parent = settings.parent_pid or os.getppid()
         self._ending = ""
@@ -93,13 +105,13 @@ class Guardian:
 
     def serve(self) -> None:
         """Answer requests and look at everything once per period, until told to end."""
-        poll = select.poll()
-        poll.register(self._mailbox.fileno(), select.POLLIN)
         period_ns = self._settings.period_ms * 1_000_000
         due_ns = time.monotonic_ns()
         while not self._ending:
-            self._answer_until(due_ns, poll)
+            self._answer_until(due_ns)
             self.keeper.tick()
+            self._watch_button()
+            self._manager.feed(time.monotonic_ns())
             self._watch_parent()
             now_ns = time.monotonic_ns()
             if now_ns - due_ns > period_ns:
@@ -112,6 +124,8 @@ class Guardian:
         self.keeper.close()
         self._seals.close()
         self._mailbox.close()
+        self._poll.close()
+        self._manager.close()
         os.close(self._lock)
 
     def ready(self) -> str:
@@ -126,17 +140,31 @@ class Guardian:
             }
         )
 
-    def _answer_until(self, due_ns: int, poll: select.poll) -> None:
+    def _answer_until(self, due_ns: int) -> None:
         left = _MOST_PER_PERIOD
         while not self._ending:
-            wait_ms = (due_ns - time.monotonic_ns()) / 1e6
-            if left and poll.poll(max(0.0, wait_ms)):
+            wait_s = (due_ns - time.monotonic_ns()) / 1e9
+            ready = self._poll.poll(max(0.0, wait_s)) if left > 0 else ()
+            for descriptor, _ in ready:
                 left -= 1
-                self._answer_next()
-            elif wait_ms <= 0:
+                self._heard[descriptor]()
+            if not ready and wait_s <= 0:
                 return
-            elif not left:
-                time.sleep(wait_ms / 1000)
+            if left <= 0:
+                time.sleep(max(0.0, wait_s))
+
+    def _hear(self, descriptor: int, answer: Callable[[], None]) -> None:
+        self._heard[descriptor] = answer
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def _watch_button(self) -> None:
+        """Hear the stop input's changes at once; one that is back has another descriptor."""
+        if self._button is None or self._button.openings == self._openings:
+            return
+        self._openings = self._button.openings
+        descriptor = self._button.fileno()
+        if descriptor is not None:
+            self._hear(descriptor, self.keeper.read_button)
 
     def _answer_next(self) -> None:
         datagram = self._mailbox.receive()
@@ -235,6 +263,10 @@ def _check(settings: Settings) -> int:
 def _feeders(settings: Settings) -> Feeders:
     _look_beside(settings)
     return make_feeders(settings)
+
+
+def _button(settings: Settings) -> StopButton | None:
+    return StopButton(settings.estop, time.monotonic_ns()) if settings.estop is not None else None
 
 
 def _look_beside(settings: Settings) -> None:

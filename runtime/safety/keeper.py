@@ -19,6 +19,7 @@ from olympus.runtime.safety.processes import ProcessWatch, idle
 from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
 from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
+from olympus.runtime.safety.stopinput import StopButton
 from olympus.runtime.safety.stopline import StopLine
 from olympus.runtime.safety.telling import silence, told_ack, told_condition, told_trip, told_watch
 
@@ -36,6 +37,7 @@ class Keeper:
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
         backstops: Feeders | None = None,
+        button: StopButton | None = None,
     ) -> None:
         """Lay out the shared memory and begin stopped.
 
@@ -43,11 +45,13 @@ class Keeper:
             settings: The configuration; its directory exists and is locked.
             now_ns: CLOCK_MONOTONIC; tests hand in another.
             backstops: Fed at every tick; None for none.
+            button: The stop input, read at every tick; None for none.
         """
         directory = settings.dir
         self._settings = settings
         self._now_ns = now_ns
         self._backstops = Feeders({}) if backstops is None else backstops
+        self._button = button
         self._lease = LeaseWriter(directory)
         self._beats = HeartbeatBoard(directory, tuple(settings.watch))
         self._gates = AckBoard(directory, settings.gates)
@@ -76,12 +80,20 @@ class Keeper:
         pulled = self._line.look(now_ns)
         if pulled is not None:
             self._act(stop_state.stop(self.state, pulled), now_ns)
+        self.read_button()
         blockers = self.blockers(now_ns)
         self._act(stop_state.observe(self.state, blockers, now_ns), now_ns)
         self._backstops.feed(self.outlook(now_ns))
         if self.state.mode is not Mode.PERMITTED:
             acks = self._gates.read()
             self._neutral.tend(acks, since_ns=self.state.since_ns, now_ns=self._now_ns())
+
+    def read_button(self) -> None:
+        """Read the stop input; a press stops at once."""
+        now_ns = self._now_ns()
+        pressed = self._button.look(now_ns) if self._button is not None else None
+        if pressed is not None:
+            self._act(stop_state.stop(self.state, pressed), now_ns)
 
     def stop(self, cause: str, by: str, evidence: str = "", *, is_kill: bool = False) -> Trip:
         """Stop and latch; nothing can refuse it.
@@ -153,6 +165,7 @@ class Keeper:
             *self._bad_conditions(),
             *self._idle_processes(now_ns),
             *self._backstops.problems(),
+            *self._pressed(),
         )
 
     def outlook(self, now_ns: int) -> Outlook:
@@ -185,6 +198,7 @@ class Keeper:
         self.counters["lost_events"] = self._log.lost
         self.counters["heartbeat_repairs"] = self._beats.repairs
         self.counters["neutral_lines"] = self._neutral.written
+        self.counters["unlisted"] = self._gates.unlisted + self._neutral.unlisted
         return {
             "state": state.mode,
             "cause": first[0].cause if first else "",
@@ -200,6 +214,7 @@ class Keeper:
             "troubles": [f"neutral line {n}: {why}" for n, why in self._neutral.troubles.items()],
             "conditions": [told_condition(*item) for item in self._conditions.items()],
             "backstops": self._backstops.told(),
+            "estop": None if self._button is None else self._button.told(),
             "blockers": list(self.blockers(now_ns)),
             "counters": dict(self.counters),
         }
@@ -208,6 +223,8 @@ class Keeper:
         """Take the lease back and close everything."""
         self._lease.revoke(self.state.epoch, self.state.mode)
         self._backstops.close(is_neutral=self.outlook(self._now_ns()).is_neutral)
+        if self._button is not None:
+            self._button.close()
         self._note("end")
         self._log.close()
         for one in (
@@ -244,6 +261,10 @@ class Keeper:
         stamp_ns = now_ns + self._settings.clock_offset_ns
         about = {"event": event, "written_ns": now_ns, "stamp_ns": stamp_ns, "state": state.mode}
         self._log.add(about | {"epoch": state.epoch, "latch": state.latch} | details)
+
+    def _pressed(self) -> Iterator[str]:
+        if self._button is not None and (problem := self._button.problem()):
+            yield problem
 
     def _lapse(self, now_ns: int) -> Iterator[str]:
         if self.state.mode is Mode.PERMITTED and now_ns >= self._lease.valid_until_ns:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.safety.backstop import Spec, entries, specs
 from olympus.runtime.safety.shared import NAME_BYTES
+from olympus.runtime.safety.stopinput import StopInput, read_stop_input, written
 
 LONGEST_LIMIT_S: Final = 10.0
 """No watched thing may be silent for longer."""
@@ -41,7 +42,9 @@ class Settings:
     conditions: tuple[str, ...] = ()
     """Conditions that must have been reported good before motion is permitted."""
     backstops: tuple[Spec, ...] = ()
-    """What is fed behind the gates: relays, watchdogs, stop inputs."""
+    """What is fed behind the gates: relays, watchdogs."""
+    estop: StopInput | None = None
+    """The stop input that the guardian reads itself; None for none."""
     beside: Path | None = None
     """Folder in which backstops are looked for too: that of the launch file."""
     lease_ms: int = 60
@@ -89,6 +92,7 @@ class Settings:
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         plain |= {"dir": str(self.dir), "watch": dict(self.watch), "gates": dict(self.gates)}
         plain["backstops"] = entries(self.backstops)
+        plain["estop"] = written(self.estop)
         plain["beside"] = str(self.beside) if self.beside else None
         plain["keys_file"] = str(self.keys_file) if self.keys_file else None
         return json.dumps(plain, indent=1)
@@ -141,6 +145,7 @@ def parse(found: Mapping[str, object]) -> Settings:
         gates=_limits(found, "gates"),
         conditions=_names(found, "conditions"),
         backstops=specs(found.get("backstops", [])),
+        estop=read_stop_input(found.get("estop")),
         beside=Path(_typed(found, "beside", str, "")) if found.get("beside") else None,
         lease_ms=_typed(found, "lease_ms", int, 60),
         period_ms=_typed(found, "period_ms", int, 10),

@@ -65,6 +65,22 @@ class BackstopStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StopInputStatus:
+    """The stop input, as the guardian reads it."""
+
+    text: str
+    """What is read."""
+    is_pressed: bool
+    """Whether it is pressed, cut, lost, or was let go a moment ago only."""
+    problem: str
+    """What stands against motion; empty when it is released."""
+    seen: str
+    """When a press is seen: at once, or at the guardian's next look."""
+    presses: int
+    """How often it was pressed or lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The guardian's view of everything."""
 
@@ -87,6 +103,8 @@ class Status:
     gates: tuple[GateStatus, ...]
     conditions: tuple[ConditionStatus, ...]
     backstops: tuple[BackstopStatus, ...]
+    estop: StopInputStatus | None
+    """The stop input; None where the launch file names none."""
     blockers: tuple[str, ...]
     """What stands against a reset, in words."""
     is_reset_stuck: bool
@@ -144,6 +162,7 @@ def read_status(reply: Mapping[str, Any]) -> Status:
             gates=tuple(GateStatus(**one) for one in reply["gates"]),
             conditions=tuple(ConditionStatus(**one) for one in reply["conditions"]),
             backstops=tuple(BackstopStatus(**one) for one in reply["backstops"]),
+            estop=StopInputStatus(**reply["estop"]) if reply["estop"] else None,
             blockers=tuple(reply["blockers"]),
             troubles=tuple(reply["troubles"]),
             **{name: reply[name] for name in _PLAIN},

@@ -12,6 +12,7 @@ from olympus.sim.campaign.faults import (
     Expect,
     Fault,
     both,
+    button,
     corrupted,
     flooded,
     loaded,
@@ -103,6 +104,8 @@ def _then_stop(name: str, begin: Begin) -> Fault:
 def _others() -> Iterator[Fault]:
     one = _one
     yield one("stop asked for", stopped, weight=4)
+    yield one("stop button pressed", button(is_lost=False), weight=4)
+    yield one("stop button lost", button(is_lost=True))
     yield one("stop in a flood of datagrams", flooded)
     yield one("stop on a stuttering wire", both(wire("stutter"), stopped, is_first_timed=False))
     yield one("lease corrupted", corrupted("lease"), "any")

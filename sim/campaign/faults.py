@@ -165,6 +165,24 @@ def stopped(rig: Rig, _: random.Random) -> Callable[[], None]:
     return _nothing
 
 
+def button(*, is_lost: bool) -> Begin:
+    """Press the stop button, or let the input be lost; until the end.
+
+    A file stands for its contact, read as those are with which the kernel shows one.
+    """
+
+    def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
+        with punctual():
+            rig.begun_ns = time.monotonic_ns()
+            if is_lost:
+                rig.contact.unlink()
+            else:
+                rig.contact.write_text("1\n")
+        return rig.release
+
+    return begin
+
+
 def pressed(rig: Rig, chance: random.Random) -> Callable[[], None]:
     """Stop, then press reset for stops that were never seen, again and again."""
     rig.client.stop("campaign", "campaign")

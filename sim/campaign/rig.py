@@ -48,6 +48,8 @@ class Rig:
         """The way to another machine."""
         self._keys, self.key = write_key(self._apart)
         self._remote: Remote | None = None
+        self.contact = self.root / "contact"
+        """What stands for the contact of a stop button: 0 while it is closed."""
         self.starts = 0
         """How often the robot was launched."""
         self.observer = Watching(self.root / "ttyRIG")
@@ -105,9 +107,11 @@ class Rig:
         """Launch the robot."""
         self.disk.empty()
         self.clock.step(0)
+        self.release()
         words = (
             f"port:={self.observer.link}",
             f"keys:={self._keys}",
+            f"stop_file:={self.contact}",
             f"listen:={self.cable.endpoint}",
         )
         self._robot = Launched(
@@ -116,6 +120,10 @@ class Rig:
         self._robot.__enter__()
         self._robot.until_active(START_S)
         self.starts += 1
+
+    def release(self) -> None:
+        """Let the stop button go."""
+        self.contact.write_text("0\n")
 
     def remote(self) -> Remote:
         """Return the commander on the other machine; it is started when first asked for."""

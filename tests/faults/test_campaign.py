@@ -38,6 +38,8 @@ def rig() -> Iterator[Rig]:
     "name",
     [
         "stop asked for",
+        "stop button pressed",
+        "stop button lost",
         "guardian SIGKILL",
         "gate SIGSTOP",
         "gate SIGKILL",

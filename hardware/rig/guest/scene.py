@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from olympus.runtime.safety import spawn
@@ -17,6 +18,7 @@ from olympus.runtime.safety.gate import Command, Gate
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
 from olympus.runtime.safety.limits import Limits, Rules
 from olympus.runtime.safety.settings import Settings
+from olympus.runtime.safety.stopinput import read_stop_input
 
 DIR = Path("/dev/shm/safety")
 MOTOR = 0xE9
@@ -29,13 +31,18 @@ BACKSTOPS = (
 class Scene:
     """A robot of one motor."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        backstops: Sequence[Mapping[str, object]] = BACKSTOPS,
+        estop: Mapping[str, object] | None = None,
+    ) -> None:
         settings = Settings(
             dir=DIR,
             watch={"drive": 0.5},
             gates={"drive": 0.5},
             sched_fifo=50,
-            backstops=specs(BACKSTOPS),
+            backstops=specs(backstops),
+            estop=read_stop_input(estop),
         )
         self.guardian = spawn.start(settings, timeout_s=60).process
         self.drive = subprocess.Popen([sys.executable, "-S", __file__], env=spawn.environment())
@@ -44,6 +51,12 @@ class Scene:
     def blockers(self) -> list[str]:
         """Say what stands against motion."""
         return list(self.client.status().blockers)
+
+    def end(self) -> None:
+        """End the robot."""
+        for process in (self.drive, self.guardian):
+            process.kill()
+            process.wait()
 
     def permit(self) -> str:
         """Press reset; return what came of it."""

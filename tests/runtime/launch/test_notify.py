@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.launch.ledger import read_ledger
 from olympus.runtime.launch.notify import Notifier
 
 
@@ -84,3 +87,40 @@ def test_a_launch_is_ready_when_all_is_active_and_says_that_it_turns_and_ends(
             pass
         assert last.startswith(b"STOPPING=1")
         assert launch.wait(30) == 0
+
+
+@pytest.mark.e2e
+def test_a_guardian_whose_loop_does_not_turn_is_not_vouched_for(
+    manager: socket.socket, tmp_path: Path
+) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text(
+        "name: one\nsafety: {watch: {launcher: 1.0}}\n"
+        "nodes:\n  planner: {uses: olympus.nodes.percepts}\n"
+    )
+    runtime = tmp_path / "r"
+    runtime.mkdir(mode=0o700)
+    wishes = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "400000"}
+    command = [str(Path(sys.executable).parent / "olympus"), "launch", str(file)]
+    environment = os.environ | wishes | {"XDG_RUNTIME_DIR": str(runtime)}
+    silent = b"STATUS=the guardian's loop does not turn"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as launch:
+        assert manager.recv(999).startswith(b"READY=1")
+        assert [manager.recv(999) for _ in range(5)] == [b"WATCHDOG=1"] * 5
+        (run_dir,) = (runtime / "olympus").iterdir()
+        processes: Any = read_ledger(run_dir)["processes"]
+        guardian = int(processes["guardian"]["pid"])
+        os.kill(guardian, signal.SIGSTOP)
+        until(manager, silent)
+        assert manager.recv(999) == silent
+        os.kill(guardian, signal.SIGCONT)
+        until(manager, b"WATCHDOG=1")
+        launch.send_signal(signal.SIGINT)
+        assert launch.wait(30) == 0
+    assert not (run_dir / "guardian.notify").exists()
+
+
+def until(manager: socket.socket, wanted: bytes) -> None:
+    deadline = time.monotonic() + 30
+    while manager.recv(999) != wanted:
+        assert time.monotonic() < deadline

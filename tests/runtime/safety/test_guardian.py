@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety import realtime
+from olympus.runtime.safety import realtime, spawn
+from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.guardian import Guardian, main
 from olympus.runtime.safety.mailbox import Mailbox
 from olympus.runtime.safety.protocol import SOCKET
@@ -150,6 +151,26 @@ def test_a_sender_that_cannot_be_answered_does_no_harm(
         status = caller.ask(b'{"op":"status"}')
     assert status["counters"]["malformed"] == 201
     assert status["unanswered"] > 0
+
+
+def test_a_guardian_that_may_open_nothing_more_goes_on(
+    safety_dir: Path,
+    start_guardian: Callable[[Settings], spawn.Started],
+    drive: Callable[[Path], Any],
+    until_true: Callable[..., None],
+    permit_motion: Callable[[SafetyClient], None],
+) -> None:
+    process = start_guardian(settings(safety_dir)).process
+    turning, client = drive(safety_dir), SafetyClient(safety_dir)
+    permit_motion(client)
+    until_true(lambda: turning.output > 0)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (0, 0))
+    time.sleep(0.3)
+    assert process.poll() is None
+    assert client.status().is_permitted
+    assert turning.output > 0
+    assert client.stop("test").is_confirmed
+    assert turning.output == 0.0
 
 
 def test_a_second_guardian_is_refused(serving: Guardian, safety_dir: Path) -> None:

@@ -9,6 +9,7 @@ const WORDS = {
   permitted: "Motion permitted",
   stopped: "Not yet permitted",
   tripped: "Stopped",
+  killed: "Killed: only the console lifts it",
   unknown: "Guardian does not answer",
 };
 
@@ -84,6 +85,7 @@ function why(safety) {
   if (safety.by && safety.state !== "permitted") parts.push(`by ${safety.by}`);
   if (safety.since) parts.push(`for ${span(robotNow() - safety.since)}`);
   if (safety.waiting?.length) parts.push(`waits for ${safety.waiting.join(", ")}`);
+  if (safety.estop === false) parts.push("stop input released");
   return parts.join(" · ");
 }
 

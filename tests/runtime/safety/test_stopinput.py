@@ -1,0 +1,302 @@
+"""The stop input: pressed, cut, lost and unreadable all stop; only a quiet release counts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olympus.runtime.errors import ConfigError, DeviceError
+from olympus.runtime.safety import spawn
+from olympus.runtime.safety.client import Result, SafetyClient
+from olympus.runtime.safety.gpio_line import Flags, GpioLine, Place, find
+from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.settings import Settings, load
+from olympus.runtime.safety.state import Mode
+from olympus.runtime.safety.stopinput import (
+    NAME,
+    RETRY_NS,
+    FileContact,
+    StopButton,
+    StopInput,
+    read_stop_input,
+    written,
+)
+
+MS = 1_000_000
+RELEASE_NS = 100 * MS
+
+
+@pytest.fixture
+def contact(tmp_path: Path) -> Path:
+    file = tmp_path / "value"
+    file.write_text("0\n")
+    return file
+
+
+@pytest.fixture
+def button(contact: Path) -> Iterator[StopButton]:
+    one = StopButton(StopInput(file=str(contact)), 0)
+    yield one
+    one.close()
+
+
+def released(button: StopButton) -> StopButton:
+    assert button.look(RELEASE_NS) is None
+    assert button.problem() == ""
+    return button
+
+
+def test_at_the_start_it_counts_as_pressed_until_it_was_quiet(button: StopButton) -> None:
+    assert button.look(RELEASE_NS - 1) is None
+    assert "is pressed, or its wire is cut" in button.problem()
+    released(button)
+
+
+def test_pressed_at_the_start_stands_against_motion_and_is_no_new_stop(
+    contact: Path, button: StopButton
+) -> None:
+    contact.write_text("1\n")
+    assert button.look(RELEASE_NS) is None
+    assert button.look(2 * RELEASE_NS) is None
+    assert button.problem().startswith(f"{NAME}: {contact} is pressed")
+
+
+@pytest.mark.parametrize("level", ["1\n", "", "nonsense", "00"])
+def test_whatever_is_not_a_closed_contact_stops_at_the_next_look(
+    contact: Path, button: StopButton, level: str
+) -> None:
+    released(button)
+    contact.write_text(level)
+    trip = button.look(RELEASE_NS + 1)
+    assert trip is not None
+    assert (trip.cause, trip.by, trip.at_ns, trip.is_kill) == (
+        "stop input pressed or cut",
+        NAME,
+        RELEASE_NS + 1,
+        False,
+    )
+    assert button.presses == 1
+
+
+def test_one_press_is_one_stop_and_its_release_counts_only_when_quiet(
+    contact: Path, button: StopButton
+) -> None:
+    released(button)
+    contact.write_text("1")
+    assert button.look(200 * MS) is not None
+    assert button.look(210 * MS) is None  # the same press
+    contact.write_text("0")
+    assert button.look(220 * MS) is None
+    assert button.problem()
+    contact.write_text("1")  # it bounces
+    assert button.look(230 * MS) is None
+    contact.write_text("0")
+    assert button.look(230 * MS + RELEASE_NS - 1) is None
+    assert button.problem()
+    assert button.look(230 * MS + RELEASE_NS) is None
+    assert button.problem() == ""
+    contact.write_text("1")
+    assert button.look(400 * MS) is not None  # a new press
+    assert button.presses == 2
+
+
+def test_a_lost_input_stops_is_named_and_found_again(contact: Path, button: StopButton) -> None:
+    released(button)
+    contact.unlink()
+    trip = button.look(200 * MS)
+    assert trip is not None
+    assert trip.cause == "stop input lost"
+    assert f"{contact} is gone" in trip.evidence
+    assert button.look(210 * MS) is None
+    assert "No such file" in button.problem()
+    contact.write_text("0")
+    back_ns = 200 * MS + 2 * RETRY_NS
+    assert button.look(back_ns) is None
+    assert button.openings == 2
+    assert button.look(back_ns + RELEASE_NS) is None
+    assert button.problem() == ""
+
+
+def test_an_input_that_is_not_there_yet_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="can't be opened: No such file"):
+        StopButton(StopInput(file=str(tmp_path / "nothing")), 0)
+
+
+def test_what_can_not_be_read_stops(tmp_path: Path, contact: Path) -> None:
+    button = released(StopButton(StopInput(file=str(contact)), 0, lambda _: Broken(tmp_path)))
+    trip = button.look(200 * MS)
+    assert trip is not None
+    assert trip.evidence == f"{tmp_path} can't be read: Is a directory"
+    button.close()
+
+
+def test_a_kill_is_a_kill(contact: Path) -> None:
+    button = released(StopButton(StopInput(file=str(contact), kill=True), 0))
+    contact.write_text("1")
+    trip = button.look(RELEASE_NS + 1)
+    assert trip is not None
+    assert trip.is_kill
+
+
+class Broken(FileContact):
+    """A contact that is released at the first look, and that then can't be read any more."""
+
+    looks = 0
+
+    def is_active(self) -> bool:
+        self.looks += 1
+        return self.looks > 1 and super().is_active()
+
+
+class Edges(FileContact):
+    """A contact whose short opening is remembered between two looks, as the kernel's lines do."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.opened_ns: int | None = None
+
+    def rose_ns(self) -> int | None:
+        rose_ns, self.opened_ns = self.opened_ns, None
+        return rose_ns
+
+
+def test_a_press_that_is_over_before_the_look_stops_all_the_same(
+    contact: Path,
+) -> None:
+    edges = Edges(contact)
+    button = released(StopButton(StopInput(file=str(contact)), 0, lambda _: edges))
+    edges.opened_ns = 200 * MS
+    trip = button.look(204 * MS)
+    assert trip is not None
+    assert trip.evidence == f"{contact} was open, opened 4.0 ms before"
+    assert button.look(206 * MS) is None
+    assert button.problem()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ("GPIO5", "must be a mapping"),
+        ({}, "name one `line`"),
+        ({"line": "GPIO5", "file": "/x"}, "not both"),
+        ({"line": "5"}, "a number needs its `chip`"),
+        ({"file": "/x", "chip": "y"}, "`chip` needs a `line`"),
+        ({"line": "GPIO5", "contact": "high"}, "must be ground or supply"),
+        ({"line": "GPIO5", "resistor": "pull-up"}, "must be internal or external"),
+        ({"line": "GPIO5", "release_s": 0.01}, "must be in 0.02..2"),
+        ({"line": "GPIO5", "release_s": float("nan")}, "must be in 0.02..2"),
+        ({"lin": "GPIO5"}, "safety.estop: there is no option 'lin'"),
+        ({"line": 5, "chip": "x"}, "line=5 must be of type str"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(found: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=r"safety\.estop") as error:
+        read_stop_input(found)
+    assert words in str(error.value)
+
+
+def test_it_comes_back_from_json(tmp_path: Path) -> None:
+    estop = StopInput(line="7", chip="gpiochip0", contact="supply", kill=True)
+    assert read_stop_input(json.loads(json.dumps(written(estop)))) == estop
+    assert read_stop_input(written(None)) is None
+    settings = Settings(dir=tmp_path, watch={"drive": 0.3}, estop=estop)
+    (tmp_path / "c.json").write_text(settings.to_json())
+    assert load(tmp_path / "c.json") == settings
+
+
+@pytest.mark.parametrize(
+    ("contact", "resistor", "flags"),
+    [
+        ("ground", "internal", Flags.PULL_UP),
+        ("ground", "external", Flags.NO_PULL),
+        ("supply", "internal", Flags.PULL_DOWN | Flags.ACTIVE_LOW),
+        ("supply", "external", Flags.NO_PULL | Flags.ACTIVE_LOW),
+    ],
+)
+def test_an_open_contact_is_active_however_it_is_wired(
+    contact: str, resistor: str, flags: Flags
+) -> None:
+    assert StopInput(line="GPIO5", contact=contact, resistor=resistor).flags == flags
+
+
+def test_a_line_that_no_chip_has_is_told_with_the_chips(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="any GPIO chip has no line 'GPIO5'; there are no GPIO"):
+        find("", "GPIO5", tmp_path)
+    (tmp_path / "gpiochip0").write_text("")
+    with pytest.raises(DeviceError, match="gpiochip0 is no GPIO chip"):
+        find("", "GPIO5", tmp_path)
+    with pytest.raises(DeviceError, match="can't be taken as an input"):
+        GpioLine(Place(tmp_path / "gpiochip0", 5, "line 5"), Flags.PULL_UP)
+    with pytest.raises(DeviceError, match="gpiochip9 can't be opened: No such file"):
+        GpioLine(Place(tmp_path / "gpiochip9", 5, "line 5"), Flags.PULL_UP)
+
+
+def guarded(directory: Path, **options: Any) -> Settings:
+    return Settings(dir=directory, watch={"drive": 0.5}, lock_memory=False, **options)
+
+
+def test_a_guardian_reads_it_stops_and_refuses_a_reset_while_it_is_pressed(
+    safety_dir: Path,
+    contact: Path,
+    start_guardian: Callable[[Settings], spawn.Started],
+    drive: Callable[[Path], Any],
+    until_true: Callable[..., None],
+    permit_motion: Callable[[SafetyClient], None],
+) -> None:
+    start_guardian(guarded(safety_dir, estop=StopInput(file=str(contact))))
+    turning, client = drive(safety_dir), SafetyClient(safety_dir)
+    permit_motion(client)
+    until_true(lambda: turning.output > 0)
+    contact.write_text("1\n")
+    until_true(lambda: turning.output == 0.0)
+    status = client.status()
+    assert (status.state, status.cause) == (Mode.TRIPPED, "stop input pressed or cut")
+    assert status.estop is not None
+    assert (status.estop.is_pressed, status.estop.seen) == (True, "at every look")
+    time.sleep(0.21)  # not as one held button
+    outcome = client.reset("test")
+    assert outcome.result is Result.FAILED
+    assert f"stop input: {contact} is pressed" in outcome.text
+    contact.write_text("0\n")
+    time.sleep(0.21)
+    permit_motion(client)
+    until_true(lambda: turning.output > 0)
+
+
+def test_pressed_at_boot_it_stays_stopped(
+    safety_dir: Path, contact: Path, start_guardian: Callable[[Settings], spawn.Started]
+) -> None:
+    contact.write_text("1\n")
+    start_guardian(guarded(safety_dir, estop=StopInput(file=str(contact))))
+    beats = HeartbeatWriter(safety_dir, "drive")
+    client = SafetyClient(safety_dir)
+    for _ in range(3):
+        beats.beat()
+        assert "is pressed" in client.reset("test").text
+        time.sleep(0.21)
+    assert client.status().state is Mode.STOPPED
+    beats.close()
+
+
+def test_a_guardian_does_not_start_without_the_input_it_is_to_read(
+    safety_dir: Path, tmp_path: Path
+) -> None:
+    safety_dir.mkdir(mode=0o700)
+    config = tmp_path / "guardian.json"
+    config.write_text(guarded(safety_dir, estop=StopInput(line="NO-SUCH-LINE")).to_json())
+    done = subprocess.run(
+        spawn.command(config),
+        env=spawn.environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == DeviceError.exit_code
+    assert "any GPIO chip has no line 'NO-SUCH-LINE'" in done.stderr
