@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # varies throughout: this writes to a disk, and nothing hears it
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,21 @@ from typing import Any
 from olympus.nodes.acknowledging import Acknowledgements, settle
 from olympus.nodes.acknowledging import Waiting as WaitingMark
 from olympus.nodes.history import history_of
-from olympus.nodes.recording import RecorderParams
+from olympus.nodes.recording import RecorderParams, Waiting, size_of
 from olympus.runtime.bus import Subscription, SubscriptionOptions
+from olympus.runtime.bus.letters import TOPIC as LETTERS
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import MessageError, StoreError
 from olympus.runtime.messages import Ack, Diagnostic, Message
 from olympus.runtime.messages.consuming import Acknowledge
 from olympus.runtime.messages.history import History, HistoryQuery
+from olympus.runtime.messages.letters import DeadLetter, ForgetLetters
 from olympus.runtime.node import Node, output, service, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
 from olympus.runtime.store.consumers import Mark
 from olympus.runtime.store.ledger import REFUSED, THINNED
+from olympus.runtime.store.letters import bound_letters, forgotten
 from olympus.runtime.store.places import store_of
 from olympus.runtime.store.retention import Unread, make_room, prune_old
 from olympus.runtime.store.room import TopicClass
@@ -34,16 +36,6 @@ DRAIN_TRIES = 100
 NAMED_GAPS = 20
 """So many gaps are named at the end of a recording; `olympus store stats` names all."""
 MB = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message that has come and is not written yet."""
-
-    topic: str
-    message: Message
-    arrived: int
-    is_kept: bool = True
 
 
 class Recorder(Node):
@@ -172,9 +164,20 @@ class Recorder(Node):
         """
         return await self._acknowledged.written(question, self.clock.now_ns())
 
+    @service("forget_letters")
+    async def on_forget_letters(self, question: ForgetLetters) -> Ack:
+        """Remove dead letters from the store.
+
+        Raises:
+            StoreError: The store can't be written.
+        """
+        return await asyncio.to_thread(forgotten, self.store, question)
+
     @property
     def _topics(self) -> list[str]:
-        return ["**"] if self.params.journal else list(self.params.topics)
+        topics = ["**"] if self.params.journal else list(self.params.topics)
+        has_letters = any(matches(pattern, LETTERS) for pattern in topics)
+        return topics if has_letters or not self.params.dead_letters_mb else [*topics, LETTERS]
 
     @property
     def waiting(self) -> int:
@@ -205,7 +208,17 @@ class Recorder(Node):
         if self.params.when_full == "oldest" and self._writer.fill > 0.8:
             self._make_room()
         incoming = [self._incoming(one) for one in batch]
-        return self._writer.write(incoming, now_ns=now_ns, marks=marks)
+        written = self._writer.write(incoming, now_ns=now_ns, marks=marks)
+        if any(one.topic == LETTERS for one in batch) and self.params.dead_letters_mb:
+            self._bound_letters()
+        return written
+
+    def _bound_letters(self) -> None:
+        try:
+            if removed := bound_letters(self.store, self.params.dead_letters_mb * MB):
+                self.log.warning(f"removed the {removed} oldest dead letters for want of room")
+        except StoreError as error:
+            self.log.error(f"dead letters can't be removed: {error}")
 
     def _on_written(self, written: Written) -> None:
         self.recorded += written.recorded
@@ -229,7 +242,9 @@ class Recorder(Node):
         missed = "" if one.is_kept else THINNED
         if one.is_kept:
             try:
-                subject = self._subject_of(one.topic)
+                letter = one.message
+                about = letter.topic if isinstance(letter, DeadLetter) else one.topic
+                subject = self._subject_of(about)
                 return Incoming.of(one.topic, one.message, arrived=one.arrived, subject=subject)
             except MessageError as error:
                 self.log.error(f"{one.topic} no. {header.seq} can't be recorded: {error}")
@@ -308,7 +323,7 @@ class Recorder(Node):
             self._waiting_bytes < self.params.max_waiting_mb * MB
             or self._writer.class_of(topic) is not TopicClass.SENSOR
         )
-        self._waiting_bytes += _size(message) if is_kept else 0
+        self._waiting_bytes += size_of(message) if is_kept else 0
         self._batch.append(Waiting(topic, message, self.clock.now_ns(), is_kept))
 
     def _on_gap(self, gap: Gap) -> None:
@@ -328,9 +343,3 @@ class Recorder(Node):
         self.diagnostics.publish(
             Diagnostic(level=level, name="recorder/store", text=text, values=values)
         )
-
-
-def _size(message: Message) -> int:
-    """Return about how many bytes a message takes."""
-    fields = (getattr(message, name) for name in message.__slots__)
-    return 300 + sum(getattr(field, "nbytes", 0) for field in fields)

@@ -1,9 +1,11 @@
-"""What a launch file may say about a recorder."""
+"""What a launch file may say about a recorder, and what waits to be written."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
+from olympus.runtime.messages import Message
 from olympus.runtime.node import Field, NodeParams
 from olympus.runtime.store.room import PATTERNS
 
@@ -49,6 +51,12 @@ class RecorderParams(NodeParams):
         le=10_000,
         description="Hours more than max_age_h that is kept what a consumer has not read yet.",
     )
+    dead_letters_mb: int = Field(
+        16,
+        ge=0,
+        le=10_000,
+        description="Room for messages that no handler could take; 0: keep none of them.",
+    )
     classes: dict[str, list[str]] = Field(
         default={str(name): list(group) for name, group in PATTERNS.items()},
         description="Topics of the classes safety and sensor; all others are states.",
@@ -65,3 +73,19 @@ class RecorderParams(NodeParams):
     key: str = Field(
         "", description="Encrypt with the key of this file, or of `command:COMMAND LINE`."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that has come and is not written yet."""
+
+    topic: str
+    message: Message
+    arrived: int
+    is_kept: bool = True
+
+
+def size_of(message: Message) -> int:
+    """Return about how many bytes a message takes."""
+    fields = (getattr(message, name) for name in message.__slots__)
+    return 300 + sum(getattr(field, "nbytes", 0) for field in fields)

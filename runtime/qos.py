@@ -35,7 +35,8 @@ class QoS:
 
     `latest` keeps one message, the newest. `drop_oldest` and `drop_newest` keep `depth` and count
     what they drop. `block` makes a publisher that awaits `send` wait for room. `lossless` spills to
-    disk what is beyond `depth`. What a handler fails on is counted as `failed`, whatever the rule.
+    disk what is beyond `depth`. What a handler fails on is counted as `failed` and kept by the
+    recorder as a dead letter, whatever the rule.
     """
 
     overflow: Overflow

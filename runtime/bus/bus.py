@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.ipc.member import Member
 from olympus.runtime.bus.ipc.pair import Pair
+from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import All, AnswerHistory, Closable, Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
 from olympus.runtime.bus.service import Service, ServiceHandler, checked
@@ -55,6 +56,8 @@ class Bus:
         """
         self.clock, self.host = clock, host
         self._link = link
+        self.letters = DeadLetters(clock)
+        """What subscriptions here could not handle."""
         self._publishers: list[Publisher[Any]] = []
         self._subscriptions: list[Subscription[Any]] = []
         self._listeners: dict[int, list[Closable]] = {}
@@ -131,7 +134,12 @@ class Bus:
         """
         check_topic(topic.replace("**", "x").replace("*", "x"))
         made = Subscription(
-            topic, cls, handler, clock=self.clock, options=options or SubscriptionOptions()
+            topic,
+            cls,
+            handler,
+            clock=self.clock,
+            options=options or SubscriptionOptions(),
+            letters=self.letters,
         )
         with self._routing:
             self._subscriptions.append(made)

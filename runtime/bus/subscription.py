@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from olympus.runtime.bus.handling import as_failure, call_handler, is_ending
 from olympus.runtime.bus.inbox import Inbox
 from olympus.runtime.bus.ipc.frames import Frame
+from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import Origin, Payload
 from olympus.runtime.bus.pictures import expanded
 from olympus.runtime.bus.spill import FrameSpill, Spill
@@ -72,7 +73,9 @@ class Subscription(Generic[M]):
         *,
         clock: Clock,
         options: SubscriptionOptions,
+        letters: DeadLetters,
     ) -> None:
+        self._letters, self._whose = letters, (topic, options.node)
         self.topic, self.cls, self.options = topic, cls, options
         self._meter = SubscriptionMeter(topic, type_name(cls), options.node, now_ns=clock.now_ns())
         self._handler, self._clock = handler, clock
@@ -101,9 +104,9 @@ class Subscription(Generic[M]):
                 if self._is_news(key, origin.incarnation, origin.seq) and self.inbox.put(item):
                     self._notice()
         except StoreError as error:
-            self._refuse("overflow", error)
+            self._refuse("overflow", error, item=item, origin=origin)
         except MessageError as error:
-            self._refuse("malformed", error)
+            self._refuse("malformed", error, item=item, origin=origin)
 
     def arrive(self, frame: Frame, later: bool) -> bool:
         """Take in a frame that came through shared memory; in the event loop.
@@ -131,7 +134,8 @@ class Subscription(Generic[M]):
                         self._wake.set()
                     return self._is_prompt
         except (StoreError, MessageError) as error:
-            self._refuse("overflow" if isinstance(error, StoreError) else "malformed", error)
+            reason = "overflow" if isinstance(error, StoreError) else "malformed"
+            self._refuse(reason, error, item=frame)
             return False
         self._handle(frame)
         return False
@@ -271,7 +275,7 @@ class Subscription(Generic[M]):
         try:
             if type(item) is Frame:
                 expires = item.head[6]
-                if expires and self._is_late(expires):
+                if expires and self._is_late(expires, item):
                     return None
                 message: object = item.message()
             elif isinstance(item, Message):
@@ -286,28 +290,43 @@ class Subscription(Generic[M]):
                     "two nodes use one topic for different types, remap one of them"
                 )
         except MessageError as error:
-            self._refuse("schema" if isinstance(error, SchemaError) else "malformed", error)
+            reason = "schema" if isinstance(error, SchemaError) else "malformed"
+            self._refuse(reason, error, item=item)
             return None
         expires = message.header.expires
-        return None if expires and self._is_late(expires) else message
+        return None if expires and self._is_late(expires, message) else message
 
-    def _is_late(self, expires: int) -> bool:
+    def _is_late(self, expires: int, item: M | Frame) -> bool:
         if not expires or self.options.keep_expired or expires >= self._clock.now_ns():
             return False
         self.inbox.count("expired")
+        if self.options.qos.overflow is Overflow.LOSSLESS:
+            error = MessageError("it was worth nothing any more")
+            self._letters.post("expired", error, self._whose, item)
         return True
 
     def _tell(self, error: Exception, message: M) -> None:
         self.inbox.count("failed")
+        self._letters.post("failed", error, self._whose, message)
         try:
             self.options.on_error(error, message)
         except Exception:  # noqa: BLE001  the node boundary too
             _log.exception("%s: %r could not even be reported", self.topic, error)
 
-    def _refuse(self, reason: str, error: Exception, number: int = 1) -> None:
+    def _refuse(
+        self,
+        reason: str,
+        error: Exception,
+        number: int = 1,
+        *,
+        item: M | Payload | None = None,
+        origin: Origin | None = None,
+    ) -> None:
         count = self.inbox.count(reason, number)
         if count & (count - 1) == 0 or number > 1:  # 1, 2, 4, 8, …: loud, but no flood
             _log.warning("%s: %s message no. %d refused: %s", self.topic, reason, count, error)
+        if number:
+            self._letters.post(reason, error, self._whose, item, origin, number=number)
 
 
 def type_name(cls: type[Message]) -> str:

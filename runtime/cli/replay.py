@@ -16,7 +16,7 @@ from rich.table import Table
 
 from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.cli.projector import Projector
-from olympus.runtime.cli.store import Key, Place, found
+from olympus.runtime.cli.stores import Key, Place, found
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.replay.engine import Engine

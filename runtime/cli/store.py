@@ -16,13 +16,14 @@ from rich.table import Table
 from olympus.runtime.cli import consumers as consumers_of
 from olympus.runtime.cli import exchange
 from olympus.runtime.cli.connect import AsJson, SessionName, carry_out
+from olympus.runtime.cli.deadletters import app as deadletters
+from olympus.runtime.cli.stores import Key, Place, found
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
+from olympus.runtime.errors import ConfigError
 from olympus.runtime.store import Run, StreamStore
 from olympus.runtime.store.consuming import Start
-from olympus.runtime.store.environment import DATA
 from olympus.runtime.store.mcap import Form
-from olympus.runtime.store.places import store_of, stores
+from olympus.runtime.store.places import store_of
 from olympus.runtime.store.upkeep import (
     backup,
     check_all,
@@ -33,11 +34,7 @@ from olympus.runtime.store.upkeep import (
 )
 
 app = typer.Typer(help="The robot's recordings: stats, backup, restore, compact, forget.")
-Place = Annotated[
-    str | None,
-    typer.Argument(help="Folder of the store, or the session's name; the only one by default."),
-]
-Key = Annotated[str, typer.Option(help="Key of an encrypted store: a file, or command:LINE.")]
+app.add_typer(deadletters, name="deadletters")
 
 
 @app.command()
@@ -227,24 +224,6 @@ def key(file: Annotated[Path, typer.Argument(help="A file that is not there yet.
     except OSError as error:
         raise ConfigError(f"{file} can't be written: {error}") from error
     typer.echo(f"{file}: without it nobody can read the store; keep a copy elsewhere")
-
-
-def found(place: str | None) -> Path:
-    """Return the folder of a store.
-
-    Raises:
-        StoreError: There is none, or several and none was named.
-    """
-    known = {path.parent.name: path.parent for path in sorted(stores().glob(f"*/{DATA}"))}
-    if place is None:
-        if len(known) != 1:
-            raise StoreError(f"name a store: {', '.join(known) or f'there is none in {stores()}'}")
-        return next(iter(known.values()))
-    if (Path(place) / DATA).is_file():
-        return Path(place)
-    if place not in known:
-        raise StoreError(f"no store {place!r}; {did_you_mean(place, known)}")
-    return known[place]
 
 
 def _run_line(run: Run, *, is_alive: bool) -> str:

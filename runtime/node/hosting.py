@@ -12,10 +12,12 @@ from collections.abc import Coroutine
 
 from olympus.runtime.bus import Publisher, PublisherOptions
 from olympus.runtime.bus.joining import join
+from olympus.runtime.bus.letters import TOPIC as LETTERS
 from olympus.runtime.bus.spill import Spill
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import HostStats, Log
+from olympus.runtime.messages.letters import DeadLetter
 from olympus.runtime.node.journal_stream import JournalStream
 from olympus.runtime.node.lanes import lane_stats
 from olympus.runtime.node.lifecycle import State, Transition
@@ -66,6 +68,8 @@ class Host:
             HostStats,
             PublisherOptions(node=spec.name, latched=True, tier=Tier.LOW),
         )
+        rare = PublisherOptions(node=spec.name, tier=Tier.LOW, is_reliable=True)
+        self._bus.letters.open(self._bus.publisher(LETTERS, DeadLetter, rare))
         logs = self._bus.publisher(LOG_TOPIC, Log, PublisherOptions(node=spec.name, tier=Tier.LOW))
         self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
         self._worst_lag_s = 0.0
@@ -106,6 +110,7 @@ class Host:
         for runner in reversed(self.runners):
             await self._shut_down(runner)
             self._report({"event": "state", "node": runner.node.name, "state": runner.state})
+        self._bus.letters.tell_left_out()
         self._publish_stats()
         self._dispatcher.close()
         if self._journal is not None:
@@ -203,6 +208,7 @@ class Host:
         while True:
             await asyncio.sleep(STATS_PERIOD_S)
             self._dispatcher.flush()
+            self._bus.letters.tell_left_out()
             self._publish_stats()
 
     async def _beat(self, beats: HeartbeatWriter) -> None:

@@ -9,7 +9,6 @@ Ctrl-Z, nothing could be recorded; and each acknowledgement would cost the SD ca
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,12 +19,9 @@ from types import TracebackType
 from typing import Self
 
 from olympus.runtime.bus import Bus
-from olympus.runtime.bus.joining import join
-from olympus.runtime.clock import SystemClock
-from olympus.runtime.config import find_session, running_sessions
 from olympus.runtime.errors import BusError, StoreError
-from olympus.runtime.messages import Ack, schema_by_class
 from olympus.runtime.messages.consuming import Acknowledge, TopicEnd
+from olympus.runtime.store.asking import PATIENCE_S, ask_recorder, bus_of_recorder
 from olympus.runtime.store.consumers import Mark, Position
 from olympus.runtime.store.consuming import Batch, Consumer, Start, acknowledge_here
 from olympus.runtime.store.locks import is_held
@@ -34,9 +30,6 @@ from olympus.runtime.store.streams import StreamStore
 
 LOOK_S = 0.1
 """How often it is looked for something new."""
-PATIENCE_S = 5.0
-"""How long an acknowledgement may take, besides two periods of the recorder."""
-TYPE = schema_by_class(Acknowledge).name
 
 
 class Follower:
@@ -72,7 +65,6 @@ class Follower:
         """
         self._bus, self._folder, self._name, self._topics = bus, folder, name, topics
         self._start, self._since, self._key = start, since, key
-        self._service = ""
         self._turn = threading.Lock()
         """Held while a thread uses the store: who is cancelled must not close it meanwhile."""
 
@@ -151,7 +143,9 @@ class Follower:
                 f"{self._folder} is being recorded to, and its session was not joined; "
                 "follow it from within the session"
             )
-        await self._ask(self._bus, mark)
+        period_s = max((run.bound_s for run in self._consumer.store.runs()), default=0.0)
+        question = _question(self._folder, mark)
+        await ask_recorder(self._bus, question, timeout_s=PATIENCE_S + 2 * period_s)
 
     def _take(self) -> Batch:
         with self._turn:
@@ -164,27 +158,6 @@ class Follower:
                 return acknowledge_here(self._folder, mark)
             finally:
                 self._consumer.store = self._store()
-
-    async def _ask(self, bus: Bus, mark: Mark) -> None:
-        period_s = max((run.bound_s for run in self._consumer.store.runs()), default=0.0)
-        question, refusal = _question(self._folder, mark), "nobody in the session records"
-        for service in await self._services(bus):
-            answer = await bus.call(service, question, Ack, timeout_s=PATIENCE_S + 2 * period_s)
-            if answer.ok:
-                self._service = service
-                return
-            refusal = answer.text
-        raise BusError(f"{self._folder}: nobody takes an acknowledgement: {refusal}")
-
-    async def _services(self, bus: Bus) -> list[str]:
-        """Return who may take acknowledgements; who took the last one first."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE_S
-        while True:
-            names = {one.topic for one in bus.graph() if one.kind == "srv" and one.type == TYPE}
-            if names or loop.time() > until:
-                return sorted(names, key=lambda name: (name != self._service, name))
-            await asyncio.sleep(LOOK_S)  # joined just now, or the recorder is being started again
 
     def _opened(self) -> Consumer:
         store = self._store()
@@ -233,7 +206,7 @@ async def follow(
         StoreError: The store can't be read, or another process has the name.
         BusError: The session can't be joined, or its recorder does not answer.
     """
-    bus = _joined(folder, session)
+    bus = bus_of_recorder(folder, session)
     try:
         async with Follower(
             bus, folder, name, topics, start=start, since=since, key=key
@@ -242,14 +215,6 @@ async def follow(
     finally:
         if bus is not None:
             await bus.close()
-
-
-def _joined(folder: Path, session: str | None) -> Bus | None:
-    if session is None and not is_held(folder / RECORDING):
-        return None
-    names = {one.name for one in running_sessions()}
-    found = find_session(session or (folder.name if folder.name in names else None))
-    return join(found, SystemClock(found.clock_offset_ns), host=f"follow-{os.getpid()}")
 
 
 def mark_of(question: Acknowledge, now_ns: int) -> Mark:

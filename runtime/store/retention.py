@@ -153,6 +153,18 @@ def _remove(
             unread[name, topic] += count
 
 
+def remove_oldest(store: StreamStore, topic: str, count: int) -> int:
+    """Remove the oldest messages of a topic; returns how many.
+
+    Raises:
+        StoreError: There is no such topic, or the store can't be written.
+    """
+    rows = [(key, value[:HEAD_BYTES]) for key, value in islice(store.rows(topic), count)]
+    if rows:
+        _remove(store, topic, rows, None)
+    return len(rows)
+
+
 def oldest_unread(store: StreamStore, topic: str) -> int:
     """Return the capture time of the oldest message that a consumer has not acknowledged, ns.
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from olympus.nodes.acknowledging import Waiting as WaitingMark
-from olympus.nodes.recorder import Recorder, Waiting
+from olympus.nodes.recorder import Recorder
+from olympus.nodes.recording import Waiting
 from olympus.runtime.bus import Publisher, PublisherOptions
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session

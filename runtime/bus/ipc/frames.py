@@ -152,6 +152,10 @@ class Frame:
         """
         return encode(self.message())
 
+    def as_it_came(self) -> bytes:
+        """Return the record that it is read from, without long arrays, which lie elsewhere."""
+        return bytes(self._record)
+
     def message(self) -> Message:
         """Return the message.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import Ack, Command, Message, MissionState, Reading, message
 from olympus.runtime.node import Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS
@@ -58,3 +59,17 @@ class Mission(Node):
         if command.text == "patrol the corridor":
             return Ack(ok=True, text="patrolling the corridor")
         return Ack(ok=False, text=f"not understood: {command.text}")
+
+
+class Picky(Node):
+    """Can't stand every tenth count."""
+
+    @subscribe("count", qos=QoS.lossless())
+    def on_count(self, reading: Reading) -> None:
+        """Refuse what is not wanted.
+
+        Raises:
+            ConfigError: It is a tenth.
+        """
+        if reading.header.seq % 10 == 0:
+            raise ConfigError(f"{reading.value:g} is a tenth")

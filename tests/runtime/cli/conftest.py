@@ -22,6 +22,7 @@ from olympus.runtime.safety.settings import Settings
 
 OLYMPUS = Path(sys.executable).parent / "olympus"
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., None]
 
 
 @pytest.fixture(scope="package")
@@ -84,16 +85,21 @@ def session(run_root: Path) -> Iterator[Session]:
 
 
 def start_host(session: Session, run_root: Path) -> subprocess.Popen[bytes]:
-    """Start a host and wait until it says it is ready."""
-    reading, writing = os.pipe()
+    """Start the host that all tests look at, and wait until it says it is ready."""
     nodes = [
         NodeSpec(name="counter", uses="cli_nodes:Counter", namespace="rover"),
         NodeSpec(name="mission", uses="cli_nodes:Mission", namespace="rover"),
     ]
-    spec = HostSpec(
-        session=session, name="bench", nodes=nodes, heartbeat="bench", status_fd=writing
-    )
-    file = session.run_dir / "bench.json"
+    return start_nodes(session, run_root, "bench", nodes, heartbeat="bench")
+
+
+def start_nodes(
+    session: Session, run_root: Path, name: str, nodes: list[NodeSpec], heartbeat: str | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a host and wait until it says it is ready."""
+    reading, writing = os.pipe()
+    spec = HostSpec(session=session, name=name, nodes=nodes, heartbeat=heartbeat, status_fd=writing)
+    file = session.run_dir / f"{name}.json"
     file.write_text(spec.model_dump_json())
     command = [sys.executable, "-m", "olympus.runtime.node.host", str(file)]
     process = subprocess.Popen(command, env=environment(run_root), pass_fds=[writing])
@@ -102,6 +108,20 @@ def start_host(session: Session, run_root: Path) -> subprocess.Popen[bytes]:
         events = (json.loads(line)["event"] for line in status)
         assert "ready" in events  # reads up to it
     return process
+
+
+@pytest.fixture
+def another_host(session: Session, run_root: Path) -> Iterator[Start]:
+    """Return a function that starts a host beside the others for the time of a test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, *nodes: NodeSpec) -> None:
+        started.append(start_nodes(session, run_root, name, list(nodes)))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(30)
 
 
 @pytest.fixture
