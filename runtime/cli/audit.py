@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from olympus.runtime.cli.connect import AsJson
-from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.clock import NS_PER_S, SystemClock, wall_offset_ns
 from olympus.runtime.errors import ConfigError, DamageError, StoreError, did_you_mean
 from olympus.runtime.messages import AuditAnchor
 from olympus.runtime.security.chain import Anchor, Reader, Verdict, verify
@@ -20,9 +20,10 @@ from olympus.runtime.security.keys import make_key
 from olympus.runtime.store import StreamStore
 from olympus.runtime.store.audit import FILE
 from olympus.runtime.store.environment import DATA
-from olympus.runtime.store.places import stores
+from olympus.runtime.store.places import keys, stores
+from olympus.runtime.store.rekey import rekey
 
-app = typer.Typer(help="The audit log: verify, show, anchor; make its key.", no_args_is_help=True)
+app = typer.Typer(help="The audit log: verify, show, anchor; its key.", no_args_is_help=True)
 Place = Annotated[
     str | None,
     typer.Argument(help="The log, its folder, or the session's name; the only one by default."),
@@ -97,6 +98,31 @@ def anchor_(log: Place = None) -> None:
 def key(file: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
     """Make a private key that you alone can read, and print the public one."""
     typer.echo(make_key(file).public)
+
+
+@app.command(name="rekey")
+def rekey_(
+    key_file: Annotated[
+        Path | None, typer.Option(help="Private key; ~/.config/olympus/audit.key by default.")
+    ] = None,
+    logs: Annotated[
+        list[Path] | None, typer.Argument(help="Logs elsewhere that the key signs too.")
+    ] = None,
+) -> None:
+    """Put a new key in the place of the old one, which signs the new one's name in its logs.
+
+    No robot may write to them meanwhile. `verify --key` still takes the key that a log began with,
+    and follows.
+    """
+    own = sorted(stores().glob(f"*/{FILE}"))
+    named = [_found(str(log)) for log in logs or ()]
+    now_ns = SystemClock(wall_offset_ns()).now_ns()
+    done = rekey(list(dict.fromkeys([*own, *named])), key_file or keys() / "audit.key", now_ns)
+    for log in done.changed:
+        typer.echo(f"{log}: goes on with the new key")
+    for log in done.others:
+        typer.echo(f"{log}: was signed with another key; left as it is")
+    typer.echo(f"the new public key is {done.public}")
 
 
 def _found(place: str | None) -> Path:
