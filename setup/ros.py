@@ -21,6 +21,8 @@ DISTROS = {
                "ros-test-msgs==2.3.0"),
 }  # fmt: skip
 """What is installed for each distribution."""
+PEERS = ("dora-rs==1.1.0", "pyarrow==26.0.1")
+"""Somebody else who speaks rmw_zenoh's wire: dora's ROS 2 bridge."""
 TESTS = "tests/runtime/bus/ros2"
 PATIENCE_S = 300.0
 """How long a step of installing may take: the slowest loads 160 MB."""
@@ -62,20 +64,21 @@ def install(distro: str) -> Path:
     """
     home = environment.ROOT / f".venv-ros-{distro}"
     python, done = home / "bin" / "python", home / "complete"
-    wanted = "\n".join(DISTROS[distro])
+    packages = [*DISTROS[distro], *PEERS]
+    wanted = "\n".join(packages)
     if done.exists() and done.read_text() == wanted:
         return python
-    sys.stdout.write(f"     ROS 2 {distro} into {home.name}, about 160 MB\n")
+    sys.stdout.write(f"     ROS 2 {distro} into {home.name}, about 220 MB\n")
     sys.stdout.flush()
     _do([str(environment.PYTHON), "-m", "venv", "--clear", str(home)], dict(os.environ))
     pip = [str(environment.PYTHON), "-m", "pip", "config", "list"]
     listing = subprocess.run(pip, stdout=subprocess.PIPE, text=True, check=False)
     env = environment.uv_environment(environment.pip_settings(listing.stdout), dict(os.environ))
     uv = [str(environment.VENV / "bin" / "uv"), "pip", "install", "--quiet"]
-    _do([*uv, "--python", str(python), *DISTROS[distro]], env)
-    (packages,) = environment.VENV.glob("lib/python3.*/site-packages")
+    _do([*uv, "--python", str(python), *packages], env)
+    (ours,) = environment.VENV.glob("lib/python3.*/site-packages")
     (mine,) = home.glob("lib/python3.*/site-packages")
-    line = f"import site; site.addsitedir({str(packages)!r})\n"
+    line = f"import site; site.addsitedir({str(ours)!r})\n"
     (mine / "zz_olympus.pth").write_text(line)
     done.write_text(wanted)
     return python

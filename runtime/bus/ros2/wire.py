@@ -36,7 +36,8 @@ class RosEntity:
     domain: int
     session: str
     """Zenoh's id of the session it lives in."""
-    node_id: int
+    node_id: int | str
+    """A number in rmw_zenoh, which yet reads any text; dora's bridge writes the node's name."""
     entity_id: int
     namespace: str
     """`/` for none."""
@@ -88,7 +89,7 @@ def entity_of(token: str) -> RosEntity | None:
             kind=parts[5],
             domain=int(parts[1]),
             session=parts[2],
-            node_id=int(parts[3]),
+            node_id=int(parts[3]) if parts[3].isdecimal() else parts[3],
             entity_id=int(parts[4]),
             enclave=_plain(parts[6]),
             namespace=_plain(parts[7]),

@@ -137,6 +137,12 @@ def test_a_token_says_everything_about_its_entity(
         assert read == one
 
 
+def test_a_node_may_have_any_text_for_a_number() -> None:
+    one = entity_of("@ros2_lv/0/ae68f531c50dab76/dora_robot/1/NN/%/%dora/dora_robot")
+    assert one is not None
+    assert (one.node_id, one.full_node) == ("dora_robot", "/dora/dora_robot")
+
+
 @pytest.mark.parametrize(
     "key", ["", "@ros2_lv", "@ros2_lv/0/z/0/1/XX/%/%/n", "@ros2_lv/a/z/0/1/NN/%/%/n", "x/y/z"]
 )
