@@ -24,8 +24,10 @@ LOCK = ROOT / "setup" / "requirements.txt"
 LONGEST_MODULE = 350
 PEERS = ROOT / "tests" / "bench" / "peers"
 """Run in environments of their own; tests/bench/_bus_peers.py pins what is in those."""
-ROS_ROBOT = ROOT / "tests" / "runtime" / "bus" / "ros2" / "_rclpy_robot.py"
-"""Runs where a ROS 2 is installed, by `./run ros2`."""
+ROS_ROBOTS = {
+    ROOT / "tests" / "runtime" / "bus" / "ros2" / f"_{name}_robot.py" for name in ("rclpy", "dora")
+}
+"""Run where a ROS 2 and dora are installed, by `./run ros2`."""
 
 
 def house_files(suffix: str) -> list[Path]:
@@ -153,7 +155,7 @@ def test_every_imported_package_is_one_the_project_asks_for() -> None:
     unknown = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in [*modules(), *(ROOT / "tests").rglob("*.py")]
-        if path.parent != PEERS and path != ROS_ROBOT
+        if path.parent != PEERS and path not in ROS_ROBOTS
         for name in imported_names(ast.parse(path.read_text()))
         if not known & {canonicalize_name(home) for home in homes.get(name, [name])}
     }
