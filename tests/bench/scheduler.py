@@ -268,7 +268,7 @@ def _scheduled(write: Writer, detector: Detector, calls: int, steps_ns: list[int
 
 
 def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
-    """Offer three times what the resource can do; return the ends by tier.
+    """Offer three times what the resource can do; return how many arrived, and the ends, by tier.
 
     CRITICAL and HIGH together are half of what it can do, NORMAL and LOW the rest of the threefold.
     """
@@ -311,7 +311,13 @@ def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
         return {tier.name: dict(found) for tier, found in ends.items()}
 
     found = asyncio.run(all_tiers())
+    lanes = {lane.tier.name: lane for lane in dispatcher.lanes()["cpu"]}
     dispatcher.close()
+    for name, ends in found.items():
+        lane = lanes[name]
+        if not lane.arrived == sum(lane.ends.values()) == sum(ends.values()):
+            raise SystemExit(f"{name}: {lane.arrived} arrived, ends: {lane.ends} and {ends}")
+        ends["arrived"] = lane.arrived
     return found
 
 
