@@ -191,6 +191,14 @@ class Router:
         told = "; ".join(f"{name}: {why}" for name, why in passed_over.items())
         raise ModelError(f"task {task}: no model serves it: {told}")
 
+    def ready(self, name: str) -> None:
+        """Load a model of this machine now rather than when it is first asked.
+
+        Raises:
+            ModelError: It can't be loaded.
+        """
+        self._models(name)
+
     def state(self, task: str) -> dict[str, str]:
         """Tell the circuits of a task's candidates: closed, open, half-open."""
         rules = self._rules.tasks[task]

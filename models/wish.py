@@ -75,6 +75,7 @@ class Completion:
 
     def to_json(self) -> dict[str, object]:
         """Give it as plain JSON values."""
+        odds = {"odds": list(self.odds)} if self.odds else {}
         return {
             "text": self.text,
             "ending": self.ending,
@@ -82,4 +83,5 @@ class Completion:
             "reused_tokens": self.reused_tokens,
             "tokens": len(self.tokens),
             "compute_ms": round(self.compute_ms, 3),
+            **odds,
         }

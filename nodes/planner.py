@@ -6,13 +6,17 @@ here. A stop needs no planner, and when somebody stops or redirects the rover th
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from olympus.models import llama_native
-from olympus.models.llama import LlamaModel, open_language_model
 from olympus.models.planner.plan import spoken
-from olympus.models.planner.planner import Planner, Understood
+from olympus.models.planner.planner import SURE, Planner, Understood
+from olympus.models.planner.texts import RoutedWriter
 from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary
+from olympus.models.registry import Registry
+from olympus.models.router import REMOTE, Router, RouterRules, TaskRules
 from olympus.nodes.errand import Ended, Errand
-from olympus.runtime.errors import BusError
+from olympus.runtime.errors import BusError, ConfigError, ModelError
 from olympus.runtime.messages import Ack, Command, MissionState, Percept, Sentence
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS, Tier
@@ -20,6 +24,7 @@ from olympus.runtime.qos import QoS, Tier
 YES = frozenset(
     ("yes", "yes please", "yes do it", "do it", "ok", "okay", "right", "correct", "sure")
 )
+TASK = "plan"
 NO = frozenset(("no", "no thanks", "cancel", "never mind", "wrong"))
 
 
@@ -29,7 +34,10 @@ class PlannerNode(Node):
     class Params(NodeParams):
         """What the site is called, and how sure to be."""
 
-        model: str = Field("planner", description="Name or path of a model for task 'plan'.")
+        router: RouterRules = Field(
+            RouterRules(tasks={TASK: TaskRules.model_validate({"candidates": ["planner"]})}),
+            description="Which models serve the task 'plan', the best first, and their budget.",
+        )
         places: list[str] = Field(default=[], description="Names of places, as the navigator's.")
         things: list[str] = Field(
             default=sorted(THINGS), description="Labels that the detector reports."
@@ -49,24 +57,31 @@ class PlannerNode(Node):
     plan = output("plan", Sentence, latched=True)
 
     async def on_configure(self) -> None:
-        """Load the model; without llama.cpp say so once and understand nothing."""
+        """Load a model; without llama.cpp say so once and understand nothing.
+
+        Raises:
+            ConfigError: There is no task 'plan', or a candidate is far away.
+            ModelError: No candidate can be loaded.
+        """
         self._missing = llama_native.missing()
-        self._model: LlamaModel | None = None
-        if self._missing:
-            self.log.warning(f"no planner: {self._missing}")
-        else:
-            self._model = open_language_model(self.params.model)
-            sure = self.params.sure or None
-            self._planner = Planner(self._model, self._vocabulary(), sure=sure)
         self._errand: Errand | None = None
         self._state: MissionState | None = None
         self._asked: Understood | None = None
         self._asked_ns = 0
+        self._router: Router | None = None
+        if self._missing:
+            self.log.warning(f"no planner: {self._missing}")
+            return
+        self._candidates = self._checked()
+        self._router = self._new_router()
+        sure = self.params.sure or self._first_sure(self._router)
+        writer = RoutedWriter(self._router, TASK, self.name)
+        self._planner = Planner(writer, self._vocabulary(), sure=sure)
 
     async def on_cleanup(self) -> None:
-        """Let the model go."""
-        if self._model is not None:
-            self._model.close()
+        """Let the models go."""
+        if self._router is not None:
+            self._router.close()
 
     async def on_deactivate(self) -> None:
         """Forget the plan; nothing goes on by itself."""
@@ -92,8 +107,12 @@ class PlannerNode(Node):
         self._asked = None
         if self._missing:
             return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {self._missing}")
-        thinking = self._planner.begin(sentence.text)
-        found = await self.compute(thinking, tier=Tier.NORMAL, what=self.params.model)
+        try:
+            thinking = self._planner.begin(sentence.text)
+            found = await self.compute(thinking, tier=Tier.NORMAL, what=self._candidates[0])
+        except ModelError as error:
+            self.log.error(str(error))
+            return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {error}")
         self.log.info(found.text, sentence=sentence.text, sure=round(found.sure, 3))
         if not found.plan:
             return Ack(ok=False, text=found.text)
@@ -158,6 +177,42 @@ class PlannerNode(Node):
         self._errand = None
         self.plan.publish(Sentence(text=""))
         self.log.info(text)
+
+    def _checked(self) -> tuple[str, ...]:
+        tasks = self.params.router.tasks
+        if TASK not in tasks:
+            raise ConfigError(
+                f"{self.name}: router.tasks has no {TASK!r}; name its candidates there"
+            )
+        if far := [name for name in tasks[TASK].candidates if name.startswith(REMOTE)]:
+            raise ConfigError(
+                f"{self.name}: {far[0]} can't be held to the names and numbers of a sentence, as "
+                "this planner must; name models of this machine"
+            )
+        return tasks[TASK].candidates
+
+    def _new_router(self) -> Router:
+        rules, cache = self.params.router, None
+        if rules.cache_ttl_s and self.session is not None:
+            cache = Path(self.session.run_dir / f"{self.name.replace('/', '.')}.answers")
+        return Router(rules, cache=cache, now_ns=self.clock.now_ns)
+
+    def _first_sure(self, router: Router) -> float:
+        """Load candidates until one can be, and return the odds that its manifest wants.
+
+        Raises:
+            ModelError: None can be loaded.
+        """
+        failed: list[str] = []
+        for name in self._candidates:
+            try:
+                router.ready(name)
+            except ModelError as error:
+                failed.append(str(error))
+                self.log.error(str(error))
+            else:
+                return Registry().find(name).manifest.option("sure", SURE)
+        raise ModelError("; ".join(failed))
 
     def _vocabulary(self) -> Vocabulary:
         p = self.params

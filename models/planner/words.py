@@ -95,12 +95,18 @@ class Vocabulary:
     sounds: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(SOUNDS))
 
     def phrases(self) -> dict[tuple[str, ...], tuple[str, str]]:
-        """Map what may be said, as words, to kind and name; places win, then things."""
-        known: dict[tuple[str, ...], tuple[str, str]] = {}
+        """Map what may be said, as words, to kind and name.
+
+        A name itself comes before another word for something; places come first, then things.
+        """
         kinds = ((PLACE, self.places), (THING, self.things), (SOUND, self.sounds))
+        known: dict[tuple[str, ...], tuple[str, str]] = {}
+        for kind, names in kinds:
+            for name in names:
+                known.setdefault(tuple(split(name)), (kind, name))
         for kind, names in kinds:
             for name, others in names.items():
-                for phrase in (name, *others):
+                for phrase in others:
                     known.setdefault(tuple(split(phrase)), (kind, name))
         return known
 

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -46,6 +46,7 @@ from olympus.runtime.scheduler import (
     Overload,
     ResourceRules,
 )
+from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.simulation import Arrival, simulate
 from olympus.runtime.telemetry.meters import quantile
 
@@ -311,12 +312,23 @@ def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
         return {tier.name: dict(found) for tier, found in ends.items()}
 
     found = asyncio.run(all_tiers())
-    lanes = {lane.tier.name: lane for lane in dispatcher.lanes()["cpu"]}
+    counted = dispatcher.lanes()["cpu"]
     dispatcher.close()
-    for name, ends in found.items():
-        lane = lanes[name]
+    return _accounted(counted, found)
+
+
+def _accounted(
+    lanes: Iterable[LaneCounts], found: dict[str, dict[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Add how many arrived in each lane; all of them ended, and as the callers saw it.
+
+    Raises:
+        SystemExit: A lane's counts don't add up.
+    """
+    for lane in lanes:
+        ends = found[lane.tier.name]
         if not lane.arrived == sum(lane.ends.values()) == sum(ends.values()):
-            raise SystemExit(f"{name}: {lane.arrived} arrived, ends: {lane.ends} and {ends}")
+            raise SystemExit(f"{lane.tier}: {lane.arrived} arrived, ends: {lane.ends} and {ends}")
         ends["arrived"] = lane.arrived
     return found
 

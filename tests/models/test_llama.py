@@ -56,6 +56,7 @@ def test_it_answers_and_tells_what_it_cost(model: LlamaModel) -> None:
     assert answer.compute_ms > 0
 
 
+@pytest.mark.timeout(300)  # 400 texts: a busy machine needs more than a minute
 def test_pre_empted_generations_give_the_tokens_of_undisturbed_ones(model: LlamaModel) -> None:
     rng = random.Random(7)
     words = ["go", "patrol", "the", "P1", "N1", "wait", "until", "you see a", "T1", "left", "S1"]

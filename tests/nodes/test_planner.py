@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from olympus.models import llama_native
 from olympus.models.planner.plan import read_short
+from olympus.models.registry import ZOO
 from olympus.nodes.errand import Ended, Errand, command_of
 from olympus.nodes.planner import PlannerNode
+from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import Ack, Command, Header, MissionState, Percept, Sentence
 from olympus.runtime.node.testing import Bench, running
 
@@ -116,8 +121,9 @@ class Navigator:
 
 
 @asynccontextmanager
-async def planning() -> AsyncIterator[tuple[Bench[PlannerNode], Navigator]]:
-    async with running(PlannerNode, params={"places": PLACES}) as bench:
+async def planning(**router: Any) -> AsyncIterator[tuple[Bench[PlannerNode], Navigator]]:
+    params = {"places": PLACES} | ({"router": router} if router else {})
+    async with running(PlannerNode, params=params) as bench:
         navigator = Navigator(bench)
         bench.bus.serve("navigator/say", Command, navigator.take)
         yield bench, navigator
@@ -152,6 +158,46 @@ async def test_in_doubt_it_asks_and_a_yes_carries_it_out() -> None:
         assert (await ask(bench, "Yes, please!")).ok
         assert await navigator.until_told(1) == ["go to the lab"]
         assert not (await ask(bench, "yes")).ok  # a yes counts once
+
+
+@needs_llama
+async def test_the_first_candidate_that_can_serve_makes_the_plan(tmp_path: Path) -> None:
+    shutil.copytree(ZOO / "planner", damaged := tmp_path / "damaged")
+    (damaged / "planner-q8_0.gguf").write_bytes(b"?")
+    candidates = [str(damaged), "planner"]
+    async with planning(tasks={"plan": {"candidates": candidates, "failures": 1}}) as (bench, _):
+        answer = await ask(bench, "head over to the lab and then come back home")
+        assert answer.text == "understood: go to the lab, then go home"
+        router = bench.node._router
+        assert router is not None
+        assert router.state("plan") == {str(damaged): "open", "planner": "closed"}
+
+
+@needs_llama
+async def test_a_budget_that_is_spent_is_told_and_moves_nothing() -> None:
+    rules = {"tasks": {"plan": {"candidates": ["planner"]}}, "budgets": {"*": {"tokens": 1}}}
+    async with planning(**rules) as (bench, navigator):
+        assert (await ask(bench, "head over to the lab")).ok
+        answer = await ask(bench, "head over to the kitchen")
+        assert not answer.ok
+        assert "is not understood: caller" in answer.text and "tokens" in answer.text
+        assert await navigator.until_told(1) == ["go to the lab"]
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    ("candidates", "task", "text"),
+    [
+        (["remote:big"], "plan", "remote:big can't be held to the names"),
+        (["planner"], "plans", "router.tasks has no 'plan'"),
+    ],
+)
+async def test_a_router_that_can_not_plan_is_refused(
+    candidates: list[str], task: str, text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        async with planning(tasks={task: {"candidates": candidates}}):
+            pass
 
 
 @needs_llama

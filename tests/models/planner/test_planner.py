@@ -125,6 +125,17 @@ def test_something_said_that_has_no_place_in_the_plan_is_asked_about(planner: Pl
     assert found.doubt
 
 
+def test_where_the_likeliest_plan_leaves_something_out_a_likely_one_that_does_not_is_asked_about(
+    planner: Planner,
+) -> None:
+    found = planner.understand("do 2 loops around the lab and two around the kitchen")
+    assert (short(found.plan), found.leaves_out) == ("patrol lab x2 ; patrol kitchen x2", False)
+    assert found.doubt
+    assert (
+        planner.understand("do 2 loops around the lab and two around the kitchen") == found
+    )  # drawn, but always the same
+
+
 def test_no_name_and_no_number_is_invented_whatever_the_model_writes(model: LlamaModel) -> None:
     rng = random.Random(3)
     words = ["go", "patrol", "wait", "turn", "to the", "lab", "zebra", "7", "two", "until", "hear"]

@@ -60,3 +60,9 @@ def test_masking_loses_no_word(words: list[str]) -> None:
     back = [masked.values.get(word, word) for word in masked.words]
     plain = ["7" if word == "seven" else word for word in words]
     assert back == split(" ".join(plain))
+
+
+def test_a_name_of_the_site_comes_before_another_word_for_something() -> None:
+    sounds = dict(SOUNDS) | {"breaking glass": ()}
+    masked = mask("wait until you hear breaking glass", Vocabulary(sounds=sounds))
+    assert masked.values == {"S1": "breaking glass"}
