@@ -1,6 +1,6 @@
-"""What the hardware tests need and pip can't bring: MicroPython, and a small virtual machine.
+"""What the hardware tests need and pip can't bring: MicroPython, a small virtual machine, a GPIO.
 
-    ./run rig              fetches and builds both, once, into the user's cache
+    ./run rig              fetches and builds all, once, into the user's cache
     ./run rig micropython  only that
 
 Debian's packages are unpacked in the cache; nothing on the system is changed, save that QEMU
@@ -58,6 +58,7 @@ GUEST_MODULES = (
     "i6300esb",
 )
 """In the order in which they are loaded."""
+CONTACT = Path(__file__).resolve().parent.parent / "hardware" / "rig" / "guest" / "contact.c"
 QEMU = "qemu-system-x86_64"
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
@@ -144,6 +145,59 @@ def get_vm() -> Path:
     return home
 
 
+def contact() -> Path | None:
+    """Return the kernel module with GPIO inputs for the guest; None where it was not built."""
+    kept = vm()
+    module = kept / "modules" / "contact.ko" if kept else None
+    return module if module and module.exists() else None
+
+
+def get_contact() -> Path:
+    """Build a GPIO chip for the guest's kernel: Debian's has none that needs no hardware.
+
+    Raises:
+        RigError: There is no compiler, or its kernel's headers can't be had.
+    """
+    home = get_vm()
+    found = contact()
+    if found is not None:
+        return found
+    for tool in ("make", "gcc"):
+        if shutil.which(tool) is None:
+            raise RigError("it takes a compiler: `sudo apt install make gcc`")
+    debian = Debian(VM_SUITE)
+    headers = "linux-headers-" + home.name.rpartition("-")[0]
+    with tempfile.TemporaryDirectory(dir=str(cache())) as folder:
+        root = Path(folder) / "root"
+        packages = [one for one in debian.needs(headers) if "compiler" not in one]
+        unpack(debian.download((headers, *packages)), root)
+        built = build_module(root / "usr" / "src" / headers, CONTACT, Path(folder) / "build")
+        shutil.copy(str(built), str(home / "modules"))
+    return home / "modules" / built.name
+
+
+def build_module(headers: Path, source: Path, folder: Path) -> Path:
+    """Build a kernel module of one file against unpacked headers; return it.
+
+    Raises:
+        RigError: The compiler refuses.
+    """
+    folder.mkdir()
+    shutil.copy(str(source), str(folder))
+    (folder / "Makefile").write_text("obj-m := {}.o\n".format(source.stem))
+    makefile = headers / "Makefile"
+    makefile.write_text(makefile.read_text().replace("/usr/src", str(headers.parent)))
+    run = subprocess.run(
+        ["make", "-s", "-C", str(headers), "M={}".format(folder), "modules"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise RigError("{} can't be built: {}".format(source.name, run.stderr.strip()[-500:]))
+    return folder / (source.stem + ".ko")
+
+
 def compile_all(folder: Path) -> None:
     """Compile a library beforehand: the emulated guest would take seconds for it."""
     command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
@@ -226,12 +280,17 @@ class Debian:
         Raises:
             RigError: There is none.
         """
+        found = self.needs(package)
+        if not found:
+            raise RigError("Debian {} has no {}".format(self.suite, package))
+        return found[0]
+
+    def needs(self, package: str) -> list[str]:
+        """Return the packages that a package depends on."""
         self._index()
-        for line in self._apt("apt-cache", "depends", package, cwd=self.home).splitlines():
-            kind, _, name = line.strip().partition(": ")
-            if kind == "Depends":
-                return name
-        raise RigError("Debian {} has no {}".format(self.suite, package))
+        told = self._apt("apt-cache", "depends", package, cwd=self.home).splitlines()
+        words = [line.strip().partition(": ") for line in told]
+        return [name for kind, _, name in words if kind == "Depends"]
 
     def _index(self) -> None:
         if self.is_fresh:
@@ -296,7 +355,7 @@ def main(args: list[str]) -> int:
     Returns:
         0 if all of it is there now.
     """
-    makers = {"micropython": get_micropython, "vm": get_vm}
+    makers = {"micropython": get_micropython, "vm": get_vm, "contact": get_contact}
     unknown = [name for name in args if name not in makers]
     if unknown:
         print("rig: no {}; known: {}".format(unknown[0], ", ".join(makers)))

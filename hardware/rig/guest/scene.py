@@ -3,6 +3,7 @@
 The motor is a byte on port 0xE9, which the host stamps as it comes: `M` drives it, `0` is neutral.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.backstop import specs
 from olympus.runtime.safety.client import SafetyClient
@@ -18,10 +20,12 @@ from olympus.runtime.safety.gate import Command, Gate
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
 from olympus.runtime.safety.limits import Limits, Rules
 from olympus.runtime.safety.settings import Settings
+from olympus.runtime.safety.status import Status
 from olympus.runtime.safety.stopinput import read_stop_input
 
 DIR = Path("/dev/shm/safety")
 MOTOR = 0xE9
+PATIENCE = 20
 BACKSTOPS = (
     {"uses": "olympus.hardware.watchdog", "timeout_s": 1, "at_end": "bite"},
     {"uses": "olympus.hardware.relay", "port": "/dev/ttyS1", "gate_silence_s": 0.15},
@@ -35,11 +39,17 @@ class Scene:
         self,
         backstops: Sequence[Mapping[str, object]] = BACKSTOPS,
         estop: Mapping[str, object] | None = None,
+        *,
+        lease_ms: int = 60,
+        period_ms: int = 10,
+        silence_s: float = 0.5,
     ) -> None:
         settings = Settings(
             dir=DIR,
-            watch={"drive": 0.5},
-            gates={"drive": 0.5},
+            watch={"drive": silence_s},
+            gates={"drive": silence_s},
+            lease_ms=lease_ms,
+            period_ms=period_ms,
             sched_fifo=50,
             backstops=specs(backstops),
             estop=read_stop_input(estop),
@@ -48,9 +58,20 @@ class Scene:
         self.drive = subprocess.Popen([sys.executable, "-S", __file__], env=spawn.environment())
         self.client = SafetyClient(DIR)
 
+    def status(self) -> Status:
+        """Ask the guardian, again where the emulated computer was too slow to answer in time.
+
+        Raises:
+            SafetyError: It never answers.
+        """
+        for _ in range(PATIENCE):
+            with contextlib.suppress(SafetyError):
+                return self.client.status()
+        return self.client.status()
+
     def blockers(self) -> list[str]:
         """Say what stands against motion."""
-        return list(self.client.status().blockers)
+        return list(self.status().blockers)
 
     def end(self) -> None:
         """End the robot."""
