@@ -125,7 +125,8 @@ class Conditions(Node):
     @subscribe("odometry")
     async def on_odometry(self, odometry: Odometry) -> None:
         """Watch the fence by the wheels, which drift, where nobody knows the place on the map."""
-        if self._posed_ns is None or odometry.header.stamp - self._posed_ns > POSE_NS:
+        # Neither does a pose from the future count: it would never grow old.
+        if self._posed_ns is None or abs(odometry.header.stamp - self._posed_ns) > POSE_NS:
             await self._look_at_fence(odometry.x_m, odometry.y_m)
 
     async def _look_at_fence(self, x_m: float, y_m: float) -> None:

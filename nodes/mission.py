@@ -15,6 +15,10 @@ NEAR_M = 0.45
 """So near a way-point is reached."""
 PASSED_M = 1.5
 """So near it is passed, once it lies behind: somebody may stand on it."""
+FARTHEST_M = 100_000.0
+"""No way-point lies farther from the origin of the map."""
+LONGEST_WAIT_S = 86_400.0
+MOST_ROUNDS = 10_000
 _TURNS = {"left": math.pi / 2, "right": -math.pi / 2, "around": math.pi}
 
 
@@ -40,7 +44,8 @@ class Mission:
             pose: Where the rover is.
 
         Raises:
-            ConfigError: The command names a place that is not known, or a verb this can't do.
+            ConfigError: The command names a place that is not known, a verb this can't do, or a
+                number that makes no sense.
         """
         self.command, self.text = command, command.text
         self.laps = 0
@@ -59,11 +64,11 @@ class Mission:
             case "turn":
                 turn = _TURNS.get(command.args.get("direction", ""), 0.0)
                 if "degrees" in command.args:
-                    degrees = min(180.0, abs(float(command.args["degrees"])))
-                    turn = math.copysign(math.radians(degrees), turn)
+                    degrees = abs(_number(command.args, "degrees", -360.0, 360.0))
+                    turn = math.copysign(math.radians(min(180.0, degrees)), turn)
                 self.turn_to = math.remainder(pose.yaw_rad + turn, math.tau)
             case "wait":
-                self.wait_s = float(command.args["seconds"])
+                self.wait_s = _number(command.args, "seconds", 0.0, LONGEST_WAIT_S)
             case verb:
                 raise ConfigError(f"{verb!r} is nothing to carry out; patrol, go, turn or wait")
 
@@ -126,7 +131,7 @@ class Mission:
         if place not in ("", "corridor", "route", "building"):
             raise ConfigError(f"no route called {place!r} is known; say 'patrol the corridor'")
         self._goals = list(site.route)
-        self._rounds = int(args.get("rounds", "0"))
+        self._rounds = int(_number({"rounds": "0"} | dict(args), "rounds", 0, MOST_ROUNDS))
         ahead = [
             i
             for i, (x, y) in enumerate(self._goals)
@@ -147,9 +152,22 @@ class Mission:
         return math.cos(math.atan2(ny - y, nx - x) - pose.yaw_rad) >= 0
 
 
+def _number(args: Mapping[str, str], name: str, low: float, high: float) -> float:
+    # A command may come over the wire, past the grammar: "nan" and "inf" are floats to Python.
+    text = args.get(name, "")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise ConfigError(f"{name}={text!r:.40} is no number from {low:g} to {high:g}")
+    return number
+
+
 def _point(args: Mapping[str, str], site: Site) -> Point:
     if "x" in args:
-        return float(args["x"]), float(args["y"])
+        x_m, y_m = (_number(args, axis, -FARTHEST_M, FARTHEST_M) for axis in ("x", "y"))
+        return x_m, y_m
     place = args.get("place", "")
     if place not in site.places:
         raise ConfigError(f"no place {place!r} is known; {did_you_mean(place, site.places)}")

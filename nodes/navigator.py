@@ -247,17 +247,20 @@ class Navigator(Node):
         return self._plan_drive(mission)
 
     def _blindness(self) -> str:
-        now, limit_ns = self.clock.now_ns(), self.params.blind_s * 1e9
-        if self._view is None or now - self._view.header.stamp > limit_ns:
+        if self._is_old(self._view):
             return "no picture was looked at lately"
-        if self._ranges is None or now - self._ranges.header.stamp > limit_ns:
+        if self._ranges is None or self._is_old(self._ranges):
             return "no distances were measured lately"
-        odometry = self._where.odometry
-        if odometry is None or now - odometry.header.stamp > limit_ns:
+        if self._is_old(self._where.odometry):
             return "no odometry lately"
         if not np.isfinite(self._ranges.distances_m).mean() > 0.5:
             return "most range sensors give nothing to believe"
         return ""
+
+    def _is_old(self, sense: Message | None) -> bool:
+        # A stamp as far ahead is no better: it would count as fresh long after the sense is gone.
+        limit_ns = self.params.blind_s * 1e9
+        return sense is None or abs(self.clock.now_ns() - sense.header.stamp) > limit_ns
 
     def _plan_turn(self, mission: Mission, target: float) -> Plan:
         error = math.remainder(target - self.pose().yaw_rad, math.tau)

@@ -9,7 +9,7 @@ import numpy as np
 
 from olympus.nodes.viewer.audience import Audience
 from olympus.nodes.viewer.hosts import Hosts
-from olympus.nodes.viewer.picture import Pairing, framed, picture_head
+from olympus.nodes.viewer.picture import CLOCK_SET_NS, Pairing, framed, picture_head
 from olympus.nodes.viewer.streams import Board, Json, finite, ms
 from olympus.runtime.bus.pictures import jpeg, load_opencv
 from olympus.runtime.errors import MessageError
@@ -147,7 +147,7 @@ class Collector:
         self._plot("speed/measured", odometry.header.stamp, odometry.linear_mps, state)
         place, yaw = (odometry.x_m, odometry.y_m), odometry.yaw_rad
         pose = self._pose
-        if pose is not None and odometry.header.stamp - pose.header.stamp <= POSE_NS:
+        if pose is not None and abs(odometry.header.stamp - pose.header.stamp) <= POSE_NS:
             place, yaw = (pose.x_m, pose.y_m), 2 * math.atan2(pose.qz, pose.qw)
         self._board.value("pose").set(
             {
@@ -242,7 +242,8 @@ class Collector:
     def _plot(self, name: str, stamp_ns: int, value: float, state: dict[str, Json]) -> None:
         if name not in self._series and len(self._series) >= SERIES_MAX:
             return
-        if stamp_ns - self._last_point_ns.get(name, 0) < POINT_SPACING_NS:
+        since_ns = stamp_ns - self._last_point_ns.get(name, 0)
+        if -CLOCK_SET_NS < since_ns < POINT_SPACING_NS:
             return
         self._last_point_ns[name] = stamp_ns
         if self._series.get(name) != state:

@@ -12,13 +12,15 @@ from olympus.nodes.viewer.streams import Json, finite, ms
 from olympus.runtime.messages import Detections, Image
 
 FRAMES_HELD = 8
+CLOCK_SET_NS = 2_000_000_000
+"""A stamp that is so much older than the one before is no latecomer: its clock was set back."""
 
 
 class Pairing:
     """Brings frames and what was detected in them together by their stamps.
 
     A frame is shown when its detections are there, or when it has waited `patience_s`; frames
-    never go back in time.
+    never go back in time, unless the camera's clock was set back.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Pairing:
 
     def _release(self, stamp: int) -> None:
         image = self._held.pop(stamp, None)
-        if image is None or stamp <= self._shown_ns:
+        if image is None or -CLOCK_SET_NS < stamp - self._shown_ns <= 0:
             return
         self._shown_ns = stamp
         self._show(image, self._newest)

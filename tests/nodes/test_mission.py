@@ -172,3 +172,25 @@ def test_a_patrol_without_a_route_is_refused() -> None:
 def test_a_verb_that_is_no_mission_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to carry out"):
         Mission(Command(text="dance", verb="dance"), SITE, START)
+
+
+@pytest.mark.parametrize(
+    ("verb", "args"),
+    [
+        ("go", {"x": "nan", "y": "0"}),
+        ("go", {"x": "1", "y": "-inf"}),
+        ("go", {"x": "1"}),
+        ("go", {"x": "1e9", "y": "0"}),
+        ("wait", {"seconds": "nan"}),
+        ("wait", {"seconds": "inf"}),
+        ("wait", {}),
+        ("turn", {"direction": "left", "degrees": "nan"}),
+        ("patrol", {"rounds": "-1"}),
+        ("patrol", {"rounds": "many"}),
+    ],
+)
+def test_a_command_from_the_wire_with_a_number_that_makes_no_sense_is_refused_by_name(
+    verb: str, args: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"(x|y|seconds|degrees|rounds)='.*' is no number from"):
+        Mission(Command(text=verb, verb=verb, args=args), SITE, START)

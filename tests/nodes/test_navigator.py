@@ -37,6 +37,7 @@ class Senses:
         self.distances = np.full(19, 6.0, np.float32)
         self.people: list[tuple[float, float]] = []
         self.has_pictures = self.has_ranges = self.has_odometry = True
+        self.ahead_s = 0.0
         for topic in ("cmd_vel", "mission"):
             bench.watch(topic)
 
@@ -64,7 +65,8 @@ class Senses:
         return self._state
 
     async def _feed(self) -> None:
-        send, header = self.bench.send, Header(stamp=self.bench.node.clock.now_ns())
+        send, now_ns = self.bench.send, self.bench.node.clock.now_ns()
+        header = Header(stamp=now_ns + round(self.ahead_s * 1e9))
         if self.has_odometry:
             await send(
                 "odometry",
@@ -166,6 +168,20 @@ def test_blind_it_stands_and_drives_on_when_it_sees_again(missing: str) -> None:
         assert senses.state.state == "blind"
         setattr(senses, missing, True)
         assert (await senses.pass_time(0.5)).linear_mps > 0.3
+
+    in_virtual_time(story)
+
+
+@pytest.mark.parametrize("missing", ["has_pictures", "has_ranges", "has_odometry"])
+def test_a_sense_whose_clock_was_ahead_does_not_stay_fresh_when_it_is_gone(missing: str) -> None:
+    async def story(bench: Bench[Navigator], senses: Senses) -> None:
+        say(bench, "patrol")
+        senses.ahead_s = 3600.0
+        await senses.pass_time(0.5)
+        setattr(senses, missing, False)
+        senses.ahead_s = 0.0
+        assert is_still(await senses.pass_time(1.5))
+        assert senses.state.state == "blind"
 
     in_virtual_time(story)
 

@@ -95,6 +95,15 @@ def test_a_fast_series_is_thinned_for_the_eye() -> None:
     assert 8 <= len(points) <= 12
 
 
+def test_one_reading_from_the_future_does_not_hold_back_all_that_follow() -> None:
+    to, board, cursor = collector()
+    for seconds in (3600, 10, 11):
+        stamp = seconds * SECOND
+        to.on_reading(Reading(header=Header(stamp=stamp), name="x", value=1.0, unit="1"))
+    points = plain(board.news(cursor))["streams"]["points"]
+    assert [point[1] for point in points] == [3_600_000.0, 10_000.0, 11_000.0]
+
+
 def test_a_percept_goes_when_it_has_expired() -> None:
     now = [SECOND]
     board = Board()

@@ -54,6 +54,15 @@ async def test_pictures_never_go_back_in_time() -> None:
     assert shown == [2]
 
 
+async def test_one_picture_from_the_future_does_not_hold_back_all_that_follow() -> None:
+    shown: list[int] = []
+    pairing = Pairing(lambda i, _: shown.append(i.header.stamp), patience_s=5)
+    for stamp in (3600 * SECOND, 10 * SECOND, 11 * SECOND):
+        pairing.on_image(image(stamp))
+        pairing.on_detections(detections(stamp))
+    assert shown == [3600 * SECOND, 10 * SECOND, 11 * SECOND]
+
+
 def test_a_binary_message_says_what_it_holds() -> None:
     data = framed(picture_head(image(SECOND), detections(SECOND), now_ns=2 * SECOND), b"JPEG")
     (size,) = struct.unpack_from("<I", data)
