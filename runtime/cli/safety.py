@@ -9,6 +9,7 @@ import os
 import pwd
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,14 @@ def run(arguments: list[str]) -> int:
     Returns:
         0 when it is sure that what was asked for has happened, else the error's exit code.
     """
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown and options.command != "stop":
+        _parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+    if unknown:  # no slip of the hand holds back a stop
+        sys.stderr.write(
+            f"olympus: {' '.join(unknown)} is no option of stop; stopping all the same\n"
+        )
+        options.cause += unknown
     try:
         acts = {"stop": stop, "reset": reset, "status": status, "console": console}
         return int(acts[options.command](options))
@@ -51,12 +59,25 @@ def stop(options: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: There is no such session.
+        SafetyError: A stop could not be asked for at all.
     """
     cause = " ".join(options.cause) or "olympus stop"
     sessions = _chosen(options.session, running())
     act = SafetyClient.kill if options.kill else SafetyClient.stop
-    outcomes = {one.name: act(SafetyClient(one.safety_dir), cause, options.by) for one in sessions}
-    return _tell("stop", outcomes, as_json=options.json)
+    outcomes: dict[str, Outcome] = {}
+
+    def end(one: Running) -> None:
+        outcomes[one.name] = act(SafetyClient(one.safety_dir), cause, options.by)
+
+    # At the same time: no robot goes on until another has come to rest.
+    threads = [threading.Thread(target=end, args=(one,)) for one in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if lost := [one.name for one in sessions if one.name not in outcomes]:
+        raise SafetyError(f"could not stop {', '.join(lost)}; cut the power")
+    return _tell("stop", {one.name: outcomes[one.name] for one in sessions}, as_json=options.json)
 
 
 def reset(options: argparse.Namespace) -> int:
@@ -106,12 +127,21 @@ def running() -> list[Running]:
     XDG_RUNTIME_DIR may be missing.
     """
     user = os.getuid()
-    spare = ("/dev/shm", tempfile.gettempdir())
-    roots = [f"/run/user/{user}/olympus", "/run/olympus", *(f"{s}/olympus-{user}" for s in spare)]
+    roots = [f"/run/user/{user}/olympus", "/run/olympus"]
     if "XDG_RUNTIME_DIR" in os.environ:
         roots.insert(0, os.environ["XDG_RUNTIME_DIR"] + "/olympus")
+    spare = (f"{where}/olympus-{user}" for where in ("/dev/shm", tempfile.gettempdir()))
+    roots += [one for one in spare if _is_ours(Path(one))]
     found = {one.safety_dir: one for root in roots for one in _alive(Path(root))}
     return list(found.values())
+
+
+def _is_ours(root: Path) -> bool:
+    """Whether nobody else put a folder or a link there: where everybody may write, they could."""
+    try:
+        return {root.lstat().st_uid, root.stat().st_uid} == {os.getuid()}
+    except OSError:
+        return False
 
 
 def _alive(root: Path) -> Iterator[Running]:

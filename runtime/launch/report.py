@@ -51,6 +51,14 @@ def wrapped(text: str, width: int, indent: int = 2) -> str:
     )
 
 
+def harmless(text: str) -> str:
+    """Write out what would steer a terminal: what a log says may come from anybody."""
+    return "".join(
+        one if one in "\n\t" or ord(one) >= 160 or " " <= one <= "~" else f"\\x{ord(one):02x}"
+        for one in text
+    )
+
+
 class _Console(Console):
     """A console that falls silent when nobody reads it any more; the launch goes on."""
 
@@ -94,7 +102,7 @@ class Report:
         if self.is_terminal:
             text = wrapped(text, self._console.width, indent)
         with contextlib.suppress(OSError):  # the terminal is gone
-            self._console.print(Text(text, style=style))
+            self._console.print(Text(harmless(text), style=style))
 
 
 class JsonReport(Report):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,9 @@ READBACK_S: Final = 1.0
 """How long to wait, after a stop, for every gate to read back neutral."""
 
 _LOOK_S: Final = 0.002
+
+_LARGEST_TEXT: Final = 900
+"""Largest text in a datagram, in bytes as JSON writes it: up to 12 for one letter."""
 
 
 class Result(StrEnum):
@@ -114,9 +118,11 @@ class SafetyClient:
 
     def _stop(self, operation: str, cause: str, by: str) -> Outcome:
         began_ns = time.monotonic_ns()
-        cause, by = cause[:LONGEST_TEXT], by[:LONGEST_TEXT]
+        cause, by = _short(cause), _short(by)
         with self._call({"op": operation, "cause": cause, "by": by}) as call:
-            reply = call.wait(PULL_AFTER_S) or self._insist(call, cause, by)
+            reply = call.wait(PULL_AFTER_S)
+            if reply is None or not reply.get("ok"):  # silent, or it made nothing of the words
+                reply = self._insist(call, cause, by)
         if reply is None:
             return _outcome(Result.UNCERTAIN, self._nobody(), began_ns)
         result, text = self._read_back(int(reply["at_ns"]), reply["gates"])
@@ -136,7 +142,7 @@ class SafetyClient:
         began_ns = time.monotonic_ns()
         try:
             seen = self.status().latch if latch is None else latch
-            self._demand({"op": "reset", "by": by[:LONGEST_TEXT], "latch": seen})
+            self._demand({"op": "reset", "by": _short(by), "latch": seen})
         except _RefusedError as refusal:
             return _outcome(Result.FAILED, f"reset refused: {refusal}", began_ns)
         except SafetyError as silence:
@@ -165,8 +171,7 @@ class SafetyClient:
         Raises:
             SafetyError: No guardian answers, or it refuses.
         """
-        text = text[:LONGEST_TEXT]
-        self._demand({"op": "condition", "name": name, "ok": ok, "text": text})
+        self._demand({"op": "condition", "name": name, "ok": ok, "text": _short(text)})
 
     def _call(self, request: Mapping[str, object]) -> Call:
         return Call(self._directory / SOCKET, request, next(self._marks))
@@ -235,6 +240,12 @@ class SafetyClient:
 
 class _RefusedError(SafetyError):
     """The guardian answered, with a refusal."""
+
+
+def _short(text: str) -> str:
+    """Cut a text so that two of them fit into a datagram, whatever the alphabet."""
+    text = text[:LONGEST_TEXT]
+    return text if len(json.dumps(text)) <= _LARGEST_TEXT else text[: _LARGEST_TEXT // 12]
 
 
 def _outcome(result: Result, text: str, began_ns: int) -> Outcome:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +172,63 @@ def test_a_stop_goes_before_other_work_where_that_is_granted() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     is_granted = "not granted" not in done.stdout
     assert (f"{os.SCHED_FIFO} 40" in done.stdout) is is_granted
+
+
+def test_no_slip_of_the_hand_holds_back_a_stop(olympus: Olympus) -> None:
+    assert olympus("reset").returncode == 0
+    slipped = olympus("stop", "--cause", "fire")
+    assert "--cause is no option of stop; stopping all the same" in slipped.stderr
+    assert state(olympus) == "TRIPPED"
+    assert "--cause" in olympus("status").stdout
+    refused = olympus("reset", "--cause", "fire")
+    assert refused.returncode == 2
+    assert "unrecognized arguments" in refused.stderr
+    assert state(olympus) == "TRIPPED"
+
+
+def test_a_robot_that_does_not_answer_does_not_hold_back_the_stop_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    heard: dict[str, float] = {}
+    boxes = {name: guardian_in(tmp_path, name) for name in ("a", "b")}
+    for name, box in boxes.items():
+
+        def listen(name: str = name, box: socket.socket = box) -> None:
+            box.recv(2048)  # and no answer
+            heard[name] = time.monotonic()
+
+        threading.Thread(target=listen, daemon=True).start()
+    assert safety.run(["stop"]) == 7
+    for box in boxes.values():
+        box.close()
+    assert abs(heard["a"] - heard["b"]) < 0.45  # one after the other is 0.5 s at least
+
+
+def guardian_in(root: Path, name: str) -> socket.socket:
+    """Return the socket of a guardian that only listens."""
+    folder = root / "olympus" / name
+    (folder / "safety").mkdir(parents=True)
+    known = {"name": name, "pid": os.getpid(), "run_dir": str(folder)}
+    (folder / "session.json").write_text(json.dumps(known))
+    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    box.bind(str(folder / "safety" / "guardian.sock"))
+    return box
+
+
+def test_a_session_that_somebody_else_left_where_all_may_write_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / "theirs"
+    (theirs / "lure").mkdir(parents=True)
+    known = {"name": "lure", "pid": os.getpid(), "run_dir": str(theirs / "lure")}
+    (theirs / "lure" / "session.json").write_text(json.dumps(known))
+    root = tmp_path / f"olympus-{os.getuid()}"
+    root.symlink_to(theirs)
+    assert "lure" in {one.name for one in safety.running()}
+    if os.getuid() != 0:
+        pytest.skip("only root can give a link to somebody else")
+    os.lchown(root, 65534, 65534)
+    assert "lure" not in {one.name for one in safety.running()}

@@ -66,3 +66,9 @@ def test_on_a_terminal_a_long_line_breaks_between_words_and_is_indented() -> Non
 def test_a_path_is_never_broken() -> None:
     path = "/run/user/1000/olympus/patrol/logs/a-very-long-name-of-a-host.jsonl"
     assert path in wrapped(f"logs in {path}", 40).splitlines()[-1]
+
+
+def test_what_a_node_logs_does_not_steer_the_terminal() -> None:
+    stream = io.StringIO()
+    Report(stream).log(LogLine("iot", "warning", "iot", "\x1b]0;fine\x07\r\x9bé 😀", {}))
+    assert stream.getvalue() == "[iot] warning: \\x1b]0;fine\\x07\\x0d\\x9bé 😀\n"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from olympus.runtime.errors import DeviceError, SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.acks import AckWriter, Flag, Reason
+from olympus.runtime.safety.call import Call
 from olympus.runtime.safety.client import Result, SafetyClient
 from olympus.runtime.safety.gate import Gate
 from olympus.runtime.safety.lease import LeaseReader
@@ -328,3 +329,28 @@ def test_an_actuator_that_refuses_neutral_is_not_confirmed(
     with pytest.raises(DeviceError):
         gate.tick(None)
     assert SafetyClient(safety_dir).stop("button").result is Result.UNCERTAIN
+
+
+@pytest.mark.parametrize("letter", ["x", "ж", "😀", "\udc80"])
+def test_no_alphabet_makes_a_stop_too_long_to_be_taken(permitted: Permitted, letter: str) -> None:
+    _, client = permitted
+    outcome = client.stop(letter * 500, letter * 500)
+    assert outcome.result is Result.CONFIRMED
+    assert client.status().state is Mode.TRIPPED
+    client.report("tilt", ok=True, text=letter * 500)
+
+
+def test_a_guardian_that_makes_nothing_of_a_stop_is_stopped_through_shared_memory(
+    permitted: Permitted,
+) -> None:
+    _, client = permitted
+
+    class Mumbling(SafetyClient):
+        """A client whose words the guardian does not understand."""
+
+        def _call(self, request: Mapping[str, object]) -> Call:
+            return super()._call({**request, "op": "halt!"})
+
+    outcome = Mumbling(client._directory).stop("fire")
+    assert outcome.result is Result.CONFIRMED
+    assert client.status().state is Mode.TRIPPED
