@@ -29,6 +29,9 @@ Entry = tuple[int, str, Mapping[str, Any]]
 """Robot time in ns, kind, body."""
 UNREADABLE = "unreadable"
 """Kind of a record of an event that could not be read."""
+LOOK_S = 0.05
+"""How often one looks for what the guardian wrote. A power cut loses at most what happened within
+this time and that of the commit under way: the guardian's own file is in memory."""
 MOST_AT_ONCE = 500
 LONGEST = 20_000
 """More characters of a text are not signed, only how many there were and their hash."""
@@ -103,10 +106,21 @@ class Audit(Node):
         body |= {"from": _short(command.header.source), "seq": command.header.seq}
         self._waiting.append((command.header.stamp, "command", body))
 
-    @timer(0.25)
+    @timer(LOOK_S)
     async def on_look(self) -> None:
-        """Sign what is new."""
-        await self._sign()
+        """Sign what is new, if anything is."""
+        if self._waiting or self._has_grown():
+            await self._sign()
+
+    def _has_grown(self) -> bool:
+        """Tell whether the guardian's file holds what is not signed; costs a look at its size."""
+        try:
+            size = self._events.stat().st_size
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # reading it says what is wrong
+        return size != self._read_bytes
 
     async def _sign(self) -> None:
         waiting, self._waiting = self._waiting, []

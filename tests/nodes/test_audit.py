@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from olympus.nodes.audit import UNREADABLE, Audit
-from olympus.runtime.clock import SystemClock
+from olympus.nodes.audit import LOOK_S, UNREADABLE, Audit
+from olympus.runtime.clock import SystemClock, VirtualClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import AuditAnchor, Command, Header
@@ -32,9 +34,28 @@ def records(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (tmp_path / "log" / FILE).read_bytes().splitlines()]
 
 
+def has_recorded(node: Audit, count: int) -> bool:
+    return node.recorded == count
+
+
 def olympus(*words: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "olympus"), "audit", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+async def test_an_event_is_on_the_disk_after_one_look(
+    session: Session, tmp_path: Path, until: Until
+) -> None:
+    clock = VirtualClock(start_ns=10**18)
+    async with running(Audit, params=places(tmp_path), session=session, clock=clock) as bench:
+        await asyncio.sleep(0)
+        for number in (1, 2, 3):
+            with (session.safety_dir / EVENTS).open("a") as stream:
+                stream.write(json.dumps({"event": "trip", "stamp_ns": number}) + "\n")
+            assert bench.node.recorded == number - 1
+            clock.advance(round(LOOK_S * 1e9))
+            await until(partial(has_recorded, bench.node, number))
+            assert records(tmp_path)[-1]["at"] == number
 
 
 async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happened_meanwhile(
@@ -58,6 +79,7 @@ async def test_what_the_guardian_and_people_did_is_signed_once_also_what_happene
     guardian.permit()
     guardian.client.stop("a person fell", "anna")
     await run("patrol the corridor")
+    await asyncio.sleep(0.3)  # a reset is a press of its own: let go for 200 ms before
     guardian.permit()  # while nobody writes the audit
     with (session.safety_dir / EVENTS).open("a") as stream:
         stream.write("{half a li\n")
