@@ -1,11 +1,14 @@
-"""How fast a recording replays, whether it is equal each time, and what keeping a journal costs.
+"""A mixed mission, recorded live from real processes, replays bit for bit, again and again.
 
-    ./run bench replay --seconds 120 --times 5
-    ./run bench replay --load --hosts 1
+    ./run bench replay --minutes 10 --times 20 --load
+    ./run bench replay --minutes 1 --times 3 --groupings "one host"
 
-Records the patrol of launch/patrol.yaml with its journals, replays it several times, and compares
-the hashes of all topics. `--load` keeps every core busy besides, while recording and replaying;
-`--hosts 1` puts all nodes that are replayed into one process.
+Records the mission of tests/bench/_mission.py (camera, sound, IoT, models, sentences for the
+planner, faults, stops, killed hosts) once for each grouping of the nodes into processes, and
+replays the recordings in turn with `olympus replay --verify`, each time in a new process with
+another hash seed. With `--load` the recordings are made at the same time, so that the robots take
+the cores from each other, and every second round of replays runs beside a busy process a core.
+Exit code 1 unless all replays are equal and have the same hashes.
 """
 
 from __future__ import annotations
@@ -14,15 +17,23 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import psutil
 from _machine import described
+from _mission import GROUPINGS, Mission, grouped
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.clock import SystemClock
@@ -32,19 +43,12 @@ from olympus.runtime.node import Node, NodeContext, output, subscribe
 from olympus.runtime.node.journal import HostJournal, JournalKeeper
 from olympus.runtime.node.lifecycle import Transition
 from olympus.runtime.node.runner import NodeRunner
-from olympus.runtime.replay.engine import Engine
-from olympus.runtime.replay.outcome import Outcome
-from olympus.runtime.replay.recording import JOURNALS, Recording
+from olympus.runtime.replay.recording import Recording
 from olympus.runtime.scheduler import Dispatcher
 
-PATROL = Path(__file__).resolve().parents[2] / "launch" / "patrol.yaml"
 PARTS = ("onnxruntime", "numpy", "lmdb", "msgpack")
-TOGETHER = """
-include: [{{file: {patrol}}}]
-hosts:
-  perception: {{nodes: [detector, listener, percepts, planner, navigator, drive, conditions]}}
-"""
 ROUNDS = 20_000
+_OLYMPUS = (sys.executable, "-c", "from olympus.runtime.cli import main; main()")
 
 
 class Echo(Node):
@@ -93,7 +97,8 @@ def _burn() -> None:
 @contextmanager
 def busy(is_wanted: bool) -> Iterator[None]:
     """Keep every core busy, if that is wanted."""
-    burners = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(4)]
+    cores = os.cpu_count() or 1
+    burners = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(cores)]
     for burner in burners if is_wanted else ():
         burner.start()
     try:
@@ -101,24 +106,92 @@ def busy(is_wanted: bool) -> Iterator[None]:
     finally:
         for burner in burners if is_wanted else ():
             burner.terminate()
+            burner.join()
 
 
-def record(root: Path, seconds: float, *, file: Path) -> Path:
-    """Record a patrol."""
-    store = root / "record"
+def tell(text: str) -> None:
+    """Tell how far it is."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+@dataclass
+class Take:
+    """One recording, and what came of its replays."""
+
+    grouping: str
+    store: Path
+    mission: Mission
+    processes: int
+    """The launcher, the guardian and the broker too."""
+    busy_share: float
+    """Of all cores while it was recorded."""
+    replays: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_equal(self, replay: dict[str, Any]) -> bool:
+        """Tell whether a replay is equal to the recording, and to the first replay of it."""
+        return bool(replay["is_equal"]) and _hashes(replay) == _hashes(self.replays[0])
+
+    def report(self) -> dict[str, Any]:
+        """Return what is worth telling."""
+        first, number = self.replays[0], len(self.replays)
+        topics = first["topics"].values()
+        speed = {
+            name: round(median(one["replayed_s"] / one["took_s"] for one in found), 1)
+            for name in ("beside a busy core each", "otherwise")
+            if (found := [r for r in self.replays if r["is_loaded"] == name.startswith("beside")])
+        }
+        return {
+            "processes": self.processes,
+            "cores busy while recording": round(self.busy_share, 2),
+            "deeds": self.mission.done,
+            "sentences carried out": self.mission.understood,
+            "resets that permitted motion": self.mission.resets,
+            "recorded_s": round(first["replayed_s"], 1),
+            "events": first["events"],
+            "messages compared": first["compared"],
+            "messages not covered by a journal": sum(one["uncovered"] for one in topics),
+            "dispatch records": first["decisions"],
+            "equal": f"{sum(map(self.is_equal, self.replays))} of {number}",
+            "differences": sorted({text for one in self.replays for text in one["differences"]})[
+                :5
+            ],
+            "times real time, median": speed,
+            "journal B/s": round(journal_bytes(self.store) / first["replayed_s"]),
+            "topics": {name: one["equal"] for name, one in first["topics"].items()},
+        }
+
+
+def _hashes(replay: dict[str, Any]) -> dict[str, str]:
+    return {topic: one["sha256"] for topic, one in replay["topics"].items()}
+
+
+def record(root: Path, grouping: str, seconds: float) -> Take:
+    """Record the mission."""
+    tell(f"{grouping}: recording {seconds / 60:g} min")
+    store = root / f"record-{grouping.replace(' ', '-')}"
     words = ["replay:=true", "viewer_port:=0", f"recorder.path:={store}"]
-    with Launched(file, *words, root=root, go=True) as robot:
-        robot.until_active(180)
-        time.sleep(seconds)
-    return store
+    with tempfile.TemporaryDirectory(prefix="oly") as name:
+        file = grouped(Path(name), grouping)
+        with Launched(file, *words, root=Path(name), go=True) as robot:
+            robot.until_active(180)
+            processes = len(robot.pids())
+            mission = Mission(robot, grouping)
+            psutil.cpu_percent()
+            asyncio.run(mission.run(seconds, lambda text: tell(f"{grouping}: {text}")))
+            busy_share = psutil.cpu_percent() / 100
+    return Take(grouping, store, mission, processes, busy_share)
 
 
-def replayed(store: Path) -> tuple[Outcome, float]:
-    """Replay a recording; return what came of it, and how long it took, s."""
-    began = time.perf_counter()
-    with Recording(store) as recording:
-        outcome = Engine(recording).run()
-    return outcome, time.perf_counter() - began
+def replay(take: Take, is_loaded: bool) -> dict[str, Any]:
+    """Replay a recording in a process of its own."""
+    environment = {**os.environ, "PYTHONHASHSEED": "random"}
+    command = [*_OLYMPUS, "replay", str(take.store), "--verify", "--json"]
+    with busy(is_loaded):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if not done.stdout.startswith("{"):
+        raise SystemExit(f"the replay of {take.grouping} failed:\n{done.stderr}")
+    return {**json.loads(done.stdout), "is_loaded": is_loaded}
 
 
 def journal_bytes(store: Path) -> int:
@@ -127,47 +200,47 @@ def journal_bytes(store: Path) -> int:
         return sum(piece.rows.nbytes for _, _, pieces in recording.journals() for piece in pieces)
 
 
-def measure(seconds: float, times: int, *, is_busy: bool, is_together: bool) -> dict[str, Any]:
-    """Record once, replay several times."""
-    with tempfile.TemporaryDirectory(prefix="oly") as name, busy(is_busy):
-        root = Path(name)
-        file = root / "together.yaml"
-        file.write_text(TOGETHER.format(patrol=PATROL))
-        store = record(root, seconds, file=file if is_together else PATROL)
-        found = [replayed(store) for _ in range(times)]
-        first = found[0][0]
-        hashes = {topic: one.digest for topic, one in first.tallies.items()}
-        length_s = (first.ended_ns - first.began_ns) / 1e9
-        equal = sum(
-            one.is_equal and {t: x.digest for t, x in one.tallies.items()} == hashes
-            for one, _ in found
+def measure(root: Path, asked: argparse.Namespace) -> list[Take]:
+    """Record each grouping, then replay the recordings in turn."""
+    with ThreadPoolExecutor(len(asked.groupings) if asked.load else 1) as pool:
+        one = partial(record, root, seconds=asked.minutes * 60)
+        takes = list(pool.map(one, asked.groupings))
+    for number in range(asked.times):
+        take = takes[number % len(takes)]
+        is_loaded = asked.load and number // len(takes) % 2 == 0
+        found = replay(take, is_loaded)
+        take.replays.append(found)
+        word = "equal" if take.is_equal(found) else "DIFFERENT"
+        beside = ", every core busy" if is_loaded else ""
+        tell(
+            f"replay {number + 1} of {asked.times}, {take.grouping}{beside}: {word}, "
+            f"{found['compared']} messages, {found['took_s']:.0f} s"
         )
-        return {
-            "recorded_s": round(length_s, 1),
-            "events": first.events,
-            "messages compared": first.compared,
-            "dispatch records": first.decisions,
-            "equal": f"{equal} of {times}",
-            "differences": [str(one) for one in first.differences[:3]],
-            "times real time": round(length_s / min(took for _, took in found), 1),
-            "journal B/s": round(journal_bytes(store) / length_s),
-            "topics": [topic for topic in hashes if not topic.startswith(JOURNALS)],
-        }
+        for text in found["differences"][:3]:
+            tell(text)
+    return takes
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="./run bench replay", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--load", action="store_true")
-    parser.add_argument("--hosts", type=int, choices=(1, 3), default=3)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the mission")
+    parser.add_argument("--times", type=int, default=20, help="replays of all recordings together")
+    parser.add_argument("--load", action="store_true", help="keep every core busy besides")
+    parser.add_argument("--groupings", nargs="+", choices=GROUPINGS, default=list(GROUPINGS))
+    parser.add_argument("--keep", type=Path, help="folder for the recordings; else deleted")
     asked = parser.parse_args(argv)
+    asked.times = max(asked.times, len(asked.groupings))
     plain, kept = (min(asyncio.run(handler_us(one)) for _ in range(3)) for one in (False, True))
-    found = measure(asked.seconds, asked.times, is_busy=asked.load, is_together=asked.hosts == 1)
-    found["handler CPU us without and with a journal"] = [round(plain, 2), round(kept, 2)]
-    sys.stdout.write(f"{described(PARTS)}\n{json.dumps(found, indent=1)}\n")
-    return 0 if found["equal"] == f"{asked.times} of {asked.times}" else 1
+    with tempfile.TemporaryDirectory(prefix="oly") as name:
+        root = asked.keep or Path(name)
+        takes = measure(root, asked)
+        report: dict[str, Any] = {take.grouping: take.report() for take in takes}
+    equal = sum(take.is_equal(one) for take in takes for one in take.replays)
+    report["equal"] = f"{equal} of {asked.times}"
+    report["handler CPU us without and with a journal"] = [round(plain, 2), round(kept, 2)]
+    sys.stdout.write(f"{described(PARTS)}\n{json.dumps(report, indent=1)}\n")
+    return 0 if equal == asked.times else 1
 
 
 if __name__ == "__main__":
