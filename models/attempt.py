@@ -34,6 +34,8 @@ class Attempt:
         self.name, self.request = name, request
         self.key: bytes | None = None
         """What its answer may be remembered under."""
+        self.digest = ""
+        """The sha256 of the model's file; empty where it is far away."""
         self._joules = joules
         self._model: Model | None = None
         self._texts: Stepped[Value] | None = None

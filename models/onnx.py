@@ -251,6 +251,10 @@ class OnnxRun:
         self._options.terminate = True
 
 
+OPENER = "olympus.models.onnx:open_model"
+"""By this name a recording calls the next function."""
+
+
 def open_model(
     name_or_path: str,
     *,

@@ -26,6 +26,11 @@ class StoredModel:
         """The model's name."""
         return self.manifest.name
 
+    @property
+    def place(self) -> str:
+        """What `Registry.find` finds it by: a shipped model's name, or else its folder."""
+        return self.name if self.folder.parent == ZOO else str(self.folder)
+
     def read(self, file: ModelFile | None = None) -> bytes:
         """Read a file once and check it; the bytes returned are the bytes that were hashed.
 

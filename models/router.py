@@ -70,6 +70,8 @@ class Routed:
     """It was computed for an earlier question that was the same."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """Better candidates, and why they did not serve."""
+    digest: str = ""
+    """The sha256 of the model's file; empty where it is far away."""
 
 
 class Router:
@@ -187,7 +189,7 @@ class Router:
                 breaker.given_up()  # says nothing about the model
                 raise
             self._note(attempt, caller, breaker, value if kept is None else None)
-            return Routed(value, name, kept is not None, passed_over)
+            return Routed(value, name, kept is not None, passed_over, attempt.digest)
         told = "; ".join(f"{name}: {why}" for name, why in passed_over.items())
         raise ModelError(f"task {task}: no model serves it: {told}")
 
@@ -224,8 +226,9 @@ class Router:
             attempt.use(remote)
             return None
         model = self._models(name)
+        attempt.digest = model.manifest.model_file.sha256
         if self._cache is not None:
-            attempt.key = key_of(model.manifest.model_file.sha256, attempt.request)
+            attempt.key = key_of(attempt.digest, attempt.request)
             kept: Value | None = self._cache.get(attempt.key)
             if kept is not None:
                 return kept

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from olympus.models.attempt import Attempt
 from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
-from olympus.models.onnx import OnnxModel
+from olympus.models.onnx import OPENER, OnnxModel
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import REMOTE, Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
@@ -21,6 +21,7 @@ from olympus.runtime.messages.inference import (
     Completed,
     Infer,
     Inferred,
+    ModelOrigin,
     Prompt,
     SwapModel,
     arrays_of,
@@ -78,6 +79,7 @@ class ModelHost(Node):
                 allowed, or two models have the same name.
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
+        self._places: dict[str, str] = {}  # by the sha256 of the file
         self._has_hung = False
         self._aborted: dict[tuple[int, int], int] = {}
         self._broken: dict[str, str] = {}
@@ -106,6 +108,7 @@ class ModelHost(Node):
         Raises:
             ModelError: It is changed, damaged, or fails its trial run.
         """
+        self._places[stored.manifest.model_file.sha256] = stored.place
         return load(stored, trial_s=self.params.hang_s)
 
     async def on_cleanup(self) -> None:
@@ -133,12 +136,13 @@ class ModelHost(Node):
                 model=routed.model,
                 is_cached=routed.is_cached,
                 passed_over=dict(routed.passed_over),
+                origin=self._origin(routed.digest),
             )
         model = self._served(question.model)
         if not isinstance(model, OnnxModel):
             raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
         outputs = await self.compute(model.begin(inputs), what=model.name, **_wishes(question))
-        return Inferred(tensors=tensors_of(outputs))
+        return Inferred(tensors=tensors_of(outputs), origin=self._origin(model.digest))
 
     @service("prompt")
     async def on_prompt(self, question: Prompt) -> Completed:
@@ -254,6 +258,10 @@ class ModelHost(Node):
             now_ns=self.clock.now_ns,
             joules=joules,
         )
+
+    def _origin(self, digest: str) -> ModelOrigin:
+        place = self._places.get(digest)  # of a far model there is none
+        return ModelOrigin(loader=OPENER, place=place, digest=digest) if place else ModelOrigin()
 
     def _wanted(self) -> list[str]:
         """Return all models that are named, each once."""

@@ -112,6 +112,8 @@ def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
         f"dispatch traces, {length_s:.1f} s replayed in "
         f"{took_s:.1f} s ({length_s / max(took_s, 1e-9):.1f} times as fast)"
     )
+    if done := ", ".join(f"{name} {times}" for name, times in sorted(outcome.computed.items())):
+        console.print(f"computed again, times: {done}")
     if late := sum(one.uncovered for one in outcome.tallies.values()):
         console.print(f"{late} messages were sent after the end of their node's journal")
     for line in verdict(outcome, causes):
@@ -197,6 +199,7 @@ def as_dict(outcome: Outcome, causes: list[str], took_s: float) -> dict[str, obj
         "events": outcome.events,
         "decisions": outcome.decisions,
         "nodes": outcome.nodes,
+        "computed": outcome.computed,
         "replayed_s": (outcome.ended_ns - outcome.began_ns) / NS_PER_S,
         "took_s": took_s,
         "topics": {

@@ -14,9 +14,9 @@ from olympus.runtime.cli.connect import AsJson, SessionName
 from olympus.runtime.config import find_session
 from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.scheduler.job import NEVER_NS, Job
-from olympus.runtime.scheduler.trace import Event, Record, Recording, read_trace
+from olympus.runtime.scheduler.trace import EVENT_OF, Record, Recording, read_trace
 
-_ENDS = tuple(event for event in Event if event >= Event.DONE)
+_ENDS = tuple(EVENT_OF.values())
 
 
 def trace(
@@ -70,6 +70,8 @@ def _rows(recording: Recording) -> Iterator[dict[str, object]]:
     """Return every event with the job it is about; times in ms since the trace began."""
     jobs: dict[int, Job] = {}
     for record in recording.records:
+        if record.charge is not None:
+            continue  # a sum of use, for those who decide again
         if record.arrival is not None:
             jobs[record.job] = record.arrival
         yield _row(record, jobs.get(record.job), recording.start_ns)

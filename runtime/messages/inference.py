@@ -29,6 +29,18 @@ class Tensor:
     data: Annotated[NDArray[np.uint8], Array("u1", (None,))]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOrigin:
+    """Where a model that answered came from."""
+
+    loader: str = ""
+    """Function that loads it, as `module:name`."""
+    place: str = ""
+    """What the function is given: a shipped model's name, or the model's folder."""
+    digest: str = ""
+    """The sha256 of its file."""
+
+
 @message("olympus/Infer")
 class Infer(Message):
     """Run a model on tensors when its turn comes."""
@@ -54,6 +66,8 @@ class Inferred(Message):
     """It was computed for an earlier question that was the same."""
     passed_over: dict[str, str] = field(default_factory=dict)
     """Models that would have come before, and why they did not serve."""
+    origin: ModelOrigin = ModelOrigin()
+    """How a replay gets the same model; empty where it is far away."""
 
 
 @message("olympus/Prompt")

@@ -30,7 +30,10 @@ from olympus.runtime.scheduler import JobDroppedError
 from olympus.runtime.scheduler.job import End
 
 T = TypeVar("T")
-FORMAT = "olympus-journal-1"
+FORMAT = "olympus-journal-2"
+QUIET, CLOSED = "quiet", "closed"
+"""Steps of a deactivation: nothing is heard any more and what was spawned ends; nothing may be
+published any more. What still ran when it began goes on until then, for as long as it takes."""
 FIRST = 2
 """So many messages of each publisher are kept in the journal itself: one that has just come, such
 as an operator's command, may reach a node before it reaches the recorder."""
@@ -49,7 +52,7 @@ class Kind(IntEnum):
     NODE = 2
     """[facts]: of a node; the next number stands for it."""
     CHANGE = 3
-    """[dt, transition]: the lifecycle goes on."""
+    """[dt, transition]: the lifecycle goes on; or it has come so far: `QUIET`, `CLOSED`."""
     MESSAGE = 4
     """[dt, method, topic, source, seq, ns since its stamp, ns since it was sent, frame or nil]"""
     TICK = 5
@@ -96,8 +99,8 @@ class Wait(Generic[T]):
     """Of the model, the service, the act."""
     live: Callable[[], Awaitable[T]]
     """What is waited for."""
-    again: Callable[[], T] | None = None
-    """How a replay does it anew; None = what came of it is kept in the journal."""
+    again: Callable[[Any], T] | None = None
+    """How a replay does it anew, told what the journal keeps of it; None = all of it is kept."""
     pack: Callable[[T], Any] = lambda value: value
     """What the journal keeps of it: all of it, or with `again` a checksum."""
     unpack: Callable[[Any], T] = lambda packed: packed
@@ -309,7 +312,7 @@ class _JournalClock:
         await self._keeper.wait(Wait("sleep", "", lambda: self._clock.sleep(seconds), _nothing))
 
 
-def _nothing() -> None:
+def _nothing(_: object) -> None:
     return None
 
 

@@ -18,7 +18,12 @@ from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.declare import Declared, Output, declared_by
 from olympus.runtime.node.journal import NodeJournal, Wait, checksum
 from olympus.runtime.node.params import NodeParams, make_params
-from olympus.runtime.node.remote_model import RemoteModel, pack_tensors, unpack_tensors
+from olympus.runtime.node.remote_model import (
+    RemoteModel,
+    pack_answer,
+    run_again,
+    unpack_answer,
+)
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import NEVER_NS, Dispatcher, Work
 from olympus.runtime.scheduler.ticket import OnNews
@@ -143,23 +148,35 @@ class Node:
             ModelError: The model refused the inputs or failed.
             BusError: The model host does not answer.
         """
-        name = str(getattr(model, "name", ""))
         if isinstance(model, RemoteModel):
-            asked = partial(
-                model.infer,
-                self.bus,
-                inputs,
-                tier=tier,
-                deadline_ns=deadline_ns,
-                source=self.name,
-                clock=self._context.clock,
-            )
-            return await self._wait(Wait("infer", name, asked, None, pack_tensors, unpack_tensors))
+            return await self._ask_host(model, inputs, tier, deadline_ns)
+        name = str(getattr(model, "name", ""))
         begin = getattr(model, "begin", None)  # a run that can be aborted, where a model has such
         work: Callable[[], Tensors] = begin(inputs) if begin else partial(model.run, inputs)
         run = partial(self._dispatch, work, tier, deadline_ns, name, self.name, None)
         version = str(getattr(model, "digest", ""))
-        return await self._wait(Wait("infer", name, run, work, checksum, version=version))
+        again = _whatever(work)
+        return await self._wait(Wait("infer", name, run, again, checksum, version=version))
+
+    async def _ask_host(
+        self,
+        model: RemoteModel,
+        inputs: Mapping[str, NDArray[Any]],
+        tier: Tier,
+        deadline_ns: int,
+    ) -> Tensors:
+        asked = partial(
+            model.ask,
+            self.bus,
+            inputs,
+            tier=tier,
+            deadline_ns=deadline_ns,
+            source=self.name,
+            clock=self._context.clock,
+        )
+        again = partial(run_again, inputs)
+        told = await self._wait(Wait("infer", model.name, asked, again, pack_answer, unpack_answer))
+        return dict(told.tensors)
 
     @property
     def scheduler(self) -> Dispatcher:
@@ -191,7 +208,8 @@ class Node:
         """
         who = self.name if source is None else source
         run = partial(self._dispatch, work, tier, deadline_ns, what, who, on_news)
-        return await self._wait(Wait("compute", what, run, partial(run_through, work), _unseen))
+        again = _whatever(partial(run_through, work))
+        return await self._wait(Wait("compute", what, run, again, _unseen))
 
     async def _dispatch(
         self,
@@ -311,11 +329,16 @@ class Node:
             self._context.on_crash(self.name, error)
 
 
+def _whatever(work: Callable[[], T]) -> Callable[[Any], T]:
+    """Return work that is done anew without a look at what the journal keeps."""
+    return lambda _: work()
+
+
 async def _at_once() -> None:
     return None
 
 
-def _nothing() -> None:
+def _nothing(_: object) -> None:
     return None
 
 

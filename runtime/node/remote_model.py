@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.clock import NS_PER_S, Clock
-from olympus.runtime.messages.inference import Infer, Inferred, arrays_of, tensors_of
+from olympus.runtime.errors import ModelError
+from olympus.runtime.messages.inference import (
+    Infer,
+    Inferred,
+    ModelOrigin,
+    arrays_of,
+    tensors_of,
+)
+from olympus.runtime.node.journal import checksum
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import NEVER_NS
 
@@ -18,6 +29,18 @@ PATIENCE_S = 30.0
 """How long an answer may take where the caller gives no deadline."""
 _GRACE_S = 0.25
 """A job past its deadline is dropped by the host itself, which can say more than a time-out."""
+
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAnswer:
+    """What a model host answered."""
+
+    tensors: Tensors
+    origin: ModelOrigin
+    """Of the model that computed it."""
 
 
 class RemoteModel:
@@ -42,7 +65,23 @@ class RemoteModel:
         source: str,
         clock: Clock,
     ) -> dict[str, NDArray[Any]]:
-        """Have it run; see `Node.infer`.
+        """Have it run; see `Node.infer` and `ask`, which says what it takes and raises."""
+        answer = await self.ask(
+            bus, inputs, tier=tier, deadline_ns=deadline_ns, source=source, clock=clock
+        )
+        return dict(answer.tensors)
+
+    async def ask(
+        self,
+        bus: Bus,
+        inputs: Tensors,
+        *,
+        tier: Tier,
+        deadline_ns: int,
+        source: str,
+        clock: Clock,
+    ) -> RemoteAnswer:
+        """Have it run, and tell which model did.
 
         Args:
             bus: Where the model host is reached.
@@ -53,7 +92,7 @@ class RemoteModel:
             clock: Robot time.
 
         Returns:
-            Tensors by name, to read only.
+            Tensors by name, to read only, and where their model came from.
 
         Raises:
             BusError: The model host does not answer.
@@ -71,7 +110,7 @@ class RemoteModel:
             tensors=tensors_of(inputs),
         )
         answer = await bus.call(f"{self.host}/infer", question, Inferred, timeout_s=patience_s)
-        return arrays_of(answer.tensors)
+        return RemoteAnswer(arrays_of(answer.tensors), answer.origin)
 
     @staticmethod
     def room(bus: Bus, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -79,14 +118,67 @@ class RemoteModel:
         return bus.loan(shape, dtype)
 
 
-def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Return tensors as plain values: by name, dtype, shape and bytes."""
-    return {name: [one.dtype.str, list(one.shape), one.tobytes()] for name, one in tensors.items()}
+class _Loaded(Protocol):
+    """A model that was loaded for a replay."""
+
+    digest: str
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Compute the outputs."""
 
 
-def unpack_tensors(packed: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return what `pack_tensors` packed, to read only."""
-    return {
+def pack_answer(answer: RemoteAnswer) -> dict[str, Any]:
+    """Return what a journal keeps of an answer.
+
+    Of a model that can run again it is a checksum; of one that was far away all of it.
+    """
+    origin = answer.origin
+    if not origin.loader:
+        return {"tensors": _packed(answer.tensors)}
+    names = {"loader": origin.loader, "place": origin.place, "digest": origin.digest}
+    return {**names, "sums": checksum(answer.tensors)}
+
+
+def is_hosted(packed: Any) -> bool:
+    """Tell whether a journal keeps this of a model in a model host that can run again."""
+    return isinstance(packed, dict) and isinstance(packed.get("loader"), str)
+
+
+def unpack_answer(packed: Mapping[str, Any]) -> RemoteAnswer:
+    """Return an answer that a journal keeps whole."""
+    tensors = {
         name: np.frombuffer(data, np.dtype(dtype)).reshape(shape)
-        for name, (dtype, shape, data) in packed.items()
+        for name, (dtype, shape, data) in packed["tensors"].items()
     }
+    return RemoteAnswer(tensors, ModelOrigin())
+
+
+def run_again(inputs: Tensors, packed: Mapping[str, Any]) -> RemoteAnswer:
+    """Run here the model that answered, or take its answer from the journal.
+
+    Args:
+        inputs: Tensors by name.
+        packed: What `pack_answer` made.
+
+    Raises:
+        ModelError: There is no such model here, or it fails.
+    """
+    if not is_hosted(packed):
+        return unpack_answer(packed)
+    model = _loaded(packed["loader"], packed["place"])
+    origin = ModelOrigin(loader=packed["loader"], place=packed["place"], digest=model.digest)
+    return RemoteAnswer(model.run(inputs), origin)
+
+
+@lru_cache(maxsize=16)
+def _loaded(loader: str, place: str) -> _Loaded:
+    module, _, name = loader.partition(":")
+    try:
+        load = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"model {place}: {loader} is not installed here: {error}") from error
+    return cast("_Loaded", load(place))
+
+
+def _packed(tensors: Tensors) -> dict[str, Any]:
+    return {name: [one.dtype.str, list(one.shape), one.tobytes()] for name, one in tensors.items()}

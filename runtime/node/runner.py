@@ -16,7 +16,7 @@ from olympus.runtime.errors import LifecycleError, OlympusError, ParamError
 from olympus.runtime.messages import Message, NodeStats, encode
 from olympus.runtime.node.controls import Controls
 from olympus.runtime.node.declare import SubscribeMark, TimerMark
-from olympus.runtime.node.journal import Ending, JournalKeeper, pack_error
+from olympus.runtime.node.journal import CLOSED, QUIET, Ending, JournalKeeper, pack_error
 from olympus.runtime.node.lifecycle import State, Transition, after
 from olympus.runtime.node.node import Node
 from olympus.runtime.node.params import changed_params
@@ -82,8 +82,7 @@ class NodeRunner:
         """
         async with self._changing:
             target = after(self.state, transition)
-            if self._journal is not None:
-                self._journal.changes(transition)
+            self._note(transition)
             await self._steps[transition]()
             self.state = target
         self.node.log.debug(f"{transition}d: now {target}")
@@ -240,9 +239,15 @@ class NodeRunner:
         for subscription in self._subscriptions:
             await self._bus.unsubscribe(subscription)
         self._subscriptions.clear()
+        self._note(QUIET)
         await self.node.cancel_tasks()
 
+    def _note(self, step: str) -> None:
+        if self._journal is not None:
+            self._journal.changes(step)
+
     def _close_outputs(self) -> None:
+        self._note(CLOSED)
         for end in self.node.outputs.values():
             end.is_open = False
 

@@ -15,14 +15,24 @@ from olympus.runtime.bus.link import Origin
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import OlympusError, ParamError
 from olympus.runtime.messages import Message, decode, encode
-from olympus.runtime.node.journal import Ending, Kind, Wait, pack_error, unpack_error
+from olympus.runtime.node.journal import (
+    CLOSED,
+    QUIET,
+    Ending,
+    Kind,
+    Wait,
+    pack_error,
+    unpack_error,
+)
 from olympus.runtime.node.lifecycle import Transition
 from olympus.runtime.node.node import Node
 from olympus.runtime.node.params import changed_params
+from olympus.runtime.replay.changes import Changes
 from olympus.runtime.replay.clocks import ReplayClock, SendingClock
 from olympus.runtime.replay.rows import Row
 
 T = TypeVar("T")
+COMPUTED = ("infer", "compute")
 _ROUNDS = 6
 """Rounds of the event loop within which what was woken comes to its next wait."""
 
@@ -50,6 +60,9 @@ class Stage(Protocol):
     def other_model(self, node: ReplayedNode, name: str, recorded: str, here: str) -> None:
         """Take notice that a model is another one than the original's."""
 
+    def computed(self, what: str) -> None:
+        """Take notice that a model or other work was done again."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -73,6 +86,7 @@ class ReplayedNode:
         self.errors = 0
         self.node: Node
         self._waits: dict[int, _Waiting] = {}
+        self._changes = Changes(self)
         self._number = self._begun = 0
         self._progress = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -161,8 +175,10 @@ class ReplayedNode:
                 await self._run(self._answer, *fields)
             case Kind.PARAMS:
                 self._set(fields[0])
+            case Kind.CHANGE if fields[0] in (QUIET, CLOSED):
+                await self._reach(fields[0])
             case Kind.CHANGE:
-                await self._start(self._change(Transition(fields[0])))
+                await self._start(self._changes.make(Transition(fields[0])))
             case _:
                 await self._resume(*fields)
 
@@ -183,7 +199,8 @@ class ReplayedNode:
         self.now_ns = event.at_ns
 
     async def close(self) -> None:
-        """End what still waits."""
+        """End what still waits; what it does about that is no difference."""
+        self.has_ended = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -236,6 +253,9 @@ class ReplayedNode:
             what = f"went on after waiting no. {number}"
             raise self._stage.diverged(self, "act", what, "did not wait for it")
         future = waiting.future
+        if future.done() and ending != Ending.CANCELLED:
+            what = f"went on after {waiting.wait.kind} {waiting.wait.name}"
+            raise self._stage.diverged(self, "act", what, "waited for it no more")
         if ending == Ending.CANCELLED:
             future.cancel()
         elif ending == Ending.FAILED:
@@ -250,7 +270,7 @@ class ReplayedNode:
     def _compute(self, waiting: _Waiting, recorded: Any) -> None:
         wait, self._is_computing = waiting.wait, True
         try:
-            value = wait.again() if wait.again is not None else None
+            value = wait.again(recorded) if wait.again is not None else None
         except Exception as error:
             found = " ".join(str(part) for part in pack_error(error)[:2])
             what = f"{wait.kind} {wait.name}"
@@ -258,6 +278,11 @@ class ReplayedNode:
         finally:
             self._is_computing = False
         packed = wait.pack(value)
+        if wait.kind in COMPUTED:
+            self._stage.computed(wait.name or wait.kind)
+        if isinstance(packed, dict) and packed.get("digest") != recorded.get("digest"):
+            digests = (str(recorded.get("digest")), str(packed.get("digest")))
+            self._stage.other_model(self, wait.name, *digests)
         if packed != recorded:
             raise self._stage.diverged(
                 self, f"{wait.kind} {wait.name}", f"checksums {recorded}", f"checksums {packed}"
@@ -287,38 +312,21 @@ class ReplayedNode:
         except ParamError:
             node.params = old
 
-    async def _change(self, transition: Transition) -> None:
-        node = self.node
-        match transition:
-            case Transition.CONFIGURE:
-                for attribute, mark in node.declared.outputs.items():
-                    end = node.outputs[attribute]
-                    end.bind(self.publisher(end.topic, mark.cls, mark.options(node.name)))
-                await call_handler(node.on_configure)
-            case Transition.ACTIVATE:
-                self._open(True)
-                await call_handler(node.on_activate)
-            case Transition.DEACTIVATE:
-                await self._deactivate()
-            case Transition.CLEANUP:
-                await call_handler(node.on_cleanup)
-            case Transition.SHUTDOWN:
-                if any(end.is_open for end in node.outputs.values()) or not node.outputs:
-                    await self._deactivate()
-                await call_handler(node.on_cleanup)
+    def awaits_step(self) -> None:
+        """Take notice that a deactivation waits until the original's had come as far."""
+        self._begun += 1
+        self._progress.set()
 
-    async def _deactivate(self) -> None:
-        await self.node.cancel_tasks()
-        try:
-            await call_handler(self.node.on_deactivate)
-        finally:
-            self._open(False)
-
-    def _open(self, is_open: bool) -> None:
-        for end in self.node.outputs.values():
-            end.is_open = is_open
+    async def _reach(self, step: str) -> None:
+        if (rest := self._changes.reach(step)) is not None:
+            await self._start(rest)
+        else:
+            await self._let_run()
+            self._reap()
 
     def _expect(self, kind: Kind, doing: str) -> Row:
+        if self.has_ended:
+            raise JournalEnded
         while not self.rows:
             if not self._stage.pull():
                 raise JournalEnded

@@ -66,5 +66,5 @@ async def _never() -> None:
     raise RuntimeError("a replay waits for its journal only")
 
 
-def _nothing() -> None:
+def _nothing(_: object) -> None:
     return None

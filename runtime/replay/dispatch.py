@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.job import End, Job
 from olympus.runtime.scheduler.queue import Queue
 from olympus.runtime.scheduler.rules import ResourceRules
@@ -46,6 +47,11 @@ class _Listening(Trace):
         self.told.append((event, job.number))
         super().tell(event, job, now_ns, worker)
 
+    def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
+        """Take note of what was used."""
+        self.told.append((Event.CHARGED, 0))
+        super().charged(tier, ran_ns, now_ns)
+
 
 class Redecision:
     """Drives a queue with the arrivals and ends of a trace, and compares what it decides."""
@@ -77,6 +83,8 @@ class Redecision:
         if record.arrival is not None:
             self._jobs[record.job] = record.arrival
             self._queue.arrive(record.arrival)
+        elif record.charge is not None:
+            self._queue.charge(*record.charge, now_ns)
         elif event in _BEGUN or event in _DECIDED:
             self._queue.next(self._asking(index), now_ns)
         else:
@@ -108,10 +116,9 @@ def redecide(trace: Recording, rules: ResourceRules) -> Decision | None:
 
     Args:
         trace: What was recorded.
-        rules: Of its resource. Budgets depend on how long each piece ran, which a trace does not
-            hold: where a lane has one, nothing is compared.
+        rules: Of its resource.
     """
-    return None if rules.has_budgets else Redecision(trace, rules).first_difference()
+    return Redecision(trace, rules).first_difference()
 
 
 def rules_of(facts: Mapping[str, Any]) -> dict[str, ResourceRules]:

@@ -235,6 +235,10 @@ class Engine:
         if note not in self.outcome.notes:
             self.outcome.notes.append(note)
 
+    def computed(self, what: str) -> None:
+        """Count what was done again."""
+        self.outcome.computed[what] = self.outcome.computed.get(what, 0) + 1
+
     def _message(self, event: Row) -> Message | None:
         """Return the message of an event; None if it is not there yet."""
         _, topic, source, seq, since_stamp, since_sent, frame = event.fields

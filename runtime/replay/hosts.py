@@ -35,6 +35,9 @@ class Director(Protocol):
     def other_model(self, node: ReplayedNode, name: str, recorded: str, here: str) -> None:
         """Take notice that a model is another one than the original's."""
 
+    def computed(self, what: str) -> None:
+        """Take notice that a model or other work was done again."""
+
 
 class HostReplay:
     """One start of one host, and where its journal stands; the `Stage` of its nodes."""
@@ -49,7 +52,7 @@ class HostReplay:
         """
         self.name, self._engine, self._rows = name, engine, rows
         self.published, self.diverged = engine.published, engine.diverged
-        self.other_model = engine.other_model
+        self.other_model, self.computed = engine.other_model, engine.computed
         self.nodes: list[ReplayedNode | None] = []
         self.events: deque[Row] = deque()
         self.facts: dict[str, Any] = {}

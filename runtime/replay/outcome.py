@@ -14,6 +14,8 @@ class Outcome:
     tallies: dict[str, Tally] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
+    computed: dict[str, int] = field(default_factory=dict)
+    """How often each model, or other work, was done again."""
     events: int = 0
     decisions: int = 0
     """Records of dispatch traces that were decided again."""

@@ -12,6 +12,7 @@ from olympus.runtime.errors import StoreError
 from olympus.runtime.messages import Message, decode
 from olympus.runtime.node.journal import Kind
 from olympus.runtime.node.loading import load_node_class
+from olympus.runtime.node.remote_model import is_hosted
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.hosts import prepare
 from olympus.runtime.replay.recording import Recording
@@ -55,6 +56,8 @@ class Script:
         default_factory=lambda: defaultdict(deque)
     )
 
+    _hosted: dict[tuple[str, str], Any] = field(default_factory=dict)
+
     @classmethod
     def of(cls, recording: Recording) -> Script:
         """Read a recording."""
@@ -89,6 +92,10 @@ class Script:
             raise StoreError(f"the recording does not tell: {node} never did {name}")
         return acts.popleft() if len(acts) > 1 else acts[0]
 
+    def hosted(self, node: str, name: str) -> Any:
+        """Return what the journal keeps of a model of a model host; None if it ran in the node."""
+        return self._hosted.get((node, name))
+
     def _read(self, rows: list[Row]) -> None:
         names: list[str] = []
         waits: dict[tuple[int, int], tuple[str, str]] = {}
@@ -107,11 +114,17 @@ class Script:
                         self._calls[name].append(row.at_ns)
                 case Kind.RESUMED, (number, ending, what):
                     kind, name = waits.pop((row.node, number), ("", ""))
-                    if kind == "act":
-                        self._acts[names[row.node], name].append((ending, what))
+                    self._ended(kind, (names[row.node], name), ending, what)
                 case _:
                     self._take(row, names)
             self.ended_ns = max(self.ended_ns, row.at_ns)
+
+    def _ended(self, kind: str, whose: tuple[str, str], ending: int, what: Any) -> None:
+        """Take how something ended that a node waited for."""
+        if kind == "act":
+            self._acts[whose].append((ending, what))
+        elif kind == "infer" and is_hosted(what):
+            self._hosted[whose] = what
 
     def _leave_out_calls(self) -> None:
         """Forget questions that one of the nodes asked: it will ask again, or not."""

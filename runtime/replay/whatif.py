@@ -227,6 +227,9 @@ class _Free:
         Raises:
             Exception: What the original's act raised.
         """
+        if wait.kind == "infer" and wait.again is not None:
+            hosted = self._script.hosted(self._node, wait.name)
+            return await wait.live() if hosted is None else wait.again(hosted)
         if wait.kind != "act":
             return await wait.live()
         ending, what = self._script.acted(self._node, wait.name)

@@ -107,6 +107,8 @@ class Queue:
         if window != self._window:
             self._window, self._used_ns = window, list(NOTHING_USED)
         self._used_ns[tier] += ran_ns
+        if self.rules.has_budgets:
+            self.trace.charged(tier, ran_ns, now_ns)
         self.counts.ran(tier, ran_ns)
 
     def preempt(self, worker: int, now_ns: int) -> None:

@@ -7,6 +7,7 @@ before. A file that was cut off by a crash is readable up to its last whole reco
     ["olympus-dispatch-1", resource, workers, start_ns]
     [TEXT, text]                                    the next number stands for this text
     [ARRIVED, dt, job, tier, deadline-time or nil, source, what]
+    [CHARGED, dt, tier, ran]                        only where lanes have budgets
     [event, dt, job] or [event, dt, job, worker]    the other events
 """
 
@@ -51,6 +52,8 @@ class Event(IntEnum):
     REJECTED = 11
     ABORTED = 12
     CANCELLED = 13
+    CHARGED = 14
+    """Its tier has just used the resource for a while: budgets go by that."""
 
 
 EVENT_OF = {end: Event[end.name] for end in End}
@@ -102,6 +105,10 @@ class Trace:
         self._add(
             (event, step, job.number) if worker is None else (event, step, job.number, worker)
         )
+
+    def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
+        """Tell for how long a job of a tier has just run."""
+        self._add((Event.CHARGED, self._step(now_ns), tier, ran_ns))
 
     def digest(self) -> str:
         """Return the sha256 of all records so far, 64 hexadecimal digits."""
@@ -174,6 +181,8 @@ class Record:
     worker: int | None = None
     arrival: Job | None = None
     """The job, where it arrived."""
+    charge: tuple[Tier, int] | None = None
+    """Which tier ran for how long, ns, where that is counted; `job` is 0 then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +240,17 @@ def _records(rows: list[tuple[Any, ...]], start_ns: int) -> Iterator[Record]:
     texts: list[str] = []
     now_ns = start_ns
     for row in rows:
+        if row[0] == FORMAT:  # the file before this one had grown too long
+            texts, now_ns = [], row[3]
+            continue
         event = Event(row[0])
         if event is Event.TEXT:
             texts.append(str(row[1]))
             continue
         now_ns += row[1]
+        if event is Event.CHARGED:
+            yield Record(event, now_ns, 0, charge=(Tier(row[2]), row[3]))
+            continue
         if event is not Event.ARRIVED:
             yield Record(event, now_ns, row[2], row[3] if len(row) > 3 else None)
             continue

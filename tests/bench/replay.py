@@ -7,8 +7,8 @@ Records the mission of tests/bench/_mission.py (camera, sound, IoT, models, sent
 planner, faults, stops, killed hosts) once for each grouping of the nodes into processes, and
 replays the recordings in turn with `olympus replay --verify`, each time in a new process with
 another hash seed. With `--load` the recordings are made at the same time, so that the robots take
-the cores from each other, and every second round of replays runs beside a busy process a core.
-Exit code 1 unless all replays are equal and have the same hashes.
+the cores from each other, and all but the first replay of each run as many at a time as there are
+cores. Exit code 1 unless all replays are equal and have the same hashes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -89,26 +87,6 @@ async def handler_us(is_journaled: bool) -> float:
     return took_s / ROUNDS * 1e6
 
 
-def _burn() -> None:
-    while True:
-        sum(range(100_000))
-
-
-@contextmanager
-def busy(is_wanted: bool) -> Iterator[None]:
-    """Keep every core busy, if that is wanted."""
-    cores = os.cpu_count() or 1
-    burners = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(cores)]
-    for burner in burners if is_wanted else ():
-        burner.start()
-    try:
-        yield
-    finally:
-        for burner in burners if is_wanted else ():
-            burner.terminate()
-            burner.join()
-
-
 def tell(text: str) -> None:
     """Tell how far it is."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
@@ -138,8 +116,8 @@ class Take:
         topics = first["topics"].values()
         speed = {
             name: round(median(one["replayed_s"] / one["took_s"] for one in found), 1)
-            for name in ("beside a busy core each", "otherwise")
-            if (found := [r for r in self.replays if r["is_loaded"] == name.startswith("beside")])
+            for name in ("alone", "beside others")
+            if (found := [r for r in self.replays if r["is_loaded"] == (name != "alone")])
         }
         return {
             "processes": self.processes,
@@ -183,12 +161,11 @@ def record(root: Path, grouping: str, seconds: float) -> Take:
     return Take(grouping, store, mission, processes, busy_share)
 
 
-def replay(take: Take, is_loaded: bool) -> dict[str, Any]:
+def replay(take: Take, *, is_loaded: bool) -> dict[str, Any]:
     """Replay a recording in a process of its own."""
     environment = {**os.environ, "PYTHONHASHSEED": "random"}
     command = [*_OLYMPUS, "replay", str(take.store), "--verify", "--json"]
-    with busy(is_loaded):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if not done.stdout.startswith("{"):
         raise SystemExit(f"the replay of {take.grouping} failed:\n{done.stderr}")
     return {**json.loads(done.stdout), "is_loaded": is_loaded}
@@ -205,20 +182,28 @@ def measure(root: Path, asked: argparse.Namespace) -> list[Take]:
     with ThreadPoolExecutor(len(asked.groupings) if asked.load else 1) as pool:
         one = partial(record, root, seconds=asked.minutes * 60)
         takes = list(pool.map(one, asked.groupings))
-    for number in range(asked.times):
-        take = takes[number % len(takes)]
-        is_loaded = asked.load and number // len(takes) % 2 == 0
-        found = replay(take, is_loaded)
-        take.replays.append(found)
-        word = "equal" if take.is_equal(found) else "DIFFERENT"
-        beside = ", every core busy" if is_loaded else ""
-        tell(
-            f"replay {number + 1} of {asked.times}, {take.grouping}{beside}: {word}, "
-            f"{found['compared']} messages, {found['took_s']:.0f} s"
-        )
-        for text in found["differences"][:3]:
-            tell(text)
+    order = [takes[number % len(takes)] for number in range(asked.times)]
+    for take in order[: len(takes)]:
+        put_down(take, replay(take, is_loaded=False))
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores if asked.load else 1) as pool:
+        rest = order[len(takes) :]
+        for take, found in zip(
+            rest, pool.map(partial(replay, is_loaded=asked.load), rest), strict=True
+        ):
+            put_down(take, found)
     return takes
+
+
+def put_down(take: Take, found: dict[str, Any]) -> None:
+    """Keep and tell what came of a replay."""
+    take.replays.append(found)
+    word = "equal" if take.is_equal(found) else "DIFFERENT"
+    number = len(take.replays)
+    what = f"{found['compared']} messages, {found['took_s']:.0f} s"
+    tell(f"{take.grouping}, replay {number}: {word}, {what}")
+    for text in found["differences"][:3]:
+        tell(text)
 
 
 def main(argv: Sequence[str]) -> int:

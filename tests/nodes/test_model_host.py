@@ -95,6 +95,7 @@ async def test_a_model_answers_as_it_would_in_the_asking_process() -> None:
         asked = question("person-obstacle", **feed)
         answer = await bench.bus.call("models/infer", asked, Inferred)
     its = arrays_of(answer.tensors)
+    assert (answer.origin.place, len(answer.origin.digest)) == ("person-obstacle", 64)
     assert its.keys() == mine.keys()
     assert all(np.array_equal(its[name], mine[name]) for name in mine)
 
@@ -196,7 +197,7 @@ async def test_a_task_is_served_by_the_first_model_that_can_and_says_which(tmp_p
         asked = question("task:look", **feed)
         answers = [await bench.bus.call("models/infer", asked, Inferred) for _ in range(2)]
         for answer in answers:
-            assert answer.model == "person-obstacle"
+            assert answer.model == answer.origin.place == "person-obstacle"
             assert (
                 "sha256" in answer.passed_over[str(bad)] or "bytes" in answer.passed_over[str(bad)]
             )

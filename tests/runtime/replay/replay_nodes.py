@@ -117,3 +117,27 @@ class Judge(Node):
         if question.text.endswith("7"):
             raise ConfigError("sevens are not answered")
         return Ack(ok=True, text=f"{before:.6g} {self._sum:.6g} {question.text}")
+
+
+class Leaver(Node):
+    """Takes its time to leave, and goes on talking meanwhile."""
+
+    word = output("word", Text)
+
+    async def on_activate(self) -> None:
+        self.spawn(self._talk(), name="talk")
+
+    @subscribe("raw", qos=QoS.latest())
+    async def on_raw(self, raw: Twist) -> None:
+        try:
+            await self.clock.sleep(60.0)
+        except asyncio.CancelledError:
+            await self.clock.sleep(0.15)
+            raise
+
+    async def _talk(self) -> None:
+        number = 0
+        while True:
+            await self.clock.sleep(0.005)
+            number += 1
+            self.word.publish(Text(text=str(number)))

@@ -24,11 +24,13 @@ from olympus.runtime.replay.whatif import what_if
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 HERE = Path(__file__).resolve().parent
-APART = {"a": ["source"], "b": ["thinker"], "c": ["judge"], "recorder": ["recorder"]}
-TOGETHER = {"all": ["source", "recorder", "thinker", "judge"]}
-PAIRS = {"a": ["thinker", "source"], "b": ["judge", "recorder"]}
+MODEL_HOST = HERE.parents[2] / "launch" / "model_host.yaml"
+APART = {"a": ["source"], "b": ["thinker"], "c": ["judge", "leaver"], "recorder": ["recorder"]}
+TOGETHER = {"all": ["source", "recorder", "thinker", "judge", "leaver"]}
+PAIRS = {"a": ["thinker", "source"], "b": ["judge", "recorder", "leaver"]}
 NODES = {
-    name: {"uses": f"replay_nodes:{name.capitalize()}"} for name in ("source", "thinker", "judge")
+    name: {"uses": f"replay_nodes:{name.capitalize()}"}
+    for name in ("source", "thinker", "judge", "leaver")
 }
 
 
@@ -84,7 +86,8 @@ def test_whatever_the_grouping_every_message_comes_again(hosts: dict[str, list[s
         outcome = run_again(store)
         assert outcome.differences == []
         assert outcome.is_equal
-        assert sorted(outcome.nodes) == ["judge", "thinker"]
+        assert sorted(outcome.nodes) == ["judge", "leaver", "thinker"]
+        assert outcome.tallies["word"].equal > 200
         assert min(outcome.tallies[name].equal for name in ("thought", "pulse", "verdict")) > 30
         assert outcome.decisions > 100
         again = run_again(store)
@@ -101,6 +104,23 @@ def test_a_host_that_was_killed_begins_anew_in_the_replay_too() -> None:
         check_tampering(store, outcome)
 
 
+def test_a_model_of_a_model_host_runs_again_in_the_node_that_asked() -> None:
+    """Its answers are in the journal as checksums; the host's scheduler is decided again too."""
+    with tempfile.TemporaryDirectory(prefix="oly") as name:
+        root, store = Path(name), Path(name) / "record"
+        words = ["replay:=true", "viewer_port:=0", "planner:=false", f"recorder.path:={store}"]
+        with Launched(MODEL_HOST, *words, root=root, go=True) as robot:
+            robot.until_active(110)
+            time.sleep(4.0)
+        outcome = run_again(store)
+        assert outcome.differences == []
+        assert outcome.is_equal
+        seen = outcome.tallies["rover/detections"].equal
+        assert seen > 5
+        assert outcome.computed["person-obstacle"] >= seen
+        assert outcome.decisions > 2 * seen  # of the model host's scheduler too
+
+
 def check_tampering(store: Path, before: Outcome) -> None:
     """Change the code, leave nodes out, stop early: all on one recording, to save time."""
     nodes = sys.modules["replay_nodes"]
@@ -115,7 +135,7 @@ def check_tampering(store: Path, before: Outcome) -> None:
         assert first.recorded != first.replayed
         without = run_again(store, inject=["thinker"])
         assert without.is_equal
-        assert without.nodes == ["judge"]
+        assert without.nodes == ["judge", "leaver"]
         assert without.tallies["verdict"].equal >= before.tallies["verdict"].equal
     finally:
         nodes.GAIN = 1.0  # type: ignore[attr-defined]
@@ -129,6 +149,7 @@ def check_tampering(store: Path, before: Outcome) -> None:
     assert {one.topic for one in others if one.field} == {"pulse", "verdict"}
     half_s = (before.ended_ns - before.began_ns) / 2e9
     half = run_again(store, until_s=half_s)
+    assert half.differences == []
     assert half.is_equal
     assert half.ended_ns <= before.began_ns + half_s * 1e9
     assert half.compared < before.compared
