@@ -24,7 +24,8 @@ class Line(Protocol):
 class Client:
     """One browser: what it was sent, what it has acknowledged, what it missed."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, is_patient: bool = False) -> None:
+        self._is_patient, self._is_anew = is_patient, False
         self.wants_picture = True
         self.pictures_dropped = 0
         self._line = line
@@ -53,12 +54,17 @@ class Client:
         """
         if not self.wants_picture:
             return
-        if data is None or not self.can_take_picture:
+        if data is None or not (self.can_take_picture or self._is_patient):
             self.pictures_dropped += 1
             return
-        self.pictures_dropped += self._picture is not None
+        self.pictures_dropped += self._picture is not None and not self._is_patient
         self._picture = data
         self._wake.set()
+
+    def start_over(self) -> None:
+        """Have everything sent anew, and what the page has forgotten."""
+        self._cursor, self._is_anew = Cursor(), True
+        self.offer_state()
 
     def on_ack(self, kind: str) -> None:
         """Take in that the client has dealt with a message of that kind."""
@@ -87,14 +93,20 @@ class Client:
         self._is_owed_state = False
         self._under_way.add("state")
         news: dict[str, Json] = {"now": now_ms(), "pictures_dropped": self.pictures_dropped}
+        news |= {"anew": True} if self._is_anew else {}
+        self._is_anew = False
         await self._line.send_text(json.dumps(news | board.news(self._cursor), allow_nan=False))
 
 
 class Audience:
-    """All clients."""
+    """All clients.
 
-    def __init__(self, limit: int = 16) -> None:
-        self._limit = limit
+    Of a live robot only the newest picture is worth anything, and none waits for a slow client. A
+    patient audience, of a recording, gets the last one as soon as it can take it.
+    """
+
+    def __init__(self, limit: int = 16, *, is_patient: bool = False) -> None:
+        self._limit, self.is_patient = limit, is_patient
         self.clients: set[Client] = set()
         self.pictures_dropped_before = 0
         """Of clients that have left."""
@@ -124,8 +136,17 @@ class Audience:
         for client in self.clients:
             client.offer_state()
 
+    def start_over(self) -> None:
+        """Have everything sent to everybody anew."""
+        for client in self.clients:
+            client.start_over()
+
     def offer_picture(self, encode: Callable[[], bytes]) -> None:
         """Have a picture sent to everybody who can take it; encode it only if somebody can."""
-        data = encode() if any(client.can_take_picture for client in self.clients) else None
+        is_wanted = any(
+            client.can_take_picture or (self.is_patient and client.wants_picture)
+            for client in self.clients
+        )
+        data = encode() if is_wanted else None
         for client in self.clients:
             client.offer_picture(data)

@@ -75,6 +75,10 @@ class Collector:
         self._last_place: tuple[float, float] | None = None
         self._pose: Pose | None = None
 
+    def forget(self) -> None:
+        """Show no picture that still waits."""
+        self._pairing.forget()
+
     def on_image(self, image: Image) -> None:
         """Show a frame, if anybody watches.
 

@@ -49,6 +49,10 @@ class Pairing:
         self._newest = detections
         self._release(detections.header.stamp)
 
+    def forget(self) -> None:
+        """Show nothing of what waits."""
+        self._held.clear()
+
     def _release(self, stamp: int) -> None:
         image = self._held.pop(stamp, None)
         if image is None or -CLOCK_SET_NS < stamp - self._shown_ns <= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
@@ -76,6 +76,18 @@ class Board:
     def stream(self, name: str, keep: int) -> Stream:
         """Return the stream of that name, made on first use to hold `keep` items."""
         return self._streams.setdefault(name, Stream(keep))
+
+    def start_over(self, states: Mapping[str, Json], *, but: Collection[str] = ()) -> None:
+        """Forget all streams, and all values `but` some.
+
+        Args:
+            states: What values are then, by name; others are None.
+            but: Names of values that stay.
+        """
+        self._streams.clear()
+        for name, value in self._values.items():
+            if name not in but:
+                value.set(states.get(name))
 
     def news(self, cursor: Cursor) -> dict[str, Json]:
         """Return what changed since `cursor`, and move it; everything for a new cursor.

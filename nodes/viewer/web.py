@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -31,30 +31,32 @@ _TOKEN_MARK = "{{token}}"
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """What the page sends: nothing that is not asked for, nothing that has to be guessed."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Stop(_Body):
+class Stop(StrictBody):
     """A stop that an operator asked for."""
 
     cause: str = Field("stop button", max_length=200)
 
 
-class Reset(_Body):
+class Reset(StrictBody):
     """A latched stop is to be lifted."""
 
     latch: int | None = None
     """Number of the newest trip that the person saw; a newer one refuses the reset."""
 
 
-class Say(_Body):
+class Say(StrictBody):
     """A sentence for the robot."""
 
     text: str = Field(min_length=1, max_length=500)
 
 
-class ParamsOf(_Body):
+class ParamsOf(StrictBody):
     """Which node's parameters are asked for."""
 
     node: str = Field(min_length=1, max_length=200)
@@ -103,25 +105,26 @@ class Web:
 
     def app(self, names: tuple[str, ...] = ()) -> Starlette:
         """Return the application; `names` are host names it may be reached by, besides loopback."""
+        return Starlette(routes=self.routes(), middleware=[Middleware(Door, names=names)])
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the addresses that are served."""
         desk = self._desk
-        return Starlette(
-            routes=[
-                Route("/", self.index),
-                Route("/healthz", self.health),
-                Route("/metrics", self.metrics),
-                # Stop asks for no token: a page left open over a restart must still stop.
-                self._command("/api/stop", Stop, lambda b: desk.stop(b.cause), needs_token=False),
-                self._command("/api/reset", Reset, lambda b: desk.reset(b.latch)),
-                self._command("/api/say", Say, lambda b: desk.say(b.text)),
-                self._command("/api/params", ParamsOf, lambda b: desk.params_of(b.node)),
-                self._command(
-                    "/api/param", ParamSet, lambda b: desk.set_param(b.node, b.name, b.value)
-                ),
-                WebSocketRoute("/ws", self.watch),
-                Mount("/page", StaticFiles(directory=PAGE)),
-            ],
-            middleware=[Middleware(Door, names=names)],
-        )
+        return [
+            Route("/", self.index),
+            Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
+            # Stop asks for no token: a page left open over a restart must still stop.
+            self._command("/api/stop", Stop, lambda b: desk.stop(b.cause), needs_token=False),
+            self._command("/api/reset", Reset, lambda b: desk.reset(b.latch)),
+            self._command("/api/say", Say, lambda b: desk.say(b.text)),
+            self._command("/api/params", ParamsOf, lambda b: desk.params_of(b.node)),
+            self._command(
+                "/api/param", ParamSet, lambda b: desk.set_param(b.node, b.name, b.value)
+            ),
+            WebSocketRoute("/ws", self.watch),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ]
 
     async def index(self, _request: Request) -> Response:
         """Serve the page with its token."""
@@ -169,7 +172,7 @@ class Web:
             await line.close(1013, "too many clients watch already; close another page")
             return
         await line.accept()
-        client = Client(line)
+        client = Client(line, is_patient=self._audience.is_patient)
         self._audience.clients.add(client)
         try:
             await line.send_text(json.dumps({"token": self.token.text}))

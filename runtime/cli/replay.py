@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,8 @@ from olympus.runtime.telemetry.machine import machine_facts
 
 IDLE_FACTS = ("hash seed", "cpus")
 """Facts in which machines may differ without any consequence."""
+PLAYBACK = "olympus.nodes.viewer.playback"
+"""The page over a recording; another wing, so only called by its name."""
 SHOWN = 20
 """So many differences are shown."""
 
@@ -62,6 +65,12 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
         Path | None,
         typer.Option(help="File {node: {param: value}}: run with these, and tell what changes."),
     ] = None,
+    viewer: Annotated[
+        bool, typer.Option("--viewer", help="Show what was recorded on the viewer's page.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of that page; 0 for any free one.")
+    ] = 8700,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +82,13 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
     Raises:
         Exit: Something differs.
     """
+    if viewer:
+        with Recording(found(recording), key=key, run=run, needs_journal=False) as opened:
+            playback = import_module(PLAYBACK)
+            playback.play(
+                opened, port=port, from_s=from_s, speed=speed or 1.0, loops=loop, on_ready=_ready
+            )
+        return
     if diff is not None:
         with Recording(found(recording), key=key, run=run) as opened:
             show_changes(what_if(opened, read_params(diff)))
@@ -100,6 +116,10 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
             raise typer.Exit(1)
         if not loop:
             return
+
+
+def _ready(url: str) -> None:
+    typer.echo(f"the recording is at {url}; Ctrl-C ends it")
 
 
 def report(outcome: Outcome, causes: list[str], took_s: float) -> None:

@@ -126,16 +126,24 @@ def _recorded(frame: bytes) -> Recorded:
 class Recording:
     """One session of a store."""
 
-    def __init__(self, folder: Path, *, key: str = "", run: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key: str = "",
+        run: int | None = None,
+        needs_journal: bool = True,
+    ) -> None:
         """Open it.
 
         Args:
             folder: Of the store.
             key: Of an encrypted store.
             run: Number of a run of the session; None = the last one.
+            needs_journal: Whether its nodes are to run again.
 
         Raises:
-            StoreError: There is no such run, or it has no journal.
+            StoreError: There is no such run, or it has no journal although it needs one.
         """
         self.folder = folder
         self.store = StreamStore(folder, read_only=True, key=key)
@@ -151,7 +159,7 @@ class Recording:
             self.since, self.until = self.runs[0].started, min(later, default=END_OF_TIME) - 1
             self.topics = self.store.topics()
             self._reels: dict[str, TopicReel] = {}
-            if not any(topic.startswith(JOURNALS) for topic in self.topics):
+            if needs_journal and not any(topic.startswith(JOURNALS) for topic in self.topics):
                 raise StoreError(
                     f"{folder} holds no journal, so its nodes can't be run again; record with "
                     "'olympus launch FILE replay:=true', or `telemetry: {journal: true}` and a "

@@ -22,7 +22,9 @@ function add(map, name, act) {
 }
 
 /** Robot time now, ms; it runs on while the line is down, so ages grow. */
-export const robotNow = () => (robotMs ? robotMs + performance.now() - heardAt : 0);
+export const robotNow = () => (robotMs ? robotMs + (performance.now() - heardAt) * pace() : 0);
+/** How fast robot time goes by: 1, unless a recording is shown. */
+const pace = () => (values.replay ? (values.replay.is_playing ? values.replay.speed : 0) : 1);
 /** How long nothing was heard, ms. */
 export const silence = () => performance.now() - heardAt;
 export const isLive = () => silence() < STALE_MS;
@@ -54,9 +56,10 @@ function onText(text) {
     const news = JSON.parse(text);
     if (news.token) {
       token = news.token;
-      listeners.stream.forEach((acts) => acts.forEach((act) => act(null)));  // a new start: forget
+      forget();
       return;
     }
+    if (news.anew) forget();
     robotMs = news.now;
     heardAt = performance.now();
     for (const [name, state] of Object.entries(news.values)) {
@@ -70,6 +73,11 @@ function onText(text) {
   } finally {
     say({ ack: "state" });
   }
+}
+
+/** A new start, or another place of a recording: what streams brought is no longer so. */
+function forget() {
+  listeners.stream.forEach((acts) => acts.forEach((act) => act(null)));
 }
 
 async function onBinary(data) {

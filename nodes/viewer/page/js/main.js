@@ -2,12 +2,13 @@
 
 import * as camera from "./camera.js";
 import { $, put, span } from "./dom.js";
-import { connect, isLive, onState, onValue, robotNow, silence } from "./link.js";
+import { connect, isLive, onState, onValue, robotNow, silence, values } from "./link.js";
 import * as logs from "./logs.js";
 import * as map from "./map.js";
 import * as mission from "./mission.js";
 import * as nodes from "./nodes.js";
 import * as plots from "./plots.js";
+import * as replay from "./replay.js";
 import * as safety from "./safety.js";
 import * as sound from "./sound.js";
 import * as topics from "./topics.js";
@@ -18,10 +19,11 @@ let turn = 0;
 function showLink() {
   const state = isLive() ? "live" : robotNow() ? "lost" : "connecting";
   document.documentElement.dataset.link = state;
-  put($("link"), { live: "live", lost: `lost ${span(silence())}`, connecting: "connecting" }[state]);
+  put($("link"), { live: values.replay ? "recording" : "live", lost: `lost ${span(silence())}`, connecting: "connecting" }[state]);
   $("lost").hidden = state !== "lost";
   if (state === "lost") put($("lost"), `Connection lost. Everything below is ${span(silence())} old. Trying again…`);
-  document.title = state === "lost" ? "⚠ Olympus: connection lost" : "Olympus";
+  const title = values.replay ? `Olympus: recording ${values.replay.name}` : "Olympus";
+  document.title = state === "lost" ? "⚠ Olympus: connection lost" : title;
 }
 
 function tick() {
@@ -37,7 +39,7 @@ function tick() {
   if (turn % 4 === 0) nodes.refresh();
 }
 
-for (const part of [safety, camera, plots, map, sound, topics, nodes, logs, mission]) part.start();
+for (const part of [replay, safety, camera, plots, map, sound, topics, nodes, logs, mission]) part.start();
 onValue("session", (session) => put($("session"), session?.name ?? ""));
 onState(showLink);
 connect();

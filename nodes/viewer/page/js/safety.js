@@ -51,6 +51,7 @@ async function reset() {
 const isText = (target) => target.matches?.('input, textarea, select, [contenteditable="true"]');
 
 function onKey(event) {
+  if (values.replay) return;  // there is nothing to stop; the bar has keys of its own
   if (event.key !== "Escape" && event.code !== "Space") return;
   if (isText(event.target)) {
     if (event.key === "Escape") event.target.blur();
@@ -95,7 +96,7 @@ export function refresh() {
   put($("latch-state"), (isLive() || !robotNow() ? "" : "Was: ") + (WORDS[safety.state] ?? safety.state));
   put($("latch-why"), why(safety));
   $("latch-why").title = why(safety);
-  $("reset").hidden = !["stopped", "tripped"].includes(safety.state) || !isLive();
+  $("reset").hidden = !["stopped", "tripped"].includes(safety.state) || !isLive() || Boolean(values.replay);
   if (performance.now() > noticeUntil) $("outcome").hidden = true;
 }
 

@@ -1,0 +1,92 @@
+// The bar of a recording: where in it the page is, and how fast it goes on. Hidden over a live robot.
+
+import { $, el, put, segments } from "./dom.js";
+import { ask, onValue, values } from "./link.js";
+
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8], STEP_S = 5, SEEK_EVERY_MS = 120;
+let wanted = null, isAsking = false, isHeld = false, chooseSpeed = () => {};
+
+const isText = (target) => target.matches?.('input:not([type="range"]), textarea, select');
+
+function time(seconds, withTenths = false) {
+  const s = Math.max(0, seconds), whole = Math.floor(s);
+  const text = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  return withTenths ? `${text}.${Math.floor((s - whole) * 10)}` : text;
+}
+
+function show(replay) {
+  const is = Boolean(replay);
+  document.documentElement.toggleAttribute("data-replay", is);
+  $("replay").hidden = !is;
+  if (!is) return;
+  const place = wanted ?? replay.place, share = replay.length ? place / replay.length : 0;
+  if (!isHeld) $("seek").value = String(place);
+  $("seek").max = String(replay.length);
+  $("seek").setAttribute("aria-valuetext", `${time(place)} of ${time(replay.length)}`);
+  $("replay").style.setProperty("--share", `${share * 100}%`);
+  put($("place"), time(place, true));
+  put($("length"), time(replay.length));
+  $("play").setAttribute("aria-pressed", String(replay.is_playing));
+  $("play").setAttribute("aria-label", replay.is_playing ? "Pause" : "Play");
+  chooseSpeed(replay.speed);
+}
+
+function showMarks(marks) {
+  const length = values.replay?.length;
+  if (!marks || !length) return;
+  $("marks").replaceChildren(...marks.map(([at, kind, text]) =>
+    el("i", { "data-kind": kind, title: `${time(at)} ${text}`, style: { left: `${(at / length) * 100}%` } })));
+}
+
+/** Go to a place; while one wish is under way only the newest of the others is kept. */
+async function seek(place) {
+  const length = values.replay?.length ?? 0;
+  wanted = Math.min(Math.max(place, 0), length);
+  show(values.replay);
+  if (isAsking) return;
+  isAsking = true;
+  while (wanted !== null) {
+    const asked = wanted;
+    await Promise.all([
+      ask("playback", { place: asked }, 10_000),
+      new Promise((resolve) => setTimeout(resolve, SEEK_EVERY_MS)),
+    ]);
+    if (wanted === asked) wanted = null;
+  }
+  isAsking = false;
+}
+
+const toggle = () => ask("playback", { is_playing: !values.replay.is_playing });
+const here = () => wanted ?? values.replay.place;
+const KEYS = {
+  " ": toggle,
+  ArrowLeft: (event) => seek(here() - (event.shiftKey ? 0.2 : STEP_S)),
+  ArrowRight: (event) => seek(here() + (event.shiftKey ? 0.2 : STEP_S)),
+  Home: () => seek(0),
+  End: () => seek(values.replay.length),
+};
+
+function onKey(event) {
+  const act = KEYS[event.key];
+  if (!values.replay || !act || isText(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  act(event);
+}
+
+export function start() {
+  onValue("replay", show);
+  onValue("replay", () => { if (!$("marks").childElementCount) showMarks(values.marks); });
+  onValue("marks", showMarks);
+  $("play").addEventListener("click", toggle);
+  $("play").addEventListener("keyup", (event) => { if (event.key === " ") event.preventDefault(); });
+  const bar = $("seek");
+  bar.addEventListener("input", () => seek(Number(bar.value)));
+  bar.addEventListener("pointerdown", () => { isHeld = true; });
+  addEventListener("pointerup", () => { isHeld = false; });
+  addEventListener("keydown", onKey, true);
+  const buttons = $("speed");
+  segments(buttons, SPEEDS.map((s) => [s, `${s === 0.25 ? "¼" : s === 0.5 ? "½" : s}×`]), 1,
+    (speed) => ask("playback", { speed }));
+  chooseSpeed = (speed) => [...buttons.children].forEach((button, i) =>
+    button.setAttribute("aria-pressed", String(SPEEDS[i] === speed)));
+}

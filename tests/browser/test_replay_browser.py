@@ -1,0 +1,113 @@
+"""`olympus replay --viewer` in a real browser: play, pause, go anywhere, by hand and by key."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from recorded_drive import record
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+expect.set_options(timeout=30_000)  # a busy machine draws late
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium here; install it: apt install chromium"),
+]
+
+
+@asynccontextmanager
+async def replayed(store: Path, *words: str) -> AsyncIterator[Page]:
+    """Show a recording, and open its page; the page may have no error."""
+    olympus = str(Path(sys.executable).parent / "olympus")
+    command = [olympus, "replay", str(store), "--viewer", "--port", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = await asyncio.to_thread(process.stdout.readline)
+            url = next(word for word in line.split() if word.startswith("http")).rstrip(";")
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+                page = await browser.new_page(viewport={"width": 1440, "height": 900})
+                errors: list[str] = []
+                page.on("pageerror", lambda error: errors.append(str(error)))
+                await page.goto(url)
+                yield page
+                assert errors == []
+                await browser.close()
+        finally:
+            process.terminate()
+
+
+async def seek(page: Page, place: float) -> None:
+    """Pull the bar's handle to a place."""
+    await page.evaluate(
+        """(place) => { const bar = document.getElementById("seek"); bar.value = place;
+        bar.dispatchEvent(new Event("input", {bubbles: true})); }""",
+        place,
+    )
+
+
+async def test_a_recording_is_played_paused_and_sought_forward_and_back(tmp_path: Path) -> None:
+    store = record(tmp_path / "drive")
+    async with replayed(store, "--from", "5") as page:
+        await expect(page.locator("#link")).to_have_text("recording")
+        await expect(page.locator("#stop")).to_be_hidden()
+        await expect(page.locator("#say")).to_be_hidden()
+        await expect(page.locator("#length")).to_have_text("1:00")
+        await expect(page.locator("#marks i")).to_have_count(2)
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", re.compile(r"\d+"))
+        await page.keyboard.press("Space")
+        await expect(page.locator("#play")).to_have_attribute("aria-pressed", "false")
+
+        await seek(page, 40)
+        await expect(page.locator("#place")).to_have_text("0:40.0")
+        await expect(page.locator("#latch-state")).to_contain_text("Stopped")
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", "401")
+        await expect(page.locator("#facts")).to_contain_text("home")
+        await expect(page.locator("#picture")).to_have_attribute("data-boxes", "1")
+
+        await seek(page, 10)
+        await expect(page.locator("#latch-state")).to_contain_text("Motion permitted")
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", "101")
+        await expect(page.locator("#facts")).to_contain_text("patrol")
+
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator("#place")).to_have_text("0:15.0")
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", "151")
+        await page.keyboard.press("End")
+        await expect(page.locator("#place")).to_have_text("1:00.0")
+        await page.keyboard.press("Home")
+        await expect(page.locator("#place")).to_have_text("0:00.0")
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", "1")
+
+
+async def test_the_speed_is_chosen_and_the_end_is_kept(tmp_path: Path) -> None:
+    async with replayed(record(tmp_path / "drive"), "--from", "50", "--speed", "2") as page:
+        pressed = page.locator('#speed button[aria-pressed="true"]')
+        await expect(pressed).to_have_text("2\u00d7")
+        await page.get_by_role("button", name="8\u00d7").click()
+        await expect(pressed).to_have_text("8\u00d7")
+        await expect(page.locator("#place")).to_have_text("1:00.0")
+        await expect(page.locator("#play")).to_have_attribute("aria-pressed", "false")
+        await page.locator("#play").click()
+        await expect(page.locator("#play")).to_have_attribute("aria-pressed", "true")
