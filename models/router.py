@@ -33,7 +33,8 @@ class TaskRules(BaseModel):
     candidates: tuple[str, ...] = Field(min_length=1)
     """Models in order of preference: names, paths, or `remote:NAME`."""
     failures: int = Field(3, ge=1, le=1000)
-    slow_ms: float = Field(float("inf"), gt=0)
+    slow_ms: float = Field(1e9, gt=0)
+    """Finite also where nobody says it: JSON, which rules travel as, has no infinity."""
     rest_s: float = Field(30.0, gt=0)
 
 

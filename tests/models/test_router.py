@@ -312,3 +312,8 @@ def test_a_language_model_is_routed_like_any_other() -> None:
     assert json.loads(str(routed.value["text"]))[0]["do"] == "go"
     assert router.spent("test").tokens > 5
     router.close()
+
+
+def test_rules_travel_as_json() -> None:
+    made = RouterRules.model_validate({"tasks": {"plan": {"candidates": ["planner"]}}})
+    assert RouterRules.model_validate_json(made.model_dump_json()) == made
