@@ -11,7 +11,14 @@ import typer
 
 from olympus.models import llama_native
 from olympus.models.manifest import Manifest
-from olympus.models.profile import RUNS, Timing, board_name, measure, write_profile
+from olympus.models.profile import (
+    RUNS,
+    Timing,
+    board_name,
+    kept_timings,
+    measure,
+    write_profile,
+)
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.shrink import GGUF_TYPES, Shrunk, shrink_gguf, shrink_onnx
 from olympus.models.swap import load, self_test
@@ -85,6 +92,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Time models on this board, one thread, and write its profile file."""
+    kept_timings(out, board or board_name())  # what is wrong with it is told before the work
     timings: dict[str, Timing] = {}
     for stored in _found(names, folder):
         if _lacks_llama(stored.manifest):

@@ -138,6 +138,25 @@ def resident_mb() -> float:
     return int(fields[0]) * 1024 / 1e6
 
 
+def kept_timings(path: Path, board: str) -> dict[str, object]:
+    """Return what a profile file has of all models; nothing where it is new.
+
+    Raises:
+        ModelError: The file is of another board, no profile, or can be nowhere.
+    """
+    if not path.parent.is_dir():
+        raise ModelError(f"{path}: there is no folder {path.parent}")
+    if not path.exists():
+        return {}
+    try:
+        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{path}: can't be read as a profile: {error}") from error
+    if not isinstance(old, dict) or old.get("board") != board:
+        raise ModelError(f"{path}: is no profile of board {board}; name another file")
+    return dict(old.get("models") or {})
+
+
 def write_profile(path: Path, board: str, timings: Mapping[str, Timing]) -> None:
     """Put timings into a profile file; those of other models in it stay.
 
@@ -147,14 +166,12 @@ def write_profile(path: Path, board: str, timings: Mapping[str, Timing]) -> None
         timings: By the model's name.
 
     Raises:
-        ModelError: The file is of another board, or no profile.
+        ModelError: The file is of another board, no profile, or can't be written.
     """
-    models: dict[str, object] = {}
-    if path.exists():
-        old = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(old, dict) or old.get("board") != board:
-            raise ModelError(f"{path}: is no profile of board {board}; name another file")
-        models = dict(old.get("models") or {})
+    models = kept_timings(path, board)
     models |= {name: timing.to_json() for name, timing in timings.items()}
     text = yaml.safe_dump({"board": board, "models": models}, sort_keys=False)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{path}: can't be written: {error.strerror}") from error

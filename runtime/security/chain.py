@@ -112,7 +112,12 @@ class Reader:
 
         Args:
             public: The key that must have signed the first record; empty to believe the record.
+
+        Raises:
+            ConfigError: It is no key.
         """
+        if public and not _is_hex(public, KEY_BYTES):
+            raise ConfigError(f"{public!r:.80} is no public key: {2 * KEY_BYTES} hex digits")
         self.head = Anchor(0, NOTHING)
         self.public = public
 
@@ -182,7 +187,7 @@ def verify(lines: Iterable[bytes], *, public: str = "", anchors: Iterable[Anchor
         )
     elif not good.number:
         problem = "there is no record in it"
-    return Verdict(good.number, good, reader.public, problem)
+    return Verdict(good.number, good, reader.public * bool(good.number), problem)
 
 
 def _by_number(anchors: Iterable[Anchor]) -> dict[int, set[str]]:

@@ -100,6 +100,14 @@ def test_a_profile_of_another_board_is_not_mixed_up(tmp_path: Path) -> None:
     assert "no profile of board pi4" in str(result.exception)
 
 
+def test_a_profile_that_can_be_nowhere_is_refused_before_anything_is_timed(tmp_path: Path) -> None:
+    for out in (tmp_path / "none" / "p.yaml", broken := tmp_path / "broken.yaml"):
+        broken.write_text("{")
+        result = run("bench", "sound-events", "--n", 20, "--out", out)
+        assert isinstance(result.exception, ModelError), result.output
+        assert str(out) in str(result.exception) and "sound-events" not in result.output
+
+
 @needs_llama
 def test_a_language_models_profile_has_its_worst_step(tmp_path: Path) -> None:
     out = tmp_path / "profile.yaml"

@@ -89,7 +89,10 @@ def test_a_record_of_another_key_is_refused_wherever_it_stands() -> None:
     lines, anchors = chain(3)
     theirs, _ = sealed(THEIRS, anchors[3], 7, "trip", {})
     assert "record 4: its signature is not one of" in verify([*lines, theirs]).problem
-    assert "record 1: it was signed by" in verify(chain(3, THEIRS)[0], public=OURS.public).problem
+    verdict = verify(chain(3, THEIRS)[0], public=OURS.public)
+    assert "record 1: it was signed by" in verdict.problem and verdict.public == ""
+    with pytest.raises(ConfigError, match="'5f0c' is no public key: 64 hex digits"):
+        verify(lines, public="5f0c")
 
 
 def test_a_key_can_be_changed_by_its_owner_alone() -> None:
