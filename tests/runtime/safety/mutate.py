@@ -28,6 +28,11 @@ LONGEST_S = 60
 
 EQUIVALENT = {
     ("limits", "LONGEST_BRAKE_S * (1 + 1e-09)"): "room for rounding, of no size in particular",
+    ("limits", "(moved - self.neutral) * (current - self.neutral) <= 0"): "neutral either way",
+    (
+        "limits",
+        "(moved - self.neutral) / (current - self.neutral)",
+    ): "the same sign: not both are 0",
     ("limits", "abs(target - current) < step"): "a step that just reaches ends there either way",
 }
 """(room, text) of what may change without a difference, and why."""

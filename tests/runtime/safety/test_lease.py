@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,74 @@ def test_a_lease_that_cannot_be_written_is_not_believed(tmp_path: Path) -> None:
     writer = LeaseWriter(tmp_path / "missing")
     assert not writer.grant(1, GRANTED, UNTIL)
     assert writer.valid_until_ns == 0
+
+
+def test_the_numbers_that_other_rooms_rely_on() -> None:
+    assert LONGEST_NS == 10**9
+    assert RECORD.pack(0, 0, 0, 0, 0)[:12] == b"OLYLEASE\x01\0\0\0"
+
+
+def test_what_can_not_be_read_says_nothing_else() -> None:
+    nothing = (0, 0, 0, 0, None)
+    unknown = RECORD.pack(7, 8, 0, 2**62, len(Mode))
+    for raw in (b"", b"nonsense", unknown):
+        view = judge(raw, GRANTED)
+        told = view.epoch, view.granted_ns, view.valid_until_ns, view.sequence, view.mode
+        assert (view.valid, told) == (False, nothing)
+
+
+def test_a_view_can_not_be_made_valid_afterwards() -> None:
+    view = judge(b"", 0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        view.valid = True  # type: ignore[misc]
+    assert not hasattr(view, "__dict__")
+
+
+def test_it_says_for_how_long_a_lease_has_lapsed(tmp_path: Path) -> None:
+    assert written(tmp_path).check(UNTIL + 7_500_000).why == "lease lapsed 7.5 ms ago"
+
+
+class TornFile:
+    """A file that is never whole."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self, size: int) -> bytes:
+        """Return half a record."""
+        self.reads += 1
+        return bytes(size // 2)
+
+    def refresh(self) -> None:
+        """Do nothing."""
+
+
+def test_a_torn_read_is_tried_again_twice(tmp_path: Path) -> None:
+    reader, torn = written(tmp_path), TornFile()
+    reader._file = torn  # type: ignore[assignment]
+    assert not reader.check(GRANTED).valid
+    assert torn.reads == 3
+
+
+def test_a_lease_that_is_taken_back_has_no_time_left(tmp_path: Path) -> None:
+    writer = LeaseWriter(tmp_path)
+    assert writer.revoke(1, Mode.STOPPED)
+    view = LeaseReader(tmp_path).check(GRANTED)
+    assert (view.granted_ns, view.valid_until_ns, view.mode) == (0, 0, Mode.STOPPED)
+    writer.close()
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_kill_is_known_by_the_next_guardian_and_nothing_else_is_one(
+    tmp_path: Path, mode: Mode
+) -> None:
+    writer = LeaseWriter(tmp_path)
+    assert not writer.was_killed()  # there is nothing yet
+    assert writer.revoke(1, mode)
+    assert writer.was_killed() is (mode is Mode.KILLED)
+    writer.close()
+    (tmp_path / FILE).write_bytes(b"damaged".ljust(RECORD.size, b"\0"))
+    damaged = LeaseWriter(tmp_path)
+    assert not damaged.was_killed()
+    assert damaged.earlier_epoch(5 * QUIET_NS) == 6
+    damaged.close()

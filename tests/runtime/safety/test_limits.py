@@ -99,3 +99,44 @@ def test_from_anywhere_neutral_is_reached_in_time(start: float) -> None:
     for _ in range(26):
         output = WHEEL.approach(output, WHEEL.neutral, LONGEST_BRAKE_S / 25)
     assert output == WHEEL.neutral
+
+
+def test_reach_is_measured_from_neutral() -> None:
+    assert Limits(-10.0, 12.0, 60.0, neutral=2.0).reach == 12.0
+    assert Limits(-10.0, 12.0, 60.0, neutral=-3.0).reach == 15.0
+
+
+BESIDE = Limits(-10.0, 12.0, 1.0, 100.0, neutral=2.0)
+"""Neutral is not 0, and braking is a hundred times as fast as the rest."""
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "elapsed_s", "expected"),
+    [
+        (3.0, 2.5, 0.001, 2.9),  # towards neutral from above: it brakes
+        (1.0, 1.5, 0.001, 1.1),  # and from below
+        (3.0, 4.0, 0.001, 3.001),  # away from it
+        (1.0, 0.0, 0.001, 0.999),
+        (3.0, 0.0, 0.03, 2.0),  # beyond it: never in one step
+        (1.0, 4.0, 0.03, 2.0),
+    ],
+)
+def test_braking_is_towards_neutral_wherever_that_is(
+    current: float, target: float, elapsed_s: float, expected: float
+) -> None:
+    assert BESIDE.approach(current, target, elapsed_s) == pytest.approx(expected)
+
+
+def test_small_channels_are_slow_and_short_lived_ones_are_allowed() -> None:
+    assert Limits(-0.1, 0.1, 0.5).braking_per_s == 0.5
+    assert Rules((WHEEL,), max_age_ns=1).max_age_ns == 1
+
+
+def test_a_brake_that_is_too_slow_is_told_what_it_takes() -> None:
+    with pytest.raises(SafetyError, match=r"takes 4\.00 s, .* raise brake_per_s to 4$"):
+        Limits(-2.0, 2.0, 1.0, 0.5)
+
+
+def test_channels_are_never_mixed_up_by_a_number_too_few() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Rules((WHEEL, WHEEL)).approach((0.0,), (1.0, 1.0), 0.1)
