@@ -123,6 +123,8 @@ class Keeper:
         Returns:
             Empty when motion is permitted now, else why it is not.
         """
+        self._gates.look()  # nothing moves by a gate or a port that is not known yet
+        self._neutral.look()
         now_ns = self._now_ns()
         step = stop_state.press(
             self.state,

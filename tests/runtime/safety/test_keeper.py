@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from olympus.runtime.safety.events import FILE
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
 from olympus.runtime.safety.keeper import Keeper
 from olympus.runtime.safety.lease import LeaseReader, LeaseView
+from olympus.runtime.safety.neutral_line import announce
 from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
 from olympus.runtime.safety.state import Mode
@@ -79,6 +83,27 @@ def test_a_reset_is_refused_until_everything_is_well(bench: Bench) -> None:
     bench.permit()
     assert bench.view().valid
     assert bench.view().epoch == 1
+
+
+def test_a_port_that_was_announced_a_moment_ago_is_known_before_motion_is_permitted(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, gates={"drive": 10.0})
+    bench.forward(10)  # it looks into the directory now, and only once a second
+    leader, follower = pty.openpty()
+    tty.setraw(follower)
+    os.set_blocking(leader, False)
+    announce(tmp_path, "drive", os.ttyname(follower), b"$N\n")
+    acks = AckWriter(tmp_path, "drive")
+    ack(acks, bench.now_ns)
+    bench.permit()
+    bench.keeper.stop("test", "ada")
+    bench.forward(100)  # the gate says nothing
+    assert os.read(leader, 100).startswith(b"\n$N\n")
+    acks.close()
+    bench.keeper.close()
+    os.close(leader)
+    os.close(follower)
 
 
 def test_the_lease_is_renewed_each_tick(bench: Bench) -> None:
