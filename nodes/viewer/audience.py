@@ -108,6 +108,8 @@ class Audience:
     def __init__(self, limit: int = 16, *, is_patient: bool = False) -> None:
         self._limit, self.is_patient = limit, is_patient
         self.clients: set[Client] = set()
+        self.refused = 0
+        """How many clients were one too many."""
         self.pictures_dropped_before = 0
         """Of clients that have left."""
 

@@ -39,6 +39,9 @@ POINT_SPACING_NS = 90_000_000
 """A plot gets at most eleven points a second of one series; more can't be seen."""
 SERIES_MAX = 48
 PERCEPT_TTL_NS = 2_000_000_000
+PERCEPT_LONGEST_NS = 10_000_000_000
+"""A claim says where something is as seen from the robot, which has moved on by then."""
+PERCEPTS_MAX = 100
 POSE_NS = 1_000_000_000
 """A pose on the map that is older than this is not shown."""
 LOGS_KEPT, POINTS_KEPT, EVENTS_KEPT, TRAIL_KEPT = 2000, 12_000, 200, 3000
@@ -124,7 +127,7 @@ class Collector:
     def on_reading(self, reading: Reading) -> None:
         """Plot a reading; one that is not valid is shown as a gap, with the reason."""
         state = {"unit": reading.unit, "device": reading.device, "text": reading.text}
-        self._plot(
+        self.plot(
             reading.name,
             reading.header.stamp,
             reading.value if reading.valid else math.nan,
@@ -134,8 +137,8 @@ class Collector:
     def on_battery(self, battery: Battery) -> None:
         """Plot and show the battery."""
         stamp = battery.header.stamp
-        self._plot("battery/voltage", stamp, battery.voltage_v, {"unit": "V", "valid": True})
-        self._plot("battery/current", stamp, battery.current_a, {"unit": "A", "valid": True})
+        self.plot("battery/voltage", stamp, battery.voltage_v, {"unit": "V", "valid": True})
+        self.plot("battery/current", stamp, battery.current_a, {"unit": "A", "valid": True})
         self._board.value("battery").set(
             {"charge": finite(battery.charge, 3), "voltage": finite(battery.voltage_v, 2)}
         )
@@ -143,16 +146,13 @@ class Collector:
     def on_twist(self, twist: Twist) -> None:
         """Plot the commanded speed."""
         state: dict[str, Json] = {"unit": "m/s", "valid": True}
-        self._plot("speed/commanded", twist.header.stamp, twist.linear_mps, state)
+        self.plot("speed/commanded", twist.header.stamp, twist.linear_mps, state)
 
     def on_odometry(self, odometry: Odometry) -> None:
         """Move the rover on the map, by its wheels where nobody tells its place there."""
         state: dict[str, Json] = {"unit": "m/s", "valid": True}
-        self._plot("speed/measured", odometry.header.stamp, odometry.linear_mps, state)
-        place, yaw = (odometry.x_m, odometry.y_m), odometry.yaw_rad
-        pose = self._pose
-        if pose is not None and abs(odometry.header.stamp - pose.header.stamp) <= POSE_NS:
-            place, yaw = (pose.x_m, pose.y_m), 2 * math.atan2(pose.qz, pose.qw)
+        self.plot("speed/measured", odometry.header.stamp, odometry.linear_mps, state)
+        place, yaw = self._place(odometry)
         self._board.value("pose").set(
             {
                 "t": ms(odometry.header.stamp),
@@ -163,9 +163,20 @@ class Collector:
                 "w": finite(odometry.angular_radps, 3),
             }
         )
+        if not all(map(math.isfinite, place)):
+            return  # no place: the page says so, and the trail goes on from the next one
         if self._last_place is None or math.dist(place, self._last_place) >= TRAIL_STEP_M:
             self._last_place = place
             self._board.stream("trail", TRAIL_KEPT).append([finite(place[0]), finite(place[1])])
+
+    def _place(self, odometry: Odometry) -> tuple[tuple[float, float], float]:
+        """Return where the rover is and its heading: on the map, or else by its wheels."""
+        pose = self._pose
+        if pose is not None and abs(odometry.header.stamp - pose.header.stamp) <= POSE_NS:
+            yaw = 2 * math.atan2(pose.qz, pose.qw)
+            if all(map(math.isfinite, (pose.x_m, pose.y_m, yaw))):
+                return (pose.x_m, pose.y_m), yaw
+        return (odometry.x_m, odometry.y_m), odometry.yaw_rad
 
     def on_pose(self, pose: Pose) -> None:
         """Remember the place on the map for the next measurement of the wheels."""
@@ -183,8 +194,10 @@ class Collector:
         )
 
     def on_percept(self, percept: Percept) -> None:
-        """Show a claim about the world until it is worth nothing any more."""
-        until = percept.header.expires or self._now_ns() + PERCEPT_TTL_NS
+        """Show a claim about the world until it is worth nothing any more, but not for long."""
+        now_ns = self._now_ns()
+        until = percept.header.expires or now_ns + PERCEPT_TTL_NS
+        until = min(until, now_ns + PERCEPT_LONGEST_NS)
         row: Json = {
             "kind": percept.kind,
             "label": percept.label,
@@ -192,7 +205,11 @@ class Collector:
             "bearing": finite(percept.bearing_rad, 3),
             "distance": finite(percept.distance_m, 2),
         }
-        self._percepts[(percept.kind, percept.label, percept.track)] = (until, row)
+        key = percept.kind, percept.label, percept.track
+        self._percepts.pop(key, None)  # the newest stand last
+        self._percepts[key] = until, row
+        while len(self._percepts) > PERCEPTS_MAX:
+            del self._percepts[next(iter(self._percepts))]
 
     def on_mission(self, mission: MissionState) -> None:
         """Show what the robot is about."""
@@ -243,7 +260,15 @@ class Collector:
             rates[row["topic"]] = None if row["away"] else row["rate"]
         self._board.stream("rates", RATES_KEPT).append({"t": ms(self._now_ns()), "hz": rates})
 
-    def _plot(self, name: str, stamp_ns: int, value: float, state: dict[str, Json]) -> None:
+    def plot(self, name: str, stamp_ns: int, value: float, state: dict[str, Json]) -> None:
+        """Add a point to a series, unless it is too close to the one before.
+
+        Args:
+            name: Of the series.
+            stamp_ns: When it was measured.
+            value: What; NaN for a gap.
+            state: What there is to say of it: unit, valid, device, text.
+        """
         if name not in self._series and len(self._series) >= SERIES_MAX:
             return
         since_ns = stamp_ns - self._last_point_ns.get(name, 0)
@@ -255,6 +280,11 @@ class Collector:
             self._board.value("series").set(self._series)
         point: Json = [name, ms(stamp_ns), finite(value)]
         self._board.stream("points", POINTS_KEPT).append(point)
+
+    def unplot(self, name: str) -> None:
+        """Show a series no longer."""
+        self._series = {key: state for key, state in self._series.items() if key != name}
+        self._board.value("series").set(self._series)
 
 
 def levels_dbfs(chunk: AudioChunk) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from olympus.nodes.viewer.guardian import Latch, told
 from olympus.nodes.viewer.hosts import Hosts
+from olympus.nodes.viewer.peek import Peek
 from olympus.nodes.viewer.streams import Json
 from olympus.runtime.agents import NotUnderstoodError, understand
 from olympus.runtime.bus import Entity
@@ -52,9 +53,10 @@ def taker(graph: Iterable[Entity], namespace: str, type_: str = COMMAND) -> str 
 class RobotDesk:
     """The robot, as the page can ask it."""
 
-    def __init__(self, node: Viewer, hosts: Hosts, latch: Latch | None) -> None:
+    def __init__(self, node: Viewer, hosts: Hosts, peek: Peek, latch: Latch | None) -> None:
         """Act through `node`; without a `latch` there is no guardian to stop."""
         self._node = node
+        self._peek = peek
         self._hosts = hosts
         self._latch = latch
 
@@ -133,6 +135,24 @@ class RobotDesk:
             BusError: The node does not answer.
         """
         return await self._answer(f"{node}/param/set", ParamChange(values={name: value}))
+
+    async def newest(self, topic: str) -> dict[str, Json]:
+        """Return the newest message of a topic, listened to from the first question on.
+
+        Raises:
+            BusError: There is no such topic, or its messages can't be read here.
+            ConfigError: It is no topic's name.
+        """
+        return self._peek.newest(topic)
+
+    async def plot(self, topic: str, field: str, *, on: bool) -> dict[str, Json]:
+        """Plot a field of a topic's messages for everybody who watches, or no longer.
+
+        Raises:
+            ConfigError: It is no topic's name, or too many fields are plotted.
+        """
+        await self._node.plot(topic, field, on=on)
+        return {"ok": True, "text": ""}
 
     def metrics(self) -> str:
         """Return the Prometheus text of all hosts that are there."""

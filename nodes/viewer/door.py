@@ -54,7 +54,7 @@ class Door:
         if _name_of(f"http://{host}") not in self._names:
             return f"Host {host!r:.80} is not served here; name it in the viewer's param 'names'"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place_of(origin) != host.lower():
             return f"Origin {origin!r:.80} is another site; only the viewer's own page may ask"
         return None
 
@@ -62,6 +62,13 @@ class Door:
 def _name_of(url: str) -> str | None:
     try:
         return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _place_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return None
 

@@ -14,6 +14,8 @@ from olympus.nodes.viewer.audience import Audience
 from olympus.nodes.viewer.collector import Collector
 from olympus.nodes.viewer.desk import RobotDesk
 from olympus.nodes.viewer.guardian import Latch
+from olympus.nodes.viewer.peek import Peek
+from olympus.nodes.viewer.plots import Plots, parted
 from olympus.nodes.viewer.server import listening, serve
 from olympus.nodes.viewer.streams import Board, ms
 from olympus.nodes.viewer.web import Web
@@ -82,6 +84,9 @@ class Viewer(Node):
         battery: str = Field("battery", description="Topic of the battery.")
         cmd_vel: str = Field("cmd_vel", description="Topic of the commanded speed.")
         mission: str = Field("mission", description="Topic of what the robot is about.")
+        plots: list[str] = Field(
+            [], description="Fields to plot besides the readings: odometry:angular_radps."
+        )
 
     is_replayed = False
 
@@ -89,19 +94,24 @@ class Viewer(Node):
     command = output("command", Command, is_reliable=True)
 
     async def on_configure(self) -> None:
-        """Make the board; nothing is heard or served yet."""
-        self._board, self.audience = Board(), Audience(self.params.clients)
+        """Make the board; nothing is heard or served yet.
+
+        Raises:
+            ConfigError: What shall be plotted is not written as `topic:field`.
+        """
+        self._wanted = [parted(wanted) for wanted in self.params.plots]
+        self.board, self.audience = Board(), Audience(self.params.clients)
         self._collector = Collector(
-            self._board, self.audience, self.clock.now_ns, quality=self.params.jpeg_quality
+            self.board, self.audience, self.clock.now_ns, quality=self.params.jpeg_quality
         )
         self._steady: list[Subscription[Any]] = []
         self._watched: list[Subscription[Any]] = []
         self._latch: Latch | None = None
         self._pushes = 0
         if self.session is not None:
-            self._board.value("session").set({"name": self.session.name})
+            self.board.value("session").set({"name": self.session.name})
             self._latch = Latch(
-                self.session.safety_dir, self._board.value("safety"), self.clock.now_ns
+                self.session.safety_dir, self.board.value("safety"), self.clock.now_ns
             )
 
     async def on_activate(self) -> None:
@@ -113,8 +123,12 @@ class Viewer(Node):
         self._socket = listening(self.params.host, self.params.port)
         host, port = self._socket.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-        desk = RobotDesk(self, self._collector.hosts, self._latch)
-        web = Web(desk, self._board, self.audience)
+        self.peek = Peek(self.bus, self.name)
+        self._plots = Plots(self.bus, self.name, self._collector.plot)
+        for topic, field in self._wanted:
+            await self.plot(self._full(topic), field, on=True)
+        desk = RobotDesk(self, self._collector.hosts, self.peek, self._latch)
+        web = Web(desk, self.board, self.audience)
         self.spawn(serve(web.app(tuple(self.params.names)), self._socket, self.log), name="web")
         self._steady = [self._listen(s) for s in self._sources() if not s.only_watched]
         if self.session is not None:
@@ -131,6 +145,8 @@ class Viewer(Node):
         """Stop listening; the page was let go already."""
         for subscription in (*self._steady, *self._watched):
             await self.bus.unsubscribe(subscription)
+        await self.peek.close()
+        await self._plots.close()
         self._steady, self._watched = [], []
         self._socket.close()
         if self.session is not None:
@@ -162,8 +178,22 @@ class Viewer(Node):
     @timer(1.0)
     async def on_second(self) -> None:
         """Add a point to the topics' rates."""
+        await self.peek.sweep()
         self._update_rows()
         self._collector.on_second()
+
+    async def plot(self, topic: str, field: str, *, on: bool) -> None:
+        """Plot a field of a topic's messages, or no longer.
+
+        Raises:
+            ConfigError: `topic` is no topic name, or too many fields are plotted.
+        """
+        if on:
+            self._plots.add(topic, field)
+        else:
+            await self._plots.remove(topic, field)
+            self._collector.unplot(f"{topic}:{field}")
+        self.board.value("plots").set(self._plots.names)
 
     def now_ms(self) -> float:
         """Return robot time, ms."""

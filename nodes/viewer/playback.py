@@ -78,6 +78,22 @@ class RecordedRobot(Desk):
         """
         raise ConfigError(REFUSAL)
 
+    async def newest(self, topic: str) -> dict[str, Json]:
+        """Return the newest message of a topic at the time that is shown.
+
+        Raises:
+            OlympusError: It was not recorded, or can't be read.
+        """
+        return self._player.newest(topic)
+
+    async def plot(self, topic: str, field: str, *, on: bool) -> dict[str, Json]:
+        """Refuse.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(REFUSAL)
+
     def metrics(self) -> str:
         """Return nothing: nobody is to take what was for what is."""
         return ""

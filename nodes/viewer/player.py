@@ -14,8 +14,10 @@ from typing import Any
 
 from olympus.nodes.viewer.audience import Audience
 from olympus.nodes.viewer.collector import Collector
+from olympus.nodes.viewer.peek import shown
 from olympus.nodes.viewer.streams import Board, Json, ms
 from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.messages import (
     AudioChunk,
     Battery,
@@ -194,6 +196,21 @@ class Player:
                 else:
                     self.is_playing = False
         self._tell()
+
+    def newest(self, topic: str) -> dict[str, Json]:
+        """Return the newest message of a topic at the time that is shown, as the page shows it.
+
+        Raises:
+            ConfigError: It was not recorded.
+            OlympusError: The store is damaged, or the message is of a type not known here.
+        """
+        if topic not in self._recording.topics:
+            known = did_you_mean(topic, self._recording.topics)
+            raise ConfigError(f"{topic} was not recorded; {known}")
+        frames = self._recording.store.newest(
+            topic, 1, since=self._recording.since, until=self._place_ns
+        )
+        return shown(decode(frames[0]) if frames else None, len(frames))
 
     def on_safety(self, state: SafetyState) -> None:
         """Show the latch, as it was."""

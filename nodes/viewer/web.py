@@ -62,6 +62,19 @@ class ParamsOf(StrictBody):
     node: str = Field(min_length=1, max_length=200)
 
 
+class Look(StrictBody):
+    """Which topic's messages are asked for."""
+
+    topic: str = Field(min_length=1, max_length=300)
+
+
+class Plot(Look):
+    """A field that shall be plotted, or no longer."""
+
+    field: str = Field(min_length=1, max_length=200)
+    on: bool
+
+
 class ParamSet(ParamsOf):
     """A new value of a parameter, as JSON text."""
 
@@ -86,6 +99,12 @@ class Desk(Protocol):
 
     async def set_param(self, node: str, name: str, value: str) -> dict[str, Json]:
         """Set a parameter."""
+
+    async def newest(self, topic: str) -> dict[str, Json]:
+        """Return the newest message of a topic."""
+
+    async def plot(self, topic: str, field: str, *, on: bool) -> dict[str, Json]:
+        """Plot a field of a topic's messages, or no longer."""
 
     def metrics(self) -> str:
         """Return the Prometheus text."""
@@ -122,6 +141,8 @@ class Web:
             self._command(
                 "/api/param", ParamSet, lambda b: desk.set_param(b.node, b.name, b.value)
             ),
+            self._command("/api/newest", Look, lambda b: desk.newest(b.topic)),
+            self._command("/api/plot", Plot, lambda b: desk.plot(b.topic, b.field, on=b.on)),
             WebSocketRoute("/ws", self.watch),
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
@@ -132,8 +153,10 @@ class Web:
         return HTMLResponse(text.replace(_TOKEN_MARK, self.token.text))
 
     async def health(self, _request: Request) -> Response:
-        """Say that the viewer is alive, and how many watch."""
-        return JSONResponse({"ok": True, "clients": len(self._audience.clients)})
+        """Say that the viewer is alive, how many watch, and how many were not let in."""
+        audience = self._audience
+        told = {"ok": True, "clients": len(audience.clients), "refused": audience.refused}
+        return JSONResponse(told)
 
     async def metrics(self, _request: Request) -> Response:
         """Serve the metrics of all hosts."""
@@ -168,10 +191,11 @@ class Web:
 
     async def watch(self, line: WebSocket) -> None:
         """Serve one browser until it goes."""
+        await line.accept()  # only an open line can carry the reason of a refusal
         if self._audience.is_full:
-            await line.close(1013, "too many clients watch already; close another page")
+            self._audience.refused += 1
+            await line.close(1013, "too many pages are open; close one of them")
             return
-        await line.accept()
         client = Client(line, is_patient=self._audience.is_patient)
         self._audience.clients.add(client)
         try:

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from olympus.runtime.cli.plain import plain
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import BusError, MessageError, StoreError, did_you_mean
 from olympus.runtime.messages import decode, read_header, schema_by_class
+from olympus.runtime.messages.plain import plain
 from olympus.runtime.store import StreamStore
 from olympus.runtime.store.consumers import Mark, read_marks
 from olympus.runtime.store.consuming import MOST_COUNTED, Batch, Start, unread_of

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from olympus.runtime.bus import PublisherOptions
 from olympus.runtime.cli.connect import AsJson, SessionName, bus_of, carry_out, graph_of
-from olympus.runtime.cli.plain import as_text, plain
+from olympus.runtime.cli.plain import as_text
 from olympus.runtime.cli.stores import Key, Place, found
 from olympus.runtime.cli.vocabulary import learn
 from olympus.runtime.clock import NS_PER_S
@@ -24,6 +24,7 @@ from olympus.runtime.config import find_session
 from olympus.runtime.errors import BusError, ConfigError, MessageError, StoreError
 from olympus.runtime.messages import decode, read_header
 from olympus.runtime.messages.letters import DeadLetter, ForgetLetters
+from olympus.runtime.messages.plain import plain
 from olympus.runtime.store import StreamStore
 from olympus.runtime.store.asking import ask_recorder, bus_of_recorder
 from olympus.runtime.store.letters import Kept, find_letter, forgotten, read_letters

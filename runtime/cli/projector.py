@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import typer
 
 from olympus.runtime.bus.topics import matches
-from olympus.runtime.cli.plain import plain
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.messages import Message
+from olympus.runtime.messages.plain import plain
 
 
 @dataclass(slots=True)

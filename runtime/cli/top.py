@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from olympus.runtime.cli.connect import AsJson, SessionName, carry_out, joined
-from olympus.runtime.cli.plain import plain
 from olympus.runtime.cli.stats import StatsBoard, stats_of
 from olympus.runtime.messages import HostStats, NodeStats, TopicStats
+from olympus.runtime.messages.plain import plain
 
 REFRESH_S = 0.5
 HOSTS = ("host", "pid", "cpu %", "MB", "lag ms", "up s", "restarts", "nodes")

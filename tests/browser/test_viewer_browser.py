@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from olympus.runtime.messages import (
     Log,
     Message,
     NodeStats,
+    Odometry,
     Reading,
     TopicStats,
 )
@@ -151,10 +154,15 @@ class Rover:
 
 @asynccontextmanager
 async def browsing(
-    session: Session, *, width: int = 1280, height: int = 900, port: int = 0
+    session: Session,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    port: int = 0,
+    errors: list[str] | None = None,
 ) -> AsyncIterator[tuple[Page, Rover]]:
     """Run viewer, rover and browser; fail on a script error or a request that leaves the host."""
-    errors: list[str] = []
+    errors = [] if errors is None else errors
     async with running(
         Viewer, params={"port": port}, name="viewer", namespace="rover", session=session
     ) as bench:
@@ -352,3 +360,68 @@ async def test_at_phone_width_the_stop_stays_in_reach(
         assert 0 <= box["y"] <= 844 - box["height"]
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, "nothing hangs over the side"
+
+
+async def test_a_topic_s_messages_are_shown_and_a_number_in_them_is_plotted(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        row = page.locator('tr[data-topic="rover/camera/image"]')
+        await row.click()
+        message = page.locator("tr.ends:visible .message")
+        await expect(message).to_contain_text("olympus/Image · captured")
+        await expect(message.locator('[data-field="data"]')).to_contain_text("uint8[120, 160, 3]")
+        number = message.locator('[data-plot="header.seq"]')
+        before = await number.inner_text()
+        await expect(number).not_to_have_text(before)
+        await number.click()
+        await expect(number).to_have_attribute("aria-pressed", "true")
+        legend = page.locator('[data-series="rover/camera/image:header.seq"]')
+        await expect(legend).to_be_visible()
+        await number.click()
+        await expect(legend).to_have_count(0)
+        await row.click()
+        async with asyncio.timeout(15):
+            while rover.bench.node.peek.topics:
+                await asyncio.sleep(0.1)
+
+
+async def test_the_graph_shows_who_tells_whom(session: Session, guardian: SafetyClient) -> None:
+    async with browsing(session) as (page, _):
+        await expect(page.locator('tr[data-topic="rover/camera/image"]')).to_be_visible()
+        await page.get_by_role("button", name="Graph").click()
+        graph = page.locator("#graph")
+        await expect(graph.locator('[data-box="n:rover/camera"]')).to_be_visible()
+        line = graph.locator('path[data-from="n:rover/camera"][data-to="t:rover/camera/image"]')
+        await expect(line).to_have_count(1)
+        await graph.locator('[data-box="t:rover/camera/image"]').click()
+        await expect(page.locator("tr.ends:visible .message")).to_contain_text("olympus/Image")
+
+
+async def test_a_panel_that_fails_stops_no_other_and_says_so(
+    session: Session, guardian: SafetyClient
+) -> None:
+    errors: list[str] = []
+    async with browsing(session, errors=errors) as (page, _):
+        await page.evaluate("document.getElementById('map').getContext = null")
+        await expect(page.locator("#logs")).to_contain_text("this page")
+        assert errors
+        await expect(page.locator("#level")).to_contain_text("no microphone yet")
+        picture = page.locator("#picture")
+        before = await picture.get_attribute("data-seq")
+        await expect(picture).not_to_have_attribute("data-seq", before or "")
+        await page.evaluate("delete document.getElementById('map').getContext")
+        await page.wait_for_timeout(300)
+        errors.clear()
+
+
+async def test_a_place_that_is_no_number_is_said_on_the_map(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        nowhere = Odometry(x_m=math.nan, y_m=0, yaw_rad=0, linear_mps=0.1, angular_radps=0)
+        await rover.send("rover/odometry", nowhere)
+        await expect(page.locator("#pose")).to_be_empty()
+        await page.wait_for_timeout(300)  # some turns of the page, none of which may fail
+        await rover.send("rover/odometry", replace(nowhere, x_m=1.5))
+        await expect(page.locator("#pose")).to_contain_text("1.5, 0.0 m")

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ from olympus.runtime.messages import (
     HostStats,
     Image,
     Log,
+    Message,
     NodeStats,
+    Ranges,
     Reading,
     Sentence,
     TopicStats,
@@ -45,6 +47,7 @@ from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.spawn import start
 
 DEADLINE_S = 10.0
+PAIR = np.array([0.0, 1.0], np.float32)
 
 
 @pytest.fixture
@@ -139,7 +142,7 @@ async def test_the_page_and_all_it_needs_come_from_the_installation() -> None:
         for path in ("/page/style.css", "/page/js/main.js", "/page/fonts/inter.woff2"):
             assert (await http.get(path)).status_code == 200
         assert (await http.get("/page/../node.py")).status_code == 404
-        assert (await http.get("/healthz")).json() == {"ok": True, "clients": 0}
+        assert (await http.get("/healthz")).json() == {"ok": True, "clients": 0, "refused": 0}
 
 
 async def test_the_address_is_left_in_the_run_folder_and_taken_away_at_the_end(
@@ -255,6 +258,38 @@ async def test_topics_and_nodes_come_from_the_hosts_and_so_do_the_metrics() -> N
         metrics = await http.get("/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert 'olympus_host_restarts_total{host="sensors"} 2\n' in metrics.text
+
+
+async def test_of_a_hundred_pages_those_too_many_are_told_why_and_may_still_stop(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with viewing(session) as bench, client(bench) as http, AsyncExitStack() as stack:
+        url = bench.node.url.replace("http", "ws") + "ws"
+        lines = [await stack.enter_async_context(websockets.connect(url)) for _ in range(100)]
+        for line in lines[16:]:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await line.recv()
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
+                1013,
+                "too many pages are open; close one of them",
+            )
+        for line in lines[:16]:
+            assert "token" in json.loads(await line.recv())
+        health = (await http.get("/healthz")).json()
+        assert health == {"ok": True, "clients": 16, "refused": 84}
+        await http.post("/api/stop", json={"cause": "one too many"})
+        assert (await asyncio.to_thread(guardian.status)).cause == "one too many"
+
+
+async def test_a_foreign_page_gets_no_line_to_a_live_viewer() -> None:
+    async with viewing() as bench:
+        url = bench.node.url.replace("http", "ws") + "ws"
+        for origin in ("http://evil.example", "null", "http://[", bench.node.url[:-2]):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await websockets.connect(url, origin=origin)  # type: ignore[arg-type]
+            assert refused.value.response.status_code == 403
+        assert not bench.node.audience.clients
 
 
 async def test_a_browser_that_never_reads_harms_nobody() -> None:
@@ -417,7 +452,66 @@ async def test_a_parameter_is_listed_set_and_refused() -> None:
         assert (await http.post("/api/params", json={"node": "rover/none"})).status_code == 409
 
 
-@pytest.mark.parametrize("path", ["reset", "say", "params", "param"])
+async def test_any_topic_is_shown_message_by_message_while_somebody_looks() -> None:
+    async with viewing() as bench, open_page(bench) as page, client(bench, page) as http:
+
+        async def newest(topic: str, message: Message) -> dict[str, Any]:
+            ask = {"topic": topic}
+            assert (await http.post("/api/newest", json=ask)).json() == {"ok": True, "came": 0}
+            await bench.send(topic, message)
+            async with asyncio.timeout(DEADLINE_S):
+                while not (told := (await http.post("/api/newest", json=ask)).json())["came"]:
+                    await asyncio.sleep(0.02)
+            found: dict[str, Any] = told
+            return found
+
+        header = Header(stamp=1_795_895_973_964_680_701)
+        reading = Reading(header=header, name="hall/t", value=float("nan"), unit="Cel")
+        told = await newest("rover/reading", reading)
+        assert (told["came"], told["type"]) == (1, "olympus/Reading")
+        assert (told["fields"]["value"], told["fields"]["unit"]) == (None, "Cel")
+        assert list(told["fields"])[-1] == "header"
+        assert told["fields"]["header"]["stamp"] == "1795895973964680701"  # no digit is lost
+        ranges = Ranges(bearings_rad=PAIR, distances_m=PAIR, max_m=4.0)
+        assert (await newest("rover/distances", ranges))["fields"]["bearings_rad"] == [0.0, 1.0]
+        told = await newest("rover/picture", picture(bench, 1))
+        assert told["fields"]["data"] == "uint8[120, 160, 3]"
+        assert bench.node.peek.topics == ["rover/reading", "rover/distances", "rover/picture"]
+
+        def heard() -> list[str]:
+            ends = bench.bus.stats(bench.node.clock.now_ns())
+            return [
+                end.topic for end in ends if end.role == "sub" and end.topic == "rover/distances"
+            ]
+
+        assert heard()
+        async with asyncio.timeout(DEADLINE_S):
+            while heard():  # nobody looks any more
+                await asyncio.sleep(0.1)
+        assert not bench.node.peek.topics
+
+
+async def test_what_can_t_be_looked_at_is_refused_with_a_reason(tmp_path: Path) -> None:
+    with open_door(tmp_path / "ipc.sock"):
+        bus = Bus(SystemClock(), host="bench", door=tmp_path / "ipc.sock")
+        async with viewing(bus=bus) as bench, open_page(bench) as page, client(bench, page) as http:
+
+            async def refusal(topic: str) -> str:
+                answer = await http.post("/api/newest", json={"topic": topic})
+                assert answer.status_code == 409
+                text: str = answer.json()["text"]
+                return text
+
+            assert "did you mean 'rover/command'" in await refusal("rover/comand")
+            assert "without '*'" in await refusal("rover/*")
+            for number in range(16):
+                topic = f"rover/many{number}"
+                await bench.send(topic, Reading(name="x", value=1.0, unit="1"))
+                assert (await http.post("/api/newest", json={"topic": topic})).is_success
+            assert "close one first" in await refusal("rover/command")
+
+
+@pytest.mark.parametrize("path", ["reset", "say", "params", "param", "newest"])
 async def test_without_the_pages_token_nothing_but_a_stop_is_done(path: str) -> None:
     async with viewing() as bench, client(bench) as http:
         answer = await http.post(f"/api/{path}", json={"text": "patrol"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,49 @@ def test_a_percept_goes_when_it_has_expired() -> None:
     now[0] = 3 * SECOND
     to.on_tick()
     assert board.value("percepts").state == []
+
+
+def test_a_percept_that_claims_to_hold_for_ever_goes_too() -> None:
+    now = [SECOND]
+    board = Board()
+    to = Collector(board, Audience(), lambda: now[0])
+    for_ever = Header(expires=2**63 - 1)
+    to.on_percept(Percept(header=for_ever, kind="object", label="person", confidence=0.8))
+    now[0] = 5 * SECOND
+    to.on_tick()
+    assert [row["label"] for row in plain(board.value("percepts").state)] == ["person"]
+    now[0] = 20 * SECOND
+    to.on_tick()
+    assert board.value("percepts").state == []
+
+
+def test_of_a_flood_of_percepts_the_newest_are_shown() -> None:
+    to, board, _ = collector()
+    for track in range(1000):
+        claim = Percept(kind="object", label="box", confidence=track / 1000, track=track)
+        to.on_percept(claim)
+    to.on_tick()
+    shown = [row["confidence"] for row in plain(board.value("percepts").state)]
+    assert len(shown) == 100
+    assert shown[0] == 0.9
+    assert shown[-1] == 1.0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_place_that_is_no_number_does_not_end_the_trail(bad: float) -> None:
+    to, board, cursor = collector()
+    for x_m in (bad, 1.0, bad, 2.0):
+        to.on_odometry(Odometry(x_m=x_m, y_m=0.0, yaw_rad=0.0, linear_mps=0.1, angular_radps=0.0))
+    assert plain(board.news(cursor))["streams"]["trail"] == [[1.0, 0.0], [2.0, 0.0]]
+
+
+def test_a_pose_that_is_no_place_leaves_it_to_the_wheels() -> None:
+    to, board, _ = collector()
+    nowhere = Pose(x_m=math.nan, y_m=0.0, z_m=0.0, qx=0.0, qy=0.0, qz=0.0, qw=1.0)
+    to.on_pose(nowhere)
+    to.on_odometry(Odometry(x_m=1.5, y_m=0.5, yaw_rad=0.1, linear_mps=0.1, angular_radps=0.0))
+    shown = plain(board.value("pose").state)
+    assert (shown["x"], shown["y"], shown["yaw"]) == (1.5, 0.5, 0.1)
 
 
 def test_a_rover_that_stands_adds_nothing_to_its_trail() -> None:

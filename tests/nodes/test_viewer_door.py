@@ -40,7 +40,14 @@ async def test_a_name_of_ones_own_can_be_let_in() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "null", "http://127.0.0.1:9999", "http://127.0.0.1", "https://x@127"],
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:9999",
+        "http://127.0.0.1",
+        "https://x@127",
+        "http://[",
+    ],
 )
 async def test_another_sites_page_stays_out(origin: str) -> None:
     answer = await asked({"host": "127.0.0.1:8700", "origin": origin})

@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 
-from olympus.runtime.cli.plain import as_json, as_text, plain
+from olympus.runtime.cli.plain import as_json, as_text
 from olympus.runtime.messages import Header, HostStats, Image, NodeStats, Ranges
+from olympus.runtime.messages.plain import plain
 from olympus.runtime.qos import Tier
 
 IMAGE = Image(data=np.zeros((2, 3, 3), np.uint8), frame_id="front")
@@ -19,6 +20,11 @@ def test_an_array_is_told_by_type_and_shape() -> None:
 
 def test_an_array_is_written_out_on_demand() -> None:
     assert plain(IMAGE, full=True)["data"] == [[[0, 0, 0]] * 3] * 2
+
+
+def test_an_array_that_is_short_enough_is_written_out() -> None:
+    assert plain(IMAGE, most=18)["data"] == [[[0, 0, 0]] * 3] * 2
+    assert plain(IMAGE, most=17)["data"] == "uint8[2, 3, 3]"
 
 
 def test_nothing_that_json_can_t_say_gets_into_it() -> None:

@@ -19,6 +19,15 @@ export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Call a panel; what fails in it is said in the log panel, and stops no other panel. */
+export function attempt(act, ...given) {
+  try {
+    act(...given);
+  } catch (error) {
+    reportError(error);
+  }
+}
+
 /** Make a row of buttons of which one is pressed. */
 export function segments(box, choices, chosen, onchange) {
   const buttons = choices.map(([value, label]) =>

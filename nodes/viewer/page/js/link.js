@@ -1,11 +1,14 @@
 // The line to the robot: one web socket that comes back by itself, and commands by POST.
 
+import { attempt } from "./dom.js";
+
 const STALE_MS = 1500;
 const listeners = { value: new Map(), stream: new Map(), picture: [], state: [], lost: [] };
 
 let token = document.querySelector('meta[name="olympus-token"]').content;
 let socket = null;
 let retryMs = 250;
+let refusal = "";
 let robotMs = 0, heardAt = -Infinity;
 
 /** Newest state of every value, by name. */
@@ -27,6 +30,8 @@ export const robotNow = () => (robotMs ? robotMs + (performance.now() - heardAt)
 const pace = () => (values.replay ? (values.replay.is_playing ? values.replay.speed : 0) : 1);
 /** How long nothing was heard, ms. */
 export const silence = () => performance.now() - heardAt;
+/** Why the robot's side closed the line; empty when it only broke. */
+export const whyClosed = () => refusal;
 export const isLive = () => silence() < STALE_MS;
 
 export function connect() {
@@ -35,8 +40,10 @@ export function connect() {
   const mine = socket;
   socket.onmessage = (event) => (typeof event.data === "string" ? onText(event.data) : onBinary(event.data));
   socket.onopen = () => { retryMs = 250; sayWhetherVisible(); };
-  socket.onclose = () => {
+  socket.onclose = (event) => {
     if (mine !== socket) return;
+    refusal = event.code === 1013 ? event.reason : "";
+    if (refusal) retryMs = 3000;
     setTimeout(connect, retryMs);
     retryMs = Math.min(retryMs * 1.6, 3000);
   };
@@ -64,12 +71,12 @@ function onText(text) {
     heardAt = performance.now();
     for (const [name, state] of Object.entries(news.values)) {
       values[name] = state;
-      for (const act of listeners.value.get(name) ?? []) act(state);
+      for (const act of listeners.value.get(name) ?? []) attempt(act, state);
     }
     for (const [name, items] of Object.entries(news.streams)) {
-      for (const act of listeners.stream.get(name) ?? []) act(items, news.lost[name] ?? 0);
+      for (const act of listeners.stream.get(name) ?? []) attempt(act, items, news.lost[name] ?? 0);
     }
-    for (const act of listeners.state) act(news);
+    for (const act of listeners.state) attempt(act, news);
   } finally {
     say({ ack: "state" });
   }
@@ -77,7 +84,7 @@ function onText(text) {
 
 /** A new start, or another place of a recording: what streams brought is no longer so. */
 function forget() {
-  listeners.stream.forEach((acts) => acts.forEach((act) => act(null)));
+  listeners.stream.forEach((acts) => acts.forEach((act) => attempt(act, null)));
 }
 
 async function onBinary(data) {
@@ -86,7 +93,7 @@ async function onBinary(data) {
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)));
     const body = new Blob([new Uint8Array(data, 4 + size)], { type: "image/jpeg" });
     const picture = await createImageBitmap(body);
-    for (const act of listeners.picture) act(head, picture);
+    for (const act of listeners.picture) attempt(act, head, picture);
     picture.close();
   } finally {
     say({ ack: "picture" });

@@ -1,10 +1,11 @@
 // The log: filtered by level and by text, followed until one scrolls up.
 
 import { $, clock, el, put, segments } from "./dom.js";
-import { onStream } from "./link.js";
+import { onStream, robotNow } from "./link.js";
 
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 const KEEP = 2000, SHOWN = 400;
+const faults = new Set();
 let lines = [], least = "info", missed = 0, isFollowing = true;
 
 function take(items, lost) {
@@ -51,7 +52,16 @@ function follow(yes) {
   if (yes) $("logs").scrollTop = $("logs").scrollHeight;
 }
 
+/** Say what went wrong in the page itself, each thing once. */
+function onFault({ message }) {
+  if (faults.has(message)) return;
+  faults.add(message);
+  take([{ t: robotNow(), level: "error", logger: "this page", text: message }], 0);
+}
+
 export function start() {
+  addEventListener("error", onFault);
+  addEventListener("unhandledrejection", (event) => onFault({ message: String(event.reason) }));
   onStream("logs", take);
   segments($("log-level"), [["debug", "Debug"], ["info", "Info"], ["warning", "Warning"], ["error", "Error"]], least,
     (value) => { least = value; rebuild(); });

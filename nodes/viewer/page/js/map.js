@@ -1,6 +1,6 @@
 // Where wheel turns say the rover is: its trail, what its range sensors and its models see.
 
-import { $, colour, fitted, FONT, labelColour, put, segments } from "./dom.js";
+import { $, brief, colour, fitted, FONT, labelColour, put, segments } from "./dom.js";
 import { onStream, robotNow, values } from "./link.js";
 
 const KEEP = 3000, RANGES_MS = 1500, ACROSS_M = 8;
@@ -34,10 +34,12 @@ export function refresh() {
   const pose = values.pose;
   const [pen, width, height] = fitted($("map"));
   pen.font = `11px ${FONT}`;
-  if (!pose) {
+  const isPlace = pose && [pose.x, pose.y, pose.yaw].every((n) => n !== null);
+  if (!isPlace) {
     pen.fillStyle = colour("faint");
     pen.textAlign = "center";
-    pen.fillText("No odometry yet", width / 2, height / 2);
+    pen.fillText(pose ? "The odometry tells no place" : "No odometry yet", width / 2, height / 2);
+    put($("pose"), "");
     return;
   }
   const aim = aimAt(pose, width, height);
@@ -52,7 +54,7 @@ export function refresh() {
   drawPercepts(pen, at, pose);
   drawRover(pen, at(pose.x, pose.y), pose.yaw);
   scaleBar(pen, height);
-  put($("pose"), `${pose.x.toFixed(1)}, ${pose.y.toFixed(1)} m · ${pose.v.toFixed(2)} m/s`);
+  put($("pose"), `${pose.x.toFixed(1)}, ${pose.y.toFixed(1)} m · ${brief(pose.v)} m/s`);
 }
 
 function gridLines(pen, at, width, height) {

@@ -52,7 +52,7 @@ export function draw() {
   const ruler = hoverX;
   let index = 0;
   for (const [unit, canvas] of lanes) {
-    const names = [...points.keys()].filter((n) => unitOf(n) === unit && !hidden.has(n)).sort();
+    const names = [...points.keys()].filter((n) => n in (values.series ?? {}) && unitOf(n) === unit && !hidden.has(n)).sort();
     drawLane(canvas, { unit, names, start, end, ruler, isLast: ++index === lanes.size });
   }
   for (const button of $("legend").children) {

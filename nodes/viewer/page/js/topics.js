@@ -1,11 +1,13 @@
 // Topics: type, rate with its last two minutes, bandwidth, age, drops; ends of each on demand.
 
-import { $, bytes, brief, colour, el, fitted, number, put, reasons, total } from "./dom.js";
+import { $, bytes, brief, colour, el, fitted, number, put, reasons, segments, total } from "./dom.js";
+import { showGraph } from "./graph.js";
 import { onStream, onValue, values } from "./link.js";
+import { messageView } from "./messages.js";
 
 const KEEP = 120, OLD_MS = 150;
 const rows = new Map(), open = new Set();
-let seconds = [];
+let seconds = [], look = "table", chooseLook = null;
 
 function takeRates(items) {
   if (items === null) { seconds = []; return; }
@@ -58,8 +60,22 @@ function toggle(topic) {
   show(values.topics);
 }
 
+/** Show a topic's newest message below its ends, from the first time its row is opened. */
+function addMessages(topic, row) {
+  if (row.message) return;
+  row.message = messageView(topic, () => row.tr.isConnected && !row.ends.hidden);
+  row.ends.firstChild.append(row.message);
+}
+
+function fromGraph(topic) {
+  open.add(topic);
+  chooseLook("table");
+  rows.get(topic)?.tr.scrollIntoView({ block: "start" });
+}
+
 function show(topics) {
   const wanted = $("topic-filter").value.trim().toLowerCase();
+  if (look === "graph") showGraph(wanted, fromGraph);
   const known = new Set(topics.map((t) => t.topic));
   for (const [topic, row] of rows) if (!known.has(topic)) { row.tr.remove(); row.ends.remove(); rows.delete(topic); }
   let before = null;
@@ -74,7 +90,9 @@ function show(topics) {
     row.tr.hidden = !`${topic.topic} ${topic.type}`.toLowerCase().includes(wanted);
     row.ends.hidden = row.tr.hidden || !open.has(topic.topic);
     row.tr.setAttribute("aria-expanded", String(!row.ends.hidden));
-    if (!row.ends.hidden) row.ends.firstChild.firstChild.replaceChildren(...topic.pubs.map((e) => end("pub", e)), ...topic.subs.map((e) => end("sub", e)));
+    if (row.ends.hidden) continue;
+    addMessages(topic.topic, row);
+    row.ends.firstChild.firstChild.replaceChildren(...topic.pubs.map((e) => end("pub", e)), ...topic.subs.map((e) => end("sub", e)));
   }
   const flow = topics.reduce((sum, t) => sum + (t.bps ?? 0), 0);
   put($("topics-count"), `${topics.length} · ${bytes(flow)}`);
@@ -103,5 +121,13 @@ function end(role, e) {
 export function start() {
   onStream("rates", takeRates);
   onValue("topics", show);
+  const buttons = $("topic-look");
+  segments(buttons, [["table", "Table"], ["graph", "Graph"]], look, (value) => {
+    look = value;
+    $("graph").hidden = look !== "graph";
+    $("topic-table").hidden = look === "graph";
+    show(values.topics ?? []);
+  });
+  chooseLook = (value) => buttons.children[value === "table" ? 0 : 1].click();
   $("topic-filter").addEventListener("input", () => show(values.topics ?? []));
 }
