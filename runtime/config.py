@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -17,6 +18,8 @@ from olympus.runtime.errors import ConfigError, did_you_mean
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}\Z")
 _FILE = "session.json"
+_PARTS = ("safety", "logs", "hosts")
+"""Folders of a session. None may be a link: they are emptied when a session begins."""
 
 
 class Session(BaseModel):
@@ -128,7 +131,8 @@ def new_session(name: str) -> Session:
         The session, saved.
 
     Raises:
-        ConfigError: The name is not usable, or a session of that name is running.
+        ConfigError: The name is not usable, a session of that name is running, or its folder can't
+            be made.
     """
     if not _NAME.match(name):
         raise ConfigError(f"session name {name!r}: use letters, digits, '_', '.', '-'; at most 41")
@@ -140,8 +144,11 @@ def new_session(name: str) -> Session:
                 f"session {name!r} is running already (process {old.pid}); "
                 "stop it, or start this one with --session ANOTHER_NAME"
             )
-        for folder in (run_dir, run_dir / "safety", run_dir / "logs"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for folder in (run_dir, *(run_dir / part for part in _PARTS)):
+                _made(folder)
+        except OSError as error:
+            raise ConfigError(_no_folder(error)) from error
         session = Session(
             name=name,
             run_dir=run_dir,
@@ -150,8 +157,29 @@ def new_session(name: str) -> Session:
             pid=os.getpid(),
             pid_started=process_started(os.getpid()) or 0,
         )
-        session.save()
+        try:
+            session.save()
+        except OSError as error:
+            raise ConfigError(_no_folder(error)) from error
     return session
+
+
+def _made(folder: Path) -> None:
+    """Make a folder of a session, or take one that an earlier session left.
+
+    Raises:
+        OSError: It can't be made, or there is a link or a file in its place.
+    """
+    folder.mkdir(mode=0o700, exist_ok=not folder.is_symlink())
+
+
+def _no_folder(error: OSError) -> str:
+    what = f"the session's folder can't be made: {error.filename}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{what}; make room there, or set XDG_RUNTIME_DIR to another place"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{what}, and no folder of its own; remove it, or take another --session NAME"
+    return f"{what}; set XDG_RUNTIME_DIR to another place"
 
 
 @contextlib.contextmanager

@@ -27,6 +27,9 @@ from olympus.runtime.launch.ros_args import RosWords
 from olympus.runtime.launch.schema import Broker, Host
 from olympus.runtime.launch.substitute import beside, references
 
+MOST_HOSTS = 250
+"""Each process keeps two sockets to each other one; 1024 descriptors are the usual limit."""
+
 
 def make_plan(file: Path, words: Iterable[str] = ()) -> LaunchPlan:
     """Read a launch file and decide everything that can be decided before it runs.
@@ -175,6 +178,11 @@ class _Building:
         host_of = {node_id: node.host for node_id, node in nodes.items()}
         needs = host_needs({n: node.depends_on for n, node in nodes.items()}, host_of)
         written = {host: needs[host] for host in self._loaded.hosts if host in needs}
+        if len(needs) > MOST_HOSTS:
+            raise LaunchError(
+                f"{len(needs)} processes are too many for one machine, {MOST_HOSTS} at most; "
+                "group nodes with 'host: NAME', they run in one process then"
+            )
         order = start_order({**written, **needs}, "hosts")
         for host, settings in self._loaded.hosts.items():
             if host not in needs and not settings.nodes:

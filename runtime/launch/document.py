@@ -15,6 +15,9 @@ Place: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead from a file's top to a value."""
 
 _MAX_DEPTH = 64
+MAX_BYTES = 4 * 2**20
+MAX_VALUES = 200_000
+"""Aliases repeat what they stand for: a file of a few lines can say a billion values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,13 @@ def read(file: Path) -> Document:
         Its values and their lines.
 
     Raises:
-        LaunchError: The file is missing, unreadable or no such YAML; names file and line.
+        LaunchError: The file is missing, unreadable, too large or no such YAML; names file and
+            line.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as source:
+            raw = source.read(MAX_BYTES + 1)  # no more: it may be /dev/zero
+        text = raw.decode("utf-8")
     except FileNotFoundError as error:
         raise LaunchError(missing(file)) from error
     except IsADirectoryError as error:
@@ -100,6 +106,11 @@ def read(file: Path) -> Document:
         raise LaunchError(f"{shown(file)} is a folder, not a launch file; {hint}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise LaunchError(f"{shown(file)} can't be read: {error}") from error
+    if len(raw) > MAX_BYTES:
+        raise LaunchError(
+            f"{shown(file)} is larger than {MAX_BYTES // 2**20} MiB; is it a launch file? "
+            "What is long can stand in files of its own: include, params_files"
+        )
     return parse(text, file)
 
 
@@ -143,12 +154,16 @@ class _Reader:
         self._loader = loader
         self._file = file
         self._flat: set[int] = set()
+        self._count = 0
         self.lines: dict[Place, int] = {}
 
     def value(self, node: yaml.Node, place: Place) -> JsonValue:
         """Return the value of a node."""
         if len(place) > _MAX_DEPTH:
             raise self._error(node, "nested too deeply, or an alias contains itself")
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise self._error(node, f"more than {MAX_VALUES} values, those of aliases counted")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):

@@ -128,6 +128,25 @@ def test_a_run_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
         run_root()
 
 
+@pytest.mark.parametrize("part", ["", "logs", "safety", "hosts"])
+def test_a_session_does_not_follow_links_out_of_its_folder(part: str, tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", run_root() / "patrol"
+    (home / "logs").mkdir(parents=True)
+    (home / "logs" / "precious").touch()
+    if part:
+        folder.mkdir()
+    (folder / part).symlink_to(home)
+    with pytest.raises(ConfigError, match="remove it, or take another --session"):
+        new_session("patrol")
+    assert sorted(home.rglob("*")) == [home / "logs", home / "logs" / "precious"]
+
+
+def test_a_file_in_the_place_of_a_session_is_named() -> None:
+    (run_root() / "patrol").touch()
+    with pytest.raises(ConfigError, match=r"olympus/patrol: .*remove it"):
+        new_session("patrol")
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../up", "x" * 50, "-dash"])
 def test_names_that_make_no_folder_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="use letters"):

@@ -304,3 +304,11 @@ def test_how_topics_go_to_other_machines_reaches_the_hosts(write: Write) -> None
 def test_a_wrong_way_to_other_machines_is_refused(write: Write, bus: str, problem: str) -> None:
     with pytest.raises(LaunchError, match=problem):
         make_plan(write(PATROL + f"bus: {bus}\n"))
+
+
+def test_more_processes_than_a_machine_can_hold_are_refused(write: Write) -> None:
+    nodes = [f"  n{number}: {{uses: olympus.nodes.camera}}" for number in range(251)]
+    with pytest.raises(LaunchError, match=r"251 processes are too many.*'host: NAME'"):
+        make_plan(write("\n".join(["nodes:", *nodes])))
+    together = [line.replace("camera}", "camera, host: one}") for line in nodes]
+    assert len(make_plan(write("\n".join(["nodes:", *together]))).nodes) == 251

@@ -35,6 +35,25 @@ def test_an_alias_that_contains_itself_is_refused() -> None:
         parse("a: &a\n  b: *a\n", FILE)
 
 
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 12):
+        inner = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} [{inner}]")
+    with pytest.raises(LaunchError, match=r"patrol.yaml:1: more than 200000 values"):
+        parse("\n".join(lines), FILE)
+
+
+@pytest.mark.parametrize("size", ["endless", "huge"])
+def test_what_is_too_large_is_refused_unread(size: str, tmp_path: Path) -> None:
+    file = Path("/dev/zero")
+    if size == "huge":
+        file = tmp_path / "huge.yaml"
+        file.write_text("# " + "x" * 50_000_000)
+    with pytest.raises(LaunchError, match="is larger than 4 MiB; is it a launch file"):
+        read(file)
+
+
 def test_broken_yaml_names_file_line_and_the_flow_pitfall() -> None:
     with pytest.raises(LaunchError, match=r"patrol.yaml:1: no valid YAML.*put quotes around"):
         parse("node: {speed: ${speed}, x: [}\n", FILE)

@@ -57,6 +57,14 @@ class Lamp(Node):
     def on_params(self, changed):
         self.log.warning("changed", level=self.params.level)
 """
+STUCK = """
+import time
+from olympus.runtime.node import Node
+
+class Stuck(Node):
+    def __init__(self, context):
+        time.sleep(600)
+"""
 ROBOT = """
 name: robot
 namespace: rover
@@ -243,6 +251,38 @@ def test_a_node_that_cannot_start_is_named_with_its_reason(site: Site) -> None:
     assert "'two'" in done.stderr
     assert "change the bulb" in done.stderr
     assert site.marked() == []
+
+
+@pytest.mark.parametrize("place", ["constructor", "import"])
+def test_a_node_that_never_comes_to_life_is_named_with_the_way_out(site: Site, place: str) -> None:
+    text = STUCK if place == "constructor" else "import time\ntime.sleep(600)\n" + STUCK
+    (site.folder / "stuck_node.py").write_text(text)
+    (site.folder / "robot.yaml").write_text(
+        "nodes:\n  first: {uses: 'lamp_node:Lamp', host: one}\n"
+        "  last: {uses: 'stuck_node:Stuck', host: late}\n"
+        "hosts:\n  late: {ready_timeout_s: 3}\n"
+    )
+    words = ["--no-import"] if place == "import" else []
+    done = site.run("launch", "robot.yaml", *words)
+    assert done.returncode == 1
+    assert "'late'" in done.stderr
+    assert "not ready after 3 s" in done.stderr
+    assert "ready_timeout_s" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert site.marked() == []
+
+
+@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.4])
+def test_no_process_outlives_a_launcher_that_is_killed_while_it_starts(
+    site: Site, after_s: float
+) -> None:
+    launcher = site.launch()
+    time.sleep(after_s)  # wherever it is by then, nothing may be left
+    launcher.kill()
+    launcher.wait(10)
+    site.until(lambda: not site.marked(), 5)
+    site.launch()
+    site.until_running()  # what was left half made stands in nobody's way
 
 
 def test_a_param_out_of_range_is_refused_before_anything_starts(site: Site) -> None:
