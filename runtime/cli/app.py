@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from olympus import __version__
+from olympus.runtime.cli.examples import add_examples
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch.report import wrapped
 from olympus.runtime.launch.ros_args import as_words
@@ -84,6 +85,7 @@ def make(arguments: list[str]) -> typer.Typer:
         return app
     for name in [word] if word in known else known:
         _add(app, name, _load(known[name]))
+    add_examples(app)
     if word not in known:
         _list_safety(app)
     return app

@@ -33,7 +33,7 @@ from olympus.runtime.store.upkeep import (
     topic_rows,
 )
 
-app = typer.Typer(help="The robot's recordings: stats, backup, restore, compact, forget.")
+app = typer.Typer(help="The robot's recordings: look at them, follow, back up, export, forget.")
 app.add_typer(deadletters, name="deadletters")
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 import olympus as package
 from olympus.runtime.cli.app import COMMANDS, SAFETY, make
+from olympus.runtime.cli.examples import EXAMPLES
 from olympus.runtime.cli.main import SAFETY as INTERCEPTED
 
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
@@ -70,3 +74,23 @@ def test_without_a_session_a_command_says_how_to_start_one(command: tuple[str, .
         )
     assert result.returncode == 2
     assert "start one with" in result.stderr
+
+
+def leaves(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command that does something, with its words."""
+    if not isinstance(command, TyperGroup):
+        yield words, command
+        return
+    for name, inner in command.commands.items():
+        yield from leaves(inner, (*words, name))
+
+
+def test_every_command_has_an_example_that_it_would_take() -> None:
+    commands = {" ".join(words): one for words, one in leaves(typer.main.get_command(make([])))}
+    others = {name for name in commands if name.split()[0] in (*SAFETY, "faults")}
+    assert set(EXAMPLES) == commands.keys() - others
+    for words, examples in EXAMPLES.items():
+        command = commands[words]
+        for example in examples:
+            command.make_context(words, shlex.split(example))  # a wrong option or word is refused
+            assert f"olympus {words} {example}".strip() in command.epilog
