@@ -184,7 +184,8 @@ class Supervisor:
         if ready not in done:
             waiting = [name for name, state in self.life.nodes.items() if state != "active"]
             who = f"; not active: {', '.join(waiting)}" if waiting else ""
-            return self._problem or f"not ready after {limit_s:g} s{who}"
+            hint = "; what takes so long? 'ready_timeout_s' of the host lets it take longer"
+            return self._problem or f"not ready after {limit_s:g} s{who}{hint}"
         if self._problem:
             return self._problem
         self.life.ready_s = time.monotonic() - begun
