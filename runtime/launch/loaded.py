@@ -166,7 +166,8 @@ def _add_bridge(loaded: Loaded, section: Ros2, document: Document, scope: str) -
 
 
 def _add_node(loaded: Loaded, node_id: str, node: Node, where: str) -> None:
-    known = loaded.entries.pop(node_id, None) or loaded.disabled.pop(node_id, None)
+    was_on = loaded.entries.pop(node_id, None)
+    known = was_on or loaded.disabled.pop(node_id, None)
     if node.uses is None and known is None:
         hint = did_you_mean(node_id, {*loaded.entries, *loaded.disabled})
         raise LaunchError(
@@ -182,7 +183,9 @@ def _add_node(loaded: Loaded, node_id: str, node: Node, where: str) -> None:
         both = f"{where} (over {known.where})"
         entry = Entry(_laid_over(known.node, node), known.namespace, both)
     is_on = entry.node.enabled
-    if isinstance(is_on, str):
+    if known is not None and "enabled" not in node.model_fields_set:
+        is_on = was_on is not None  # a condition of its own file names arguments of that file
+    elif isinstance(is_on, str):
         is_on = holds(is_on, loaded.arguments, where)
     (loaded.entries if is_on else loaded.disabled)[node_id] = entry
 

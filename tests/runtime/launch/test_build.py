@@ -220,6 +220,14 @@ def test_an_include_without_a_namespace_can_be_refined_and_keeps_its_own(write: 
     assert plan.nodes["camera"].namespace == "rover"
 
 
+def test_a_refined_node_stays_on_or_off_by_the_condition_of_its_own_file(write: Write) -> None:
+    inner = "nodes: {a: {uses: x, enabled: extra, params: {n: 1}}}\n"
+    write("arguments: {extra: {default: true}}\n" + inner, "inner.yaml")
+    outer = write("include: [inner.yaml]\nnodes: {a: {params: {n: 2}}}\n")
+    assert effective_params(make_plan(outer), {})["a"] == {"n": 2}
+    assert "a" not in make_plan(outer, ["extra:=false"]).nodes
+
+
 def test_files_that_include_each_other_are_printed(write: Write, tmp_path: Path) -> None:
     write("include: [b.yaml]\n", "a.yaml")
     write("include: [{file: a.yaml}]\n", "b.yaml")
