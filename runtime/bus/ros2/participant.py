@@ -33,6 +33,8 @@ ServiceHandler = Callable[[Any], Awaitable[Any] | Any]
 _LOOK_S = 0.01
 _GONE_S = 3.0
 """Somebody who serves may be unseen for so long, as while the graph heals, before he is gone."""
+MOST_REQUESTS = 1000
+"""So many requests of one service are being answered at once; more are refused, and counted."""
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +112,11 @@ class RosClient:
                 loop.call_soon_threadsafe(settle, result)
 
         self._raw.call(cdr, on_reply, timeout_s)
-        return self.response.decode(await self._awaited(answer, timeout_s))
+        try:
+            return self.response.decode(await self._awaited(answer, timeout_s))
+        except MessageError as error:
+            self._of.tallies.refuse(self.name, error)
+            raise
 
     async def _awaited(self, answer: asyncio.Future[bytes], timeout_s: float | None) -> bytes:
         if timeout_s is None:
@@ -232,7 +238,7 @@ class RosNode:
         name, type_ = check_topic(name), check_type_name(type_)
         request = self._of.codecs.get(f"{type_}_Request")
         response = self._of.codecs.get(f"{type_}_Response")
-        loop = self._of.loop
+        loop, answering = self._of.loop, set[asyncio.Task[None]]()
 
         async def work(cdr: bytes, reply: Reply) -> None:
             try:
@@ -245,9 +251,19 @@ class RosNode:
                 _log.exception("ROS service %s failed", name)
                 reply(f"{name}: the service failed: {type(error).__name__}: {error}")
 
+        def begin(cdr: bytes, reply: Reply) -> None:
+            if len(answering) >= MOST_REQUESTS:
+                error = BusError(f"{MOST_REQUESTS} requests are being answered; no more at once")
+                self._of.tallies.refuse(name, error)
+                reply(f"{name}: {error}")
+                return
+            task = self._of.spawn(work(cdr, reply))
+            answering.add(task)
+            task.add_done_callback(answering.discard)
+
         def answer(cdr: bytes, reply: Reply) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(lambda: self._of.spawn(work(cdr, reply)))
+                loop.call_soon_threadsafe(begin, cdr, reply)
 
         return self._keep(self._of.backend.serve(self._id, name, type_, answer))
 

@@ -10,6 +10,8 @@ from olympus.runtime.bus.ros2.backend import Arrival
 
 _log = logging.getLogger(__name__)
 _MOST_PUBLISHERS = 1024
+_WIDEST = 1_000_000
+"""A wider gap in a publisher's row is a wrong number, and not so many lost messages."""
 
 
 class Tallies:
@@ -47,10 +49,11 @@ class Row:
         if self._last.get(arrival.gid) == arrival.seq - 1:
             self._last[arrival.gid] = arrival.seq
             return 0
-        if not arrival.seq:
+        if arrival.seq <= 0:
             return 0
         last = self._last.pop(arrival.gid, 0)
         self._last[arrival.gid] = max(arrival.seq, last)
         if len(self._last) > _MOST_PUBLISHERS:
             self._last.popitem(last=False)
-        return max(0, arrival.seq - last - 1) if last else 0
+        gap = arrival.seq - last - 1 if last else 0
+        return gap if 0 < gap <= _WIDEST else 0

@@ -80,7 +80,9 @@ class RosEntity:
 
 
 def entity_of(token: str) -> RosEntity | None:
-    """Return what a token says; None for a key that is no token."""
+    """Return what a token says; None for a key that is no token, or not in printable ASCII."""
+    if not (token.isascii() and token.isprintable()):
+        return None  # a name that a terminal would obey
     parts = token.split("/")
     if len(parts) < 9 or parts[0] != _ROOT or parts[5] not in _KINDS:
         return None
@@ -130,8 +132,10 @@ def read_attachment(raw: bytes) -> tuple[int, int, bytes]:
     Raises:
         MessageError: The bytes are none.
     """
-    if len(raw) != _ATTACHMENT.size or raw[16] != GID_SIZE:
+    if len(raw) != _ATTACHMENT.size:
         raise MessageError(f"an attachment of {len(raw)} bytes; rmw_zenoh's has 33")
+    if raw[16] != GID_SIZE:
+        raise MessageError(f"an attachment with an id of {raw[16]} bytes; rmw_zenoh's has 16")
     seq, stamp_ns, _, gid = _ATTACHMENT.unpack(raw)
     return seq, stamp_ns, gid
 

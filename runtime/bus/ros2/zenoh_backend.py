@@ -30,6 +30,9 @@ from olympus.runtime.bus.ros2.zenoh_ends import Ends, Shown, ZenohClient, ZenohP
 from olympus.runtime.bus.zenoh_threads import keep_thread
 from olympus.runtime.errors import MessageError
 
+MOST_SEEN = 100_000
+"""Nodes and ends of the graph that are remembered; a robot has some hundreds."""
+
 
 class ZenohBackend:
     """One participant of a ROS 2 graph over Zenoh."""
@@ -210,10 +213,12 @@ class ZenohBackend:
         token = str(sample.key_expr)
         if sample.kind == zenoh.SampleKind.DELETE:
             self._seen.pop(token, None)
-        elif (entity := entity_of(token)) is not None:
+        elif (entity := entity_of(token)) is None:
+            self.tallies.refuse("graph", MessageError(f"{token!r:.120} is no token of rmw_zenoh"))
+        elif token in self._seen or len(self._seen) < MOST_SEEN:
             self._seen[token] = entity
         else:
-            self.tallies.refuse("graph", MessageError(f"{token:.120} is no token of rmw_zenoh"))
+            self.tallies.refuse("graph", MessageError(f"more than {MOST_SEEN} nodes and ends"))
 
     def _on_sample(self, topic: str, deliver: Deliver, sample: zenoh.Sample) -> None:
         keep_thread()

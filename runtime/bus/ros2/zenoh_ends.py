@@ -15,6 +15,8 @@ from olympus.runtime.bus.ros2.backend import Reply
 from olympus.runtime.bus.ros2.wire import Attachment, RosEntity
 from olympus.runtime.errors import BusError
 
+_LONGEST = 1000
+"""Bytes of what a service says about its failure."""
 _FOREVER_S = 10.0 * 365 * 86_400
 
 
@@ -92,8 +94,7 @@ class ZenohClient:
             if answer.ok is not None:
                 once(answer.ok.payload.to_bytes())
             else:
-                reason = answer.err.payload.to_string() if answer.err is not None else "no reason"
-                once(f"{name}: {reason}")
+                once(f"{name}: {_reason(answer)}")
 
         def on_end() -> None:
             once(f"no answer from service {name}; is it served, with the same type?")
@@ -115,6 +116,14 @@ class ZenohClient:
         if querier is not None:
             self._shown.close()
             undeclare(querier)
+
+
+def _reason(answer: zenoh.Reply) -> str:
+    """Return why a service failed, in its own words; nothing in them that a terminal would obey."""
+    if answer.err is None:
+        return "no reason"
+    text = answer.err.payload.to_bytes()[:_LONGEST].decode(errors="replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 class _Once:

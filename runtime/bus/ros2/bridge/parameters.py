@@ -8,7 +8,7 @@ Source: rcl_interfaces; design.ros2.org, "ROS 2 Parameters".
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
@@ -31,6 +31,11 @@ _FIELDS = {
 }
 _ITEMS: dict[type, int] = {bool: BOOLS, int: INTEGERS, float: DOUBLES, str: STRINGS}
 SIM_TIME = "use_sim_time"
+MOST_ITEMS = 65_536
+"""Letters or numbers of one parameter that is set."""
+_LONGEST_NAME = 255
+MOST_NAMES = 1000
+"""Parameters that one request may name: a name of five bytes would else ask for a kilobyte."""
 RCL = "rcl_interfaces/msg/"
 
 
@@ -60,7 +65,7 @@ def plain_value(value: Any) -> Any:
     """Return a ROS ParameterValue as what JSON can hold.
 
     Raises:
-        MessageError: Its type is none.
+        MessageError: Its type is none, or it has more than `MOST_ITEMS` items.
     """
     if value.type == NOT_SET:
         return None
@@ -68,6 +73,8 @@ def plain_value(value: Any) -> Any:
     if field is None:
         raise MessageError(f"parameter type {value.type} is unknown")
     given = getattr(value, field)
+    if isinstance(given, Sized) and len(given) > MOST_ITEMS:
+        raise MessageError(f"a parameter of {len(given)} items; at most {MOST_ITEMS}")
     return given.tolist() if hasattr(given, "tolist") else given
 
 
@@ -128,6 +135,7 @@ class ParameterServices:
 
     async def _list(self, request: Any) -> Any:
         names, _ = await self._ask()
+        _check_number(request.prefixes)
         prefixes = list(request.prefixes)
         found = [
             name
@@ -138,16 +146,19 @@ class ParameterServices:
         return self._one.new("rcl_interfaces/srv/ListParameters_Response", result=result)
 
     async def _get(self, request: Any) -> Any:
+        _check_number(request.names)
         known, _ = await self._ask()
         values = [parameter_value(self._one, known.get(name)) for name in request.names]
         return self._one.new("rcl_interfaces/srv/GetParameters_Response", values=values)
 
     async def _types(self, request: Any) -> Any:
+        _check_number(request.names)
         known, _ = await self._ask()
         types = [_kind_and_value(known.get(name))[0] for name in request.names]
         return self._one.new("rcl_interfaces/srv/GetParameterTypes_Response", types=types)
 
     async def _describe(self, request: Any) -> Any:
+        _check_number(request.names)
         known, schema = await self._ask()
         made = [
             _descriptor(self._one, name, known.get(name), schema.get(name, {}))
@@ -156,15 +167,21 @@ class ParameterServices:
         return self._one.new("rcl_interfaces/srv/DescribeParameters_Response", descriptors=made)
 
     async def _set_each(self, request: Any) -> Any:
+        _check_number(request.parameters)
         results = [await self._set([parameter]) for parameter in request.parameters]
         return self._one.new("rcl_interfaces/srv/SetParameters_Response", results=results)
 
     async def _set_all(self, request: Any) -> Any:
+        _check_number(request.parameters)
         result = await self._set(request.parameters)
         return self._one.new("rcl_interfaces/srv/SetParametersAtomically_Response", result=result)
 
     async def _set(self, parameters: list[Any]) -> Any:
-        values = {one.name: plain_value(one.value) for one in parameters}
+        try:
+            values = {_checked_name(one.name): plain_value(one.value) for one in parameters}
+        except MessageError as error:
+            self._one.tallies.refuse(f"{self._ros_name}/set_parameters", error)
+            return self._result(False, str(error))
         if (wish := values.pop(SIM_TIME, None)) is not None and wish != self._uses_sim_time():
             return self._result(False, f"{SIM_TIME} is what the launch file says: ros2.clock")
         if not values:
@@ -202,6 +219,27 @@ class ParameterServices:
                 changed_parameters=made,
             )
         )
+
+
+def _checked_name(name: str) -> str:
+    """Return the name of a parameter that is to be set; it goes into a log.
+
+    Raises:
+        MessageError: No parameter can have it.
+    """
+    if not (name.isprintable() and len(name) <= _LONGEST_NAME):
+        raise MessageError(f"{name!r:.80} is no name of a parameter")
+    return name
+
+
+def _check_number(asked: list[Any]) -> None:
+    """Refuse a request that asks for too much at once.
+
+    Raises:
+        MessageError: It names more than `MOST_NAMES`.
+    """
+    if len(asked) > MOST_NAMES:
+        raise MessageError(f"a request for {len(asked)} parameters; at most {MOST_NAMES} at once")
 
 
 def _as_json(value: Any, known: Any, schema: Mapping[str, Any]) -> str:

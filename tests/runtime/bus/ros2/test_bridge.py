@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,27 +20,23 @@ import pytest
 from olympus.runtime.bus import Bus, PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
-from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
+from olympus.runtime.bus.ros2.bridge.parameters import MOST_ITEMS, MOST_NAMES
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT, SENSOR_DATA
 from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
 from olympus.runtime.config import Session, new_session
-from olympus.runtime.errors import BusError, DeviceError, OlympusError
+from olympus.runtime.errors import BusError
 from olympus.runtime.messages import (
-    Ack,
     Diagnostic,
-    Empty,
     HostStats,
     Image,
     Imu,
     Log,
-    Message,
     NodeStats,
     Odometry,
-    Pose,
     SafetyState,
     Twist,
 )
@@ -278,7 +274,9 @@ async def test_what_claims_to_come_from_the_future_or_makes_no_sense_is_refused(
         assert place.bridge.health().level == "warn"
 
 
-async def test_parameters_are_listed_read_described_and_set(build: Build, until: Until) -> None:
+async def test_parameters_are_listed_read_described_and_set(
+    build: Build, until: Until, way: dict[str, Any]
+) -> None:
     async with build() as place:
         events: list[Any] = []
         place.looker.subscribe(
@@ -333,6 +331,27 @@ async def test_parameters_are_listed_read_described_and_set(build: Build, until:
         assert place.runner.node.params.speed == 1.25, "all or none"
         sim = await set_(("use_sim_time", {"type": 1, "bool_value": True}))
         assert "ros2.clock" in sim.results[0].reason
+        huge = ("limits", {"type": 8, "double_array_value": np.zeros(MOST_ITEMS + 1)})
+        odd = ("sp\x1beed\n", {"type": 3, "double_value": 1.0})
+        unknown = ("speed", {"type": 77})
+        refused = (await set_(huge, odd, unknown)).results
+        assert [one.successful for one in refused] == [False] * 3
+        assert f"{MOST_ITEMS + 1} items; at most {MOST_ITEMS}" in refused[0].reason
+        assert "\x1b" not in refused[1].reason
+        assert "type 77 is unknown" in refused[2].reason
+        assert place.bridge.participant.tallies.refused[f"{base}/set_parameters"] == 3
+        assert (
+            (await set_(("limits", {"type": 8, "double_array_value": np.zeros(9)})))
+            .results[0]
+            .successful
+        )
+        if way["backend"] == "zenoh":  # over rclpy a failure is an empty response
+            with pytest.raises(BusError, match=f"at most {MOST_NAMES} at once"):
+                await place.call(
+                    f"{base}/get_parameters",
+                    f"{srv}GetParameters",
+                    names=[""] * (MOST_NAMES + 1),
+                )
         await until(lambda: any(e.node == base for e in events))
         assert all(e.stamp.sec > 0 for e in events if e.node == base)
         changed = {p.name for e in events for p in e.changed_parameters}
@@ -550,53 +569,6 @@ async def test_a_stop_in_ros_reaches_the_guardian_and_nothing_there_can_reset(
     finally:
         started.process.kill()
         started.process.wait()
-
-
-@dataclass
-class Nav2:
-    """What stands for Nav2: it gets there at once, but for places far off or behind a wall."""
-
-    goals: list[Any] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-
-    async def drive(self, goal: Goal) -> Any:
-        self.goals.append(goal.value)
-        x_m = goal.value.pose.pose.position.x
-        try:
-            await asyncio.sleep(60 if x_m > 5 else 0)
-        except asyncio.CancelledError:
-            self.ended.append("called off")
-            raise
-        if x_m < 0:
-            raise DeviceError("behind a wall")
-
-
-async def test_a_plan_step_can_have_nav2_drive_to_a_pose_and_call_it_off(
-    build: Build, until: Until, way: dict[str, Any]
-) -> None:
-    if not has_type(way, NAVIGATE):
-        pytest.skip("the installed ROS has no nav2_msgs")
-    entry = {"ros": "/navigate_to_pose", "type": NAVIGATE, "service": "rover/navigate"}
-    async with build(actions=[entry]) as place:
-        nav2 = Nav2()
-        ActionServer(place.ros, place.looker, "/navigate_to_pose", NAVIGATE, nav2.drive)
-
-        async def go(question: Message, timeout_s: float = 20.0) -> Ack:
-            answer: Ack = await place.bus.call("rover/navigate", question, Ack, timeout_s=timeout_s)
-            return answer
-
-        await until(lambda: "rover/navigate" in {e.topic for e in place.bus.graph()})
-        arrived = await go(Pose(x_m=2.0, y_m=1.0))
-        assert (arrived.ok, arrived.text) == (True, "succeeded")
-        goal = nav2.goals[0].pose
-        assert (goal.pose.position.x, goal.header.frame_id) == (2.0, "map")
-        failed = await go(Pose(x_m=-1.0, y_m=1.0))
-        assert (failed.ok, failed.text) == (False, "aborted")
-        with pytest.raises(BusError):
-            await go(Pose(x_m=9.0, y_m=1.0), timeout_s=1.0)
-        await until(lambda: nav2.ended)
-        with pytest.raises(OlympusError, match="takes a Pose or a RosValue"):
-            await go(Empty())
 
 
 def test_a_topic_that_is_shown_and_taken_would_go_in_a_circle() -> None:

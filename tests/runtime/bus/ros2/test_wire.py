@@ -163,7 +163,7 @@ def test_an_attachment_has_33_bytes_and_comes_back(seq: int, stamp_ns: int, gid:
 
 def test_other_bytes_are_no_attachment() -> None:
     for raw in (b"", bytes(33), bytes(34), Attachment(1, 1, bytes(16)).to_bytes()[:-1]):
-        with pytest.raises(MessageError, match="rmw_zenoh's has 33"):
+        with pytest.raises(MessageError, match=r"rmw_zenoh's has (33|16)"):
             read_attachment(raw)
 
 
