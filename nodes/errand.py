@@ -93,6 +93,8 @@ class Errand:
             return True
         is_at_it = state is not None and state.mission == self.text
         self._was_at_it = self._was_at_it or is_at_it
+        if self._was_at_it and not is_at_it and state is not None and state.state == "failed":
+            return Ended(f"{self.text}: {state.reason}: the plan is given up", is_done=False)
         if self._was_at_it and not is_at_it:
             return Ended("another command came, or a stop: the plan is given up", is_done=False)
         if not is_at_it and now_ns - self._began_ns > LATE_S * 1e9:

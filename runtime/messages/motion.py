@@ -66,7 +66,8 @@ class MissionState(Message):
     mission: str
     """Sentence of the command it carries out; empty when it has none."""
     state: str
-    """`idle`, `driving`, `yielding`, `blocked`, `blind` or `stopped`."""
+    """`idle`, `driving`, `yielding`, `blocked`, `blind`, `stopped`, or `failed` when the newest
+    mission was given up, `reason` saying why."""
     reason: str = ""
     goal: str = ""
     """Name or coordinates of the next way-point."""

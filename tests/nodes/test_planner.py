@@ -73,6 +73,7 @@ def test_what_is_seen_after_a_step_began_ends_it_and_what_was_seen_before_does_n
     [
         (state(""), "another command came, or a stop"),
         (state("patrol the corridor"), "another command came, or a stop"),
+        (MissionState(mission="", state="failed", reason="behind a wall"), "behind a wall"),
         (state("", what="stopped"), "motion was stopped"),
         (state("", done=1, what="stopped"), "motion was stopped"),
     ],

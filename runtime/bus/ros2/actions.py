@@ -8,24 +8,27 @@ Source: design.ros2.org, "Actions"; action_msgs.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from olympus.runtime.bus.link import Closable
-from olympus.runtime.bus.ros2.backend import Arrival
 from olympus.runtime.bus.ros2.definitions import check_type_name
 from olympus.runtime.bus.ros2.names import check_topic
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import ACTION_STATUS, DEFAULT
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import BusError, OlympusError
+from olympus.runtime.errors import BusError, MessageError, OlympusError
 
 KEPT = 100
 """Ended goals whose results are kept for who asks late."""
-_CANCEL = "action_msgs/srv/CancelGoal"
+MOST = 100
+"""Goals that are carried out at once, and askers that wait for the result of one; no more."""
+CANCEL = "action_msgs/srv/CancelGoal"
+"""The type of the service that calls goals off."""
+_log = logging.getLogger(__name__)
 
 
 class Status(IntEnum):
@@ -44,6 +47,18 @@ class Status(IntEnum):
         """Whether it has ended, in whatever way."""
         return self >= Status.SUCCEEDED
 
+    @classmethod
+    def read(cls, number: int) -> Status:
+        """Return the status of a number that came over the wire.
+
+        Raises:
+            MessageError: ROS has no such status.
+        """
+        try:
+            return cls(number)
+        except ValueError:
+            raise MessageError(f"a goal's status is 0 to 6, not {number}") from None
+
 
 @dataclass(slots=True)
 class Goal:
@@ -59,6 +74,8 @@ class Goal:
     result: Any = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    waiting: int = 0
+    """How many wait for its result."""
 
     @property
     def is_canceling(self) -> bool:
@@ -101,9 +118,9 @@ class ActionServer:
         self._type = check_type_name(type_)
         self._goals: dict[bytes, Goal] = {}
         base = f"{check_topic(name)}/_action"
-        node.serve(f"{base}/send_goal", f"{self._type}_SendGoal", self._on_goal)
-        node.serve(f"{base}/get_result", f"{self._type}_GetResult", self._on_result)
-        node.serve(f"{base}/cancel_goal", _CANCEL, self._on_cancel)
+        node.serve(f"{base}/send_goal", f"{self._type}_SendGoal", self.on_goal)
+        node.serve(f"{base}/get_result", f"{self._type}_GetResult", self.on_result)
+        node.serve(f"{base}/cancel_goal", CANCEL, self.on_cancel)
         self._feedback = node.publisher(
             f"{base}/feedback", f"{self._type}_FeedbackMessage", DEFAULT
         )
@@ -111,19 +128,32 @@ class ActionServer:
             f"{base}/status", "action_msgs/msg/GoalStatusArray", ACTION_STATUS
         )
 
-    async def _on_goal(self, request: Any) -> Any:
+    async def on_goal(self, request: Any) -> Any:
+        """Take on a goal, unless its id is in use, too many run, or it is not accepted."""
         goal_id = request.goal_id.uuid.tobytes()
-        is_new = goal_id not in self._goals
-        is_taken = is_new and self._accept(request.goal)
         now = self._one.now_ns()
+        is_taken = self._has_room(goal_id) and self._accept(request.goal)
         if is_taken:
             goal = Goal(goal_id, request.goal, lambda value: self._tell(goal_id, value), now)
             self._goals[goal_id] = goal
             goal.task = self._one.spawn(self._carry_out(goal))
+            # Not in the coroutine: one that is called off before its first step never runs.
+            goal.task.add_done_callback(lambda _: self._end(goal))
             self._publish_status()
         return self._one.new(
             f"{self._type}_SendGoal_Response", accepted=is_taken, stamp=self._stamp(now)
         )
+
+    def _has_room(self, goal_id: bytes) -> bool:
+        """Tell whether a goal of that id may begin; why not is counted."""
+        why = ""
+        if goal_id in self._goals:
+            why = f"the goal id {goal_id.hex()} is in use; each goal has one of its own"
+        elif sum(not goal.status.is_over for goal in self._goals.values()) >= MOST:
+            why = f"{MOST} goals are being carried out; no more at once"
+        if why:
+            self._one.tallies.refuse(self._feedback.topic, MessageError(why))
+        return not why
 
     async def _carry_out(self, goal: Goal) -> None:
         if goal.status is Status.ACCEPTED:
@@ -137,24 +167,41 @@ class ActionServer:
         except OlympusError as error:
             self._one.tallies.refuse(self._feedback.topic, error)
             goal.status = Status.ABORTED
-        finally:
-            if not goal.status.is_over:
-                goal.status = Status.ABORTED
-            if goal.result is None:
-                goal.result = self._one.new(f"{self._type}_Result")
-            goal.over.set()
-            self._publish_status()
-            self._forget()
+        except Exception:  # noqa: BLE001  the node boundary: counted, told
+            _log.exception("a goal of ROS %s failed", self._feedback.topic)
+            self._one.tallies.refuse(self._feedback.topic, MessageError("its execution failed"))
+            goal.status = Status.ABORTED
 
-    async def _on_result(self, request: Any) -> Any:
+    def _end(self, goal: Goal) -> None:
+        if not goal.status.is_over:
+            goal.status = Status.CANCELED if goal.is_canceling else Status.ABORTED
+        if goal.result is None:
+            goal.result = self._one.new(f"{self._type}_Result")
+        goal.over.set()
+        with contextlib.suppress(BusError):  # the graph was left, and nobody hears it
+            self._publish_status()
+        self._forget()
+
+    async def on_result(self, request: Any) -> Any:
+        """Answer how a goal ended, once it has.
+
+        Raises:
+            BusError: Too many wait for it.
+        """
         goal = self._goals.get(request.goal_id.uuid.tobytes())
         response = f"{self._type}_GetResult_Response"
         if goal is None:
             return self._one.new(response, status=int(Status.UNKNOWN))
-        await goal.over.wait()
+        if goal.waiting >= MOST:
+            raise BusError(f"{MOST} wait for the result of this goal already")
+        goal.waiting += 1
+        try:
+            await goal.over.wait()
+        finally:
+            goal.waiting -= 1
         return self._one.new(response, status=int(goal.status), result=goal.result)
 
-    async def _on_cancel(self, request: Any) -> Any:
+    async def on_cancel(self, request: Any) -> Any:
         """Call goals off: one by its id, those up to a time, or with neither all."""
         info = request.goal_info
         goal_id = info.goal_id.uuid.tobytes()
@@ -167,7 +214,7 @@ class ActionServer:
             or (not is_named and not until_ns)
             or (until_ns and goal.stamp_ns <= until_ns)
         ]
-        response = self._one.new(f"{_CANCEL}_Response")
+        response = self._one.new(f"{CANCEL}_Response")
         for goal in chosen:
             if not goal.status.is_over:
                 goal.status = Status.CANCELING
@@ -184,7 +231,7 @@ class ActionServer:
     def _tell(self, goal_id: bytes, value: Any) -> None:
         self._feedback.publish(
             self._one.new(
-                f"{self._type}_FeedbackMessage", goal_id=_uuid(self._one, goal_id), feedback=value
+                f"{self._type}_FeedbackMessage", goal_id=as_uuid(self._one, goal_id), feedback=value
             )
         )
 
@@ -205,7 +252,7 @@ class ActionServer:
     def _info(self, goal: Goal) -> Any:
         return self._one.new(
             "action_msgs/msg/GoalInfo",
-            goal_id=_uuid(self._one, goal.id),
+            goal_id=as_uuid(self._one, goal.id),
             stamp=self._stamp(goal.stamp_ns),
         )
 
@@ -214,118 +261,6 @@ class ActionServer:
         return self._one.new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
 
 
-class GoalHandle:
-    """A goal at its client."""
-
-    def __init__(self, client: ActionClient, goal_id: bytes) -> None:
-        self._client, self.id = client, goal_id
-
-    async def result(self, *, timeout_s: float | None = None) -> tuple[Status, Any]:
-        """Wait for the end and return how it ended, and the result.
-
-        Raises:
-            BusError: The server is gone, or it takes longer than `timeout_s`.
-        """
-        return await self._client.result_of(self.id, timeout_s)
-
-    async def cancel(self, *, timeout_s: float = 2.0) -> bool:
-        """Call it off; return whether the server does so.
-
-        Raises:
-            BusError: The server does not answer.
-        """
-        return await self._client.cancel(self.id, timeout_s)
-
-
-class ActionClient:
-    """Asks for goals of one action."""
-
-    def __init__(self, one: Participant, node: RosNode, name: str, type_: str) -> None:
-        """Open the asking end.
-
-        Raises:
-            MessageError: The type has no definition.
-        """
-        self._one, self._type = one, check_type_name(type_)
-        self.name = check_topic(name)
-        base = f"{self.name}/_action"
-        self._send = node.client(f"{base}/send_goal", f"{self._type}_SendGoal")
-        self._result = node.client(f"{base}/get_result", f"{self._type}_GetResult")
-        self._cancel = node.client(f"{base}/cancel_goal", _CANCEL)
-        self._listeners: dict[bytes, Callable[[Any], None]] = {}
-        self._ends: list[Closable] = [
-            node.subscribe(f"{base}/feedback", f"{self._type}_FeedbackMessage", self._on_feedback)
-        ]
-
-    def new_goal(self, **fields: Any) -> Any:
-        """Return a new goal of this action's type."""
-        return self._one.new(f"{self._type}_Goal", **fields)
-
-    async def send(
-        self,
-        goal: Any,
-        *,
-        on_feedback: Callable[[Any], None] | None = None,
-        timeout_s: float = 5.0,
-    ) -> GoalHandle:
-        """Ask for a goal.
-
-        Args:
-            goal: Of the action's `_Goal` type.
-            on_feedback: Called in the event loop with each feedback.
-            timeout_s: How long to wait for the server, and for it to accept.
-
-        Raises:
-            BusError: No server, or it does not accept the goal.
-        """
-        goal_id = uuid.uuid4().bytes
-        if on_feedback is not None:
-            self._listeners[goal_id] = on_feedback
-        request = self._one.new(
-            f"{self._type}_SendGoal_Request", goal_id=_uuid(self._one, goal_id), goal=goal
-        )
-        response = await self._send.call(request, timeout_s=timeout_s)
-        if not response.accepted:
-            self._listeners.pop(goal_id, None)
-            raise BusError(f"{self.name} does not accept this goal")
-        return GoalHandle(self, goal_id)
-
-    async def result_of(self, goal_id: bytes, timeout_s: float | None) -> tuple[Status, Any]:
-        """Wait for the end of a goal.
-
-        Raises:
-            BusError: The server is gone, or it takes longer than `timeout_s`.
-        """
-        request = self._one.new(
-            f"{self._type}_GetResult_Request", goal_id=_uuid(self._one, goal_id)
-        )
-        try:
-            response = await self._result.call(request, timeout_s=timeout_s)
-        finally:
-            self._listeners.pop(goal_id, None)
-        return Status(response.status), response.result
-
-    async def cancel(self, goal_id: bytes, timeout_s: float) -> bool:
-        """Call a goal off; return whether the server does so.
-
-        Raises:
-            BusError: The server does not answer.
-        """
-        info = self._one.new("action_msgs/msg/GoalInfo", goal_id=_uuid(self._one, goal_id))
-        request = self._one.new(f"{_CANCEL}_Request", goal_info=info)
-        response = await self._cancel.call(request, timeout_s=timeout_s)
-        return bool(response.goals_canceling)
-
-    def close(self) -> None:
-        """Close it; again is harmless."""
-        for end in (self._send, self._result, self._cancel, *self._ends):
-            end.close()
-
-    def _on_feedback(self, value: Any, _arrival: Arrival) -> None:
-        listener = self._listeners.get(value.goal_id.uuid.tobytes())
-        if listener is not None and not self._one.loop.is_closed():
-            self._one.loop.call_soon_threadsafe(listener, value.feedback)
-
-
-def _uuid(one: Participant, raw: bytes) -> Any:
+def as_uuid(one: Participant, raw: bytes) -> Any:
+    """Return the id of a goal as ROS writes it."""
     return one.new("unique_identifier_msgs/msg/UUID", uuid=raw)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from olympus.runtime.bus.ros2.actions import ActionClient
+from olympus.runtime.bus.ros2.action_client import ActionClient
 from olympus.runtime.bus.ros2.names import check_topic
 from olympus.runtime.bus.ros2.plain import from_plain
 from olympus.runtime.cli.connect import AsJson, carry_out

@@ -13,6 +13,7 @@ from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.ros2.bridge.errand import Errand
 from olympus.runtime.bus.ros2.bridge.inward import Inward
 from olympus.runtime.bus.ros2.bridge.outward import Outward
+from olympus.runtime.bus.ros2.bridge.permission import Permission
 from olympus.runtime.bus.ros2.bridge.reports import Reports
 from olympus.runtime.bus.ros2.bridge.settings import Action, BridgeSettings, Publish, Subscribe
 from olympus.runtime.bus.ros2.bridge.shown import ShownNode
@@ -71,6 +72,8 @@ class Bridge:
             "/parameter_events", "rcl_interfaces/msg/ParameterEvent", PARAMETER_EVENTS
         )
         self._inward = [self._taken(entry) for entry in settings.subscribe]
+        self._permission = Permission(safety_dir)
+        self._held.callback(self._permission.close)
         self._errands = [self._errand(entry) for entry in settings.actions]
         if settings.stop and safety_dir is not None:
             RosStop(self.participant, self.node, settings.stop, safety_dir)
@@ -99,6 +102,7 @@ class Bridge:
             mapper=self._mapper,
             ctx=self._ctx,
             name=self._name,
+            permission=self._permission,
         )
 
     async def run(self) -> None:
@@ -148,7 +152,7 @@ class Bridge:
         for inward in self._inward:
             inward.close()
         for errand in self._errands:
-            errand.close()
+            await errand.close()
         await self._bus.unsubscribe(self._stats)
         await self._reports.close()
         await self.participant.close()

@@ -75,9 +75,14 @@ class Action(_Entry):
     """ROS type, such as `nav2_msgs/action/NavigateToPose`."""
     service: str
     """Full name of the service. It takes a Pose for NavigateToPose, else a RosValue, and answers
-    when the goal has ended."""
+    when the goal has ended; SERVICE/progress tells meanwhile how it goes."""
     patience_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     """How long the action's server may take to accept a goal."""
+    limit_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long a goal may take; then it is called off."""
+    moves: bool = True
+    """Whether a goal moves the robot: then a stop calls it off, none begins while motion is
+    stopped, and a newer one takes the place of an older."""
 
 
 class StaticFrame(BaseModel):

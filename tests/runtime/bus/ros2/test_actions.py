@@ -6,9 +6,11 @@ import asyncio
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, Status
+from olympus.runtime.bus.ros2.action_client import ActionClient
+from olympus.runtime.bus.ros2.actions import MOST, ActionServer, Goal, Status
 from olympus.runtime.errors import BusError, DeviceError
 
 if TYPE_CHECKING:
@@ -136,8 +138,87 @@ async def test_a_server_in_another_process_tells_how_far_it_is_ends_and_is_calle
 async def test_a_server_that_is_not_there_is_said_so(join: Join) -> None:
     one = join()
     client = ActionClient(one, one.node("a"), "/navigate_to_pose", NAVIGATE)
-    with pytest.raises(BusError, match="nobody serves /navigate_to_pose/_action/send_goal"):
+    with pytest.raises(BusError, match=f"no server for the action /navigate_to_pose .*{NAVIGATE}"):
         await client.send(client.new_goal(), timeout_s=0.5)
+
+
+async def test_a_goal_id_that_is_in_use_is_refused_and_counted(client: ActionClient) -> None:
+    handle = await client.send(goal(client, 1000), timeout_s=20, goal_id=b"i" * 16)
+    with pytest.raises(BusError, match="does not accept"):
+        await client.send(goal(client, 3), timeout_s=20, goal_id=b"i" * 16)
+    assert await handle.cancel(timeout_s=20)
+    assert (await handle.result(timeout_s=20))[0] is Status.CANCELED
+    with pytest.raises(BusError, match="does not accept"):
+        await client.send(goal(client, 3), timeout_s=20, goal_id=b"i" * 16)
+
+
+async def test_a_server_carries_out_so_many_goals_at_once_and_no_more(
+    client: ActionClient,
+) -> None:
+    sent = [client.send(goal(client, 1000), timeout_s=20) for _ in range(MOST)]
+    handles = await asyncio.gather(*sent)
+    with pytest.raises(BusError, match="does not accept"):
+        await client.send(goal(client, 1000), timeout_s=20)
+    assert await handles[0].cancel(timeout_s=20)
+    assert (await handles[0].result(timeout_s=20))[0] is Status.CANCELED
+    assert (await (await client.send(goal(client, 3), timeout_s=20)).result(timeout_s=20))[0] is (
+        Status.SUCCEEDED
+    )
+
+
+async def test_a_goal_that_is_called_off_before_it_begins_ends_all_the_same(
+    join: Join,
+) -> None:
+    one = join()
+    server = ActionServer(one, one.node("robot"), "/go", NAVIGATE, lambda _: asyncio.sleep(60))
+    ids = one.new("unique_identifier_msgs/msg/UUID", uuid=np.full(16, 7, np.uint8))
+    sent = one.new(f"{NAVIGATE}_SendGoal_Request", goal_id=ids)
+    info = one.new("action_msgs/msg/GoalInfo", goal_id=ids)
+    assert (await server.on_goal(sent)).accepted  # nothing has run since: it has not begun
+    off = await server.on_cancel(one.new("action_msgs/srv/CancelGoal_Request", goal_info=info))
+    assert len(off.goals_canceling) == 1
+    asked = one.new(f"{NAVIGATE}_GetResult_Request", goal_id=ids)
+    ended = await asyncio.wait_for(server.on_result(asked), 20)
+    assert ended.status == Status.CANCELED
+
+
+async def test_who_gives_up_before_his_goal_is_accepted_has_it_called_off(
+    join: Join, until: Until
+) -> None:
+    server, asker, begun, off = join(), join(), list[int](), list[int]()
+
+    async def execute(_: Goal) -> None:
+        begun.append(1)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            off.append(1)
+            raise
+
+    def accept(_: Any) -> bool:
+        asking.cancel()
+        return True
+
+    ActionServer(server, server.node("robot"), "/go", NAVIGATE, execute, accept=accept)
+    client = ActionClient(asker, asker.node("planner"), "/go", NAVIGATE)
+    asking = asyncio.create_task(client.send(client.new_goal(), timeout_s=20))
+    await asyncio.gather(asking, return_exceptions=True)
+    assert asking.cancelled()
+    await until(lambda: off)
+    assert begun == [1]
+
+
+async def test_an_execution_that_fails_unforeseen_is_aborted_and_counted(join: Join) -> None:
+    one = join()
+
+    async def execute(_: Goal) -> None:
+        raise ZeroDivisionError
+
+    ActionServer(one, one.node("robot"), "/go", NAVIGATE, execute)
+    client = ActionClient(one, one.node("planner"), "/go", NAVIGATE)
+    handle = await client.send(client.new_goal(), timeout_s=20)
+    assert (await handle.result(timeout_s=20))[0] is Status.ABORTED
+    assert one.tallies.refused["/go/_action/feedback"] == 1
 
 
 async def test_nav2_can_be_asked_to_drive_to_a_pose(join: Join, until: Until) -> None:

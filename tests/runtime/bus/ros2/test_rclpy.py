@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from olympus.runtime.bus.ros2.actions import ActionClient, ActionServer, Goal, Status
+from olympus.runtime.bus.ros2.action_client import ActionClient
+from olympus.runtime.bus.ros2.actions import ActionServer, Goal, Status
 from olympus.runtime.bus.ros2.bags import read_bag
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
