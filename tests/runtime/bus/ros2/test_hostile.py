@@ -70,8 +70,8 @@ async def test_a_strangers_tokens_are_counted_and_the_graph_goes_on(
     right = stranger.liveliness().declare_token(TOKEN.format(node="robot", topic="%a"))
     await until(lambda: one.tallies.refused["graph"])
     await until(lambda: "/robot" in {e.full_node for e in one.backend.entities()})
-    right.undeclare()
-    wrong.undeclare()
+    right.undeclare()  # type: ignore[no-untyped-call]
+    wrong.undeclare()  # type: ignore[no-untyped-call]
     await until(lambda: "/robot" not in {e.full_node for e in one.backend.entities()})
 
 
@@ -192,7 +192,7 @@ async def test_a_server_that_keeps_to_no_rule_harms_nobody(
         assert "/switch" in str(refusal.value) or SWITCH in str(refusal.value)
         assert "\x1b" not in str(refusal.value), "a terminal would obey"
     assert one.tallies.refused["/switch"] == (3 if manner == "nonsense" else 0)
-    queryable.undeclare()
+    queryable.undeclare()  # type: ignore[no-untyped-call]
 
 
 def test_a_type_with_odd_characters_is_refused_by_its_name(codecs: Codecs) -> None:
