@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -157,12 +158,18 @@ async def start_child(
         os.close(lifeline_ours)
         await output.drain(0)
         await status.drain(0)
-        raise LaunchError(f"can't start a process: {error}; free memory or processes") from error
+        raise LaunchError(f"can't start a process: {error}; {_way_out(error)}") from error
     finally:
         os.close(lifeline_theirs)
     output.handed_over()
     status.handed_over()
     return Child(process, (output, status), lifeline_ours), apply_settings(process.pid, settings)
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # its settings are a file
+        return "make room in the run folder, or set XDG_RUNTIME_DIR to another place"
+    return "free memory or processes"
 
 
 def apply_settings(pid: int, settings: Host) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,14 +45,23 @@ def run_launch(
 
     Raises:
         OlympusError: The launch file is wrong, or something could not start.
+        LaunchError: There is no room left in the run folder.
+        OSError: The system refused something else that nobody foresaw.
     """
     plan, options = make_plan(file, words), options or Options()
     if plan.board and not options.overcommits:
         _refuse_the_impossible(plan, plan.board)
     place = new_session(session or plan.name)
-    _tidy(place)
     try:
+        _tidy(place)
         return asyncio.run(_launched(plan, place, report or Report(), options))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise LaunchError(
+            f"there is no room left in {place.run_dir}; make some, or set XDG_RUNTIME_DIR to "
+            "another place"
+        ) from error
     finally:
         for secret in (*private_leftovers(place), place.file):
             secret.unlink(missing_ok=True)

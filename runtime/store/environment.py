@@ -25,6 +25,7 @@ FIRST_MAP_BYTES = 64 * 2**20
 """How much address space a new store takes; doubled whenever it is full, up to the largest size."""
 MAX_DATABASES = 1024
 DATA = "data.mdb"
+LOCK, LOCK_BYTES = "lock.mdb", 8192
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TRIES = 50
 
@@ -58,6 +59,8 @@ def open_environment(
         file = folder / DATA
         if file.exists() and file.stat().st_size:
             _check_beginning(file)
+        if not read_only:
+            _claim_lock(folder / LOCK)
         return lmdb.open(
             str(folder),
             map_size=map_bytes,
@@ -79,6 +82,20 @@ def _check_beginning(file: Path) -> None:
         pages.snapshots()
     finally:
         pages.close()
+
+
+def _claim_lock(file: Path) -> None:
+    """Give the lock file its room on the disk; LMDB maps it, and without room that is a SIGBUS.
+
+    Raises:
+        OSError: There is no room.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if os.fstat(descriptor).st_blocks * 512 < LOCK_BYTES:
+            os.posix_fallocate(descriptor, 0, LOCK_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -283,6 +284,29 @@ def test_no_process_outlives_a_launcher_that_is_killed_while_it_starts(
     site.until(lambda: not site.marked(), 5)
     site.launch()
     site.until_running()  # what was left half made stands in nobody's way
+
+
+@pytest.mark.parametrize("size_kb", [4, 16])
+def test_a_run_folder_without_room_is_named(site: Site, size_kb: int) -> None:
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    small = f"mkdir small && mount -t tmpfs -o size={size_kb}k tmpfs small"
+    if subprocess.run([*apart, small], cwd=site.folder, check=False).returncode:
+        pytest.skip("this machine gives no mount namespace (unshare)")
+    (site.folder / "small").rmdir()
+    launch = shlex.join(site.command("launch", "robot.yaml", "--duration", "1"))
+    done = subprocess.run(
+        [*apart, f"{small} && {launch}"],
+        cwd=site.folder,
+        env={**site.environment, "XDG_RUNTIME_DIR": str(site.folder / "small")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "room" in done.stderr
+    assert "set XDG_RUNTIME_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_param_out_of_range_is_refused_before_anything_starts(site: Site) -> None:

@@ -99,3 +99,38 @@ def test_a_full_disk_takes_sensors_first_and_safety_never(tmp_path: Path) -> Non
     assert told["checked"] == sum(
         told[topic]["recorded"] for topic in ("safety/state", "rover/image", "rover/pose")
     )
+
+
+NO_ROOM = """
+import subprocess, sys
+from pathlib import Path
+from olympus.runtime.errors import StoreError
+from olympus.runtime.store.environment import open_environment
+
+disk = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
+for taken in range(17):  # of the 16 pages
+    folder, others = disk / f"store{taken}", disk / "others.bin"
+    folder.mkdir()
+    others.write_bytes(bytes(taken * 4096))
+    try:
+        open_environment(folder).close()
+        print("opened", flush=True)
+    except StoreError as error:
+        print(error, flush=True)
+    others.unlink()
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+"""
+
+
+@pytest.mark.skipif(not may_mount(), reason="this machine gives no mount namespace (unshare)")
+def test_a_store_that_has_no_room_for_its_first_pages_is_an_error_and_kills_nobody(
+    tmp_path: Path,
+) -> None:
+    command = [*APART, sys.executable, "-c", NO_ROOM, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr  # -7 would be SIGBUS
+    said = done.stdout.splitlines()
+    assert said[0] == "opened"
+    assert said[-1] != "opened"
+    assert all("No space left on device" in line for line in said if line != "opened")
