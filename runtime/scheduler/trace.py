@@ -14,6 +14,7 @@ before. A file that was cut off by a crash is readable up to its last whole reco
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +34,7 @@ MAX_BYTES = 8_000_000
 _BUFFER_BYTES = 4096
 _NUMBERS = 60_000
 """Texts a trace calls by number; later ones all go by the number of ''."""
+_log = logging.getLogger(__name__)
 
 
 class Event(IntEnum):
@@ -119,11 +121,28 @@ class Trace:
         """Hand on what is buffered."""
         if self._buffer:
             self._hash.update(self._buffer)
-            if self._stream is not None:
-                self._stream.write(self._buffer)
+            self._write()
             if self._on_bytes is not None:
                 self._on_bytes(bytes(self._buffer))
             self._buffer.clear()
+
+    def _write(self) -> None:
+        """Add what is buffered to the file; where there is no room, the file ends there.
+
+        Records tell time by steps, so one that is left out would make all later ones wrong. The
+        hash goes on, and so does the host: what it computes matters more than its diary.
+        """
+        if self._stream is None:
+            return
+        try:
+            written = self._stream.write(self._buffer)
+            problem = "" if written == len(self._buffer) else "no space left"
+        except OSError as error:
+            problem = str(error.strerror)
+        if problem:
+            _log.warning("the trace %s ends here: %s", self._file, problem)
+            self._stream.close()
+            self._stream = None
 
     def close(self) -> None:
         """Write the rest and close the file; again is harmless."""
