@@ -187,6 +187,7 @@ class Launch:
 
     def _background(self) -> Iterator[Coroutine[None, None, None]]:
         yield self._crew.watch_budgets()
+        yield self._ledger.catch_up()
         yield self._leave_when_all_ended()
         yield self._manager.feed_watchdog()
         if LAUNCHER in self._plan.safety.watch:

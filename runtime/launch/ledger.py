@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -14,6 +14,8 @@ from olympus.runtime.launch.supervisor import Life, Recipe
 
 FILE = "launch.json"
 """Name of the file in the session's run folder."""
+
+_AGAIN_S = 1.0
 
 
 class Ledger:
@@ -31,6 +33,8 @@ class Ledger:
         """
         self._file = run_dir / FILE
         self._now_ns = now_ns
+        self.is_behind = False
+        """Whether the newest state is not in the file, for want of room."""
         self._processes: dict[str, JsonValue] = {}
         self._content: dict[str, JsonValue] = {
             **head,
@@ -62,9 +66,20 @@ class Ledger:
     def write(self) -> None:
         """Write the file, whole or not at all; a full disk does not end a launch."""
         draft = self._file.with_suffix(".tmp")
-        with contextlib.suppress(OSError):
+        try:
             draft.write_text(json.dumps(self._content, indent=1))
             draft.replace(self._file)
+        except OSError:
+            self.is_behind = True
+        else:
+            self.is_behind = False
+
+    async def catch_up(self) -> None:
+        """Write again what a full disk kept out, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            if self.is_behind:
+                self.write()
 
 
 def read_ledger(run_dir: Path) -> dict[str, JsonValue]:
