@@ -119,10 +119,15 @@ class SafetyClient:
     def _stop(self, operation: str, cause: str, by: str) -> Outcome:
         began_ns = time.monotonic_ns()
         cause, by = _short(cause), _short(by)
-        with self._call({"op": operation, "cause": cause, "by": by}) as call:
-            reply = call.wait(PULL_AFTER_S)
-            if reply is None or not reply.get("ok"):  # silent, or it made nothing of the words
-                reply = self._insist(call, cause, by)
+        try:
+            with self._call({"op": operation, "cause": cause, "by": by}) as call:
+                reply = call.wait(PULL_AFTER_S)
+                if reply is None or not reply.get("ok"):  # silent, or it made nothing of the words
+                    reply = self._insist(call, cause, by)
+        except SafetyError as refused:  # not even a socket to ask with
+            is_pulled = stopline.pull(self._directory, cause, by)
+            how = "left in shared memory" if is_pulled else "not even left in shared memory"
+            return _outcome(Result.UNCERTAIN, f"{refused}; the stop was {how}", began_ns)
         if reply is None:
             return _outcome(Result.UNCERTAIN, self._nobody(), began_ns)
         result, text = self._read_back(int(reply["at_ns"]), reply["gates"])
@@ -174,7 +179,13 @@ class SafetyClient:
         self._demand({"op": "condition", "name": name, "ok": ok, "text": _short(text)})
 
     def _call(self, request: Mapping[str, object]) -> Call:
-        return Call(self._directory / SOCKET, request, next(self._marks))
+        try:
+            return Call(self._directory / SOCKET, request, next(self._marks))
+        except OSError as error:
+            raise SafetyError(
+                f"the guardian can't be asked: {error.strerror}; this process needs a descriptor "
+                "to spare (ulimit -n)"
+            ) from error
 
     def _demand(self, request: Mapping[str, object]) -> Mapping[str, Any]:
         with self._call(request) as call:

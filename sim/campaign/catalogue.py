@@ -90,7 +90,9 @@ def _wounds() -> Iterator[Fault]:
         yield Fault(f"{host} deadlock", wounded(host, "deadlock 0", is_mortal=True), weight=2)
         yield Fault(f"{host} infinite loop", wounded(host, "spin 0.5"), weight=2)
         yield Fault(f"{host} memory exhausted", wounded(host, "memory 0.5", is_mortal=True))
-        yield Fault(f"{host} descriptors exhausted", wounded(host, "descriptors 0.4"), "any")
+        # Longer than a second: what a node does every second is among it.
+        descriptors = wounded(host, "descriptors 1.1", look_on_s=0.7)
+        yield Fault(f"{host} descriptors exhausted", descriptors, "drive")
 
 
 def _one(name: str, begin: Begin, expect: Expect = "halt", weight: int = 2) -> Fault:

@@ -74,12 +74,20 @@ def sent(process: str, number: signal.Signals) -> Begin:
     return begin
 
 
-def wounded(host: str, words: str, *, is_mortal: bool = False) -> Begin:
-    """Hurt a host from within; one that does not come back is killed at the end."""
+def wounded(host: str, words: str, *, is_mortal: bool = False, look_on_s: float = 0.0) -> Begin:
+    """Hurt a host from within; one that does not come back is killed at the end.
+
+    Args:
+        host: Which.
+        words: The wound.
+        is_mortal: Whether it has to be killed.
+        look_on_s: How much longer than `HOLD_S` its effect is waited for.
+    """
 
     def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
         pid = rig.pid(host)
         rig.begun_ns = rig.wound(host, words)
+        time.sleep(look_on_s)
         return (lambda: _signal(pid, signal.SIGKILL)) if is_mortal else _nothing
 
     return begin

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import Header, Twist
@@ -25,6 +26,7 @@ from olympus.runtime.node import Node, NodeParams, output, timer
 RATE_HZ = 50.0
 SPEED_MPS = 0.25
 _MIDDLE_PRIORITY = 30
+_FEW = 32
 
 
 Wounds = dict[str, Callable[[float], None]]
@@ -183,6 +185,10 @@ def _hog_memory(seconds: float) -> None:
 
 def _exhaust_descriptors(seconds: float) -> None:
     held: list[int] = []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # So that they are gone at once, however many the system grants.
+    few = max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + _FEW
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[0], few), limits[1]))
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -191,6 +197,7 @@ def _exhaust_descriptors(seconds: float) -> None:
             time.sleep(0.005)
     for descriptor in held:
         os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 _IN_THREAD: Wounds = {

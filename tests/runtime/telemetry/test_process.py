@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 
 from olympus.runtime.telemetry import ProcessMeter
@@ -16,3 +19,21 @@ def test_a_busy_process_shows_its_cores() -> None:
     assert 5 < use.rss_mb < 5000
     assert use.threads >= 1
     assert use.uptime_s >= 0.1
+    meter.close()
+
+
+STARVED = """
+import json, os, resource
+from olympus.runtime.telemetry import ProcessMeter
+meter = ProcessMeter()
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+use = meter.snapshot()
+print(json.dumps([use.rss_mb, use.threads]))
+"""
+
+
+def test_a_process_without_a_descriptor_to_spare_is_measured_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, check=True)
+    rss_mb, threads = json.loads(done.stdout)
+    assert 5 < rss_mb < 500
+    assert threads >= 1
