@@ -26,7 +26,8 @@ RETRY_NS: Final = 1_000_000_000
 """How often an input that was lost is looked for."""
 
 _MS: Final = 1_000_000
-_ENOUGH: Final = 16
+_CLOSED: Final = (b"0\n", b"0")
+_ENOUGH: Final = 3  # a byte more than those have
 _PULLS: Final = {"ground": Flags.PULL_UP, "supply": Flags.PULL_DOWN | Flags.ACTIVE_LOW}
 _OWN: Final = {"ground": Flags.NO_PULL, "supply": Flags.NO_PULL | Flags.ACTIVE_LOW}
 
@@ -152,7 +153,7 @@ class FileContact:
             raise DeviceError(f"{path} can't be opened: {error.strerror}") from error
 
     def is_active(self) -> bool:
-        """Read it: anything but 0 is an open contact.
+        """Read it: anything but a lone 0 is an open contact.
 
         Raises:
             DeviceError: It can't be read, or is there no more.
@@ -160,7 +161,7 @@ class FileContact:
         try:
             if not os.fstat(self._descriptor).st_nlink:
                 raise DeviceError(f"{self.text} is gone")
-            return os.pread(self._descriptor, _ENOUGH, 0).strip() != b"0"
+            return os.pread(self._descriptor, _ENOUGH, 0) not in _CLOSED
         except OSError as error:
             raise DeviceError(f"{self.text} can't be read: {error.strerror}") from error
 

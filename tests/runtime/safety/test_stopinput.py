@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_pressed_at_the_start_stands_against_motion_and_is_no_new_stop(
     assert button.problem().startswith(f"{NAME}: {contact} is pressed")
 
 
-@pytest.mark.parametrize("level", ["1\n", "", "nonsense", "00"])
+@pytest.mark.parametrize("level", ["1\n", "", "nonsense", "00", "0 ", "0\n1", " 0"])
 def test_whatever_is_not_a_closed_contact_stops_at_the_next_look(
     contact: Path, button: StopButton, level: str
 ) -> None:
@@ -121,6 +122,96 @@ def test_a_lost_input_stops_is_named_and_found_again(contact: Path, button: Stop
     assert button.openings == 2
     assert button.look(back_ns + RELEASE_NS) is None
     assert button.problem() == ""
+
+
+def test_a_lone_zero_is_a_closed_contact_with_and_without_an_end_of_line(contact: Path) -> None:
+    for level in ("0", "0\n"):
+        contact.write_text(level)
+        closed = FileContact(contact)
+        assert not closed.is_active()
+        closed.close()
+
+
+def test_a_lost_input_is_looked_for_once_a_second(contact: Path) -> None:
+    opened: list[StopInput] = []
+
+    def open_it(settings: StopInput) -> FileContact:
+        opened.append(settings)
+        return FileContact(contact)
+
+    button = StopButton(StopInput(file=str(contact)), 0, open_it)
+    assert (button.openings, len(opened)) == (1, 1)
+    released(button)
+    contact.unlink()
+    assert button.look(200 * MS) is not None
+    assert button.look(210 * MS) is None  # once at the next look
+    assert len(opened) == 2
+    assert button.look(210 * MS + 999_999_999) is None
+    assert len(opened) == 2
+    assert button.look(210 * MS + 1_000_000_000) is None
+    assert (button.openings, len(opened)) == (1, 3)
+    contact.write_text("0")
+    assert button.look(210 * MS + 1_999_999_999) is None
+    assert "No such file" in button.problem()
+    assert button.look(210 * MS + 2_000_000_000) is None
+    assert (button.openings, len(opened)) == (2, 4)
+    button.close()
+
+
+class Edged(FileContact):
+    """A contact that tells of its changes."""
+
+    def fileno(self) -> int | None:
+        return 7
+
+
+def test_it_tells_how_it_stands(contact: Path) -> None:
+    button = StopButton(StopInput(file=str(contact)), 0)
+    pressed = f"stop input: {contact} is pressed, or its wire is cut"
+    told = {
+        "text": str(contact),
+        "is_pressed": True,
+        "problem": pressed,
+        "seen": "at every look",
+        "presses": 0,
+    }
+    assert button.told() == told
+    released(button)
+    assert button.told() == {**told, "is_pressed": False, "problem": ""}
+    contact.write_text("1\n")
+    assert button.look(200 * MS) is not None
+    assert button.told() == {**told, "presses": 1}
+    button.close()
+    assert button.fileno() is None
+    button.close()  # again is harmless
+    edged = StopButton(StopInput(file=str(contact)), 0, lambda _: Edged(contact))
+    assert (edged.fileno(), edged.told()["seen"]) == (7, "at once")
+    edged.close()
+    assert edged.fileno() is None
+
+
+def test_a_contact_closes_its_file(contact: Path) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    StopButton(StopInput(file=str(contact)), 0).close()
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_settings_are_plain_values_that_nothing_changes(contact: Path) -> None:
+    settings = StopInput(file=str(contact))
+    with pytest.raises(FrozenInstanceError):
+        settings.kill = True  # type: ignore[misc]
+    assert not hasattr(settings, "__dict__")
+    assert settings == StopInput("", "", str(contact), "ground", "internal", 0.1, kill=False)
+
+
+@pytest.mark.parametrize("release_s", [0.02, 0.1, 2.0])
+def test_a_release_may_take_from_20_ms_to_2_s(contact: Path, release_s: float) -> None:
+    button = StopButton(StopInput(file=str(contact), release_s=release_s), 0)
+    assert button.look(round(release_s * 1e9) - 1) is None
+    assert button.problem()
+    assert button.look(round(release_s * 1e9)) is None
+    assert button.problem() == ""
+    button.close()
 
 
 def test_an_input_that_is_not_there_yet_is_no_start(tmp_path: Path) -> None:
@@ -177,6 +268,10 @@ def test_a_press_that_is_over_before_the_look_stops_all_the_same(
     assert trip.evidence == f"{contact} was open, opened 4.0 ms before"
     assert button.look(206 * MS) is None
     assert button.problem()
+    assert button.look(7_200_000 * MS) is None
+    edges.opened_ns = 3_600_000 * MS  # told in milliseconds, however long ago
+    trip = button.look(7_200_000 * MS)
+    assert trip is not None and trip.evidence.endswith("was open, opened 3600000.0 ms before")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +284,8 @@ def test_a_press_that_is_over_before_the_look_stops_all_the_same(
         ({"file": "/x", "chip": "y"}, "`chip` needs a `line`"),
         ({"line": "GPIO5", "contact": "high"}, "must be ground or supply"),
         ({"line": "GPIO5", "resistor": "pull-up"}, "must be internal or external"),
-        ({"line": "GPIO5", "release_s": 0.01}, "must be in 0.02..2"),
+        ({"line": "GPIO5", "release_s": 0.0199}, "must be in 0.02..2"),
+        ({"line": "GPIO5", "release_s": 2.01}, "must be in 0.02..2"),
         ({"line": "GPIO5", "release_s": float("nan")}, "must be in 0.02..2"),
         ({"lin": "GPIO5"}, "safety.estop: there is no option 'lin'"),
         ({"line": 5, "chip": "x"}, "line=5 must be of type str"),
@@ -241,6 +337,7 @@ def guarded(directory: Path, **options: Any) -> Settings:
     return Settings(dir=directory, watch={"drive": 0.5}, lock_memory=False, **options)
 
 
+@pytest.mark.e2e
 def test_a_guardian_reads_it_stops_and_refuses_a_reset_while_it_is_pressed(
     safety_dir: Path,
     contact: Path,
@@ -269,6 +366,7 @@ def test_a_guardian_reads_it_stops_and_refuses_a_reset_while_it_is_pressed(
     until_true(lambda: turning.output > 0)
 
 
+@pytest.mark.e2e
 def test_pressed_at_boot_it_stays_stopped(
     safety_dir: Path, contact: Path, start_guardian: Callable[[Settings], spawn.Started]
 ) -> None:
@@ -284,6 +382,7 @@ def test_pressed_at_boot_it_stays_stopped(
     beats.close()
 
 
+@pytest.mark.e2e
 def test_a_guardian_does_not_start_without_the_input_it_is_to_read(
     safety_dir: Path, tmp_path: Path
 ) -> None:
