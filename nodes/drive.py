@@ -20,7 +20,7 @@ from olympus.nodes.pose_memory import PoseMemory
 from olympus.nodes.vouching import Voucher
 from olympus.nodes.wheels import WheelBase
 from olympus.runtime.config import Session
-from olympus.runtime.errors import ConfigError, DeviceError
+from olympus.runtime.errors import ConfigError, DeviceError, SafetyError
 from olympus.runtime.messages import (
     Actuation,
     Battery,
@@ -106,6 +106,7 @@ class Drive(Node):
         self._asked_ns = 0
         """When motion was last asked for, robot time; 0 when rest was asked for since."""
         self._trouble = ""
+        self._was_driven = False
         self._safety_told: tuple[str, str, int] = ("", "", 0)
 
     async def on_activate(self) -> None:
@@ -266,6 +267,7 @@ class Drive(Node):
 
     def _publish_actuation(self, applied: Applied, order: Order | None, at_ns: int) -> None:
         passed = applied.reason.name == "OK"
+        self._note_pause(applied, at_ns, passed=passed)
         self.actuation.publish(
             Actuation(
                 header=Header(stamp=at_ns + self._session.clock_offset_ns),
@@ -275,6 +277,13 @@ class Drive(Node):
             ),
             cause=order.twist if passed and order is not None else None,
         )
+
+    def _note_pause(self, applied: Applied, at_ns: int, *, passed: bool) -> None:
+        """Say why motors that were driven go to neutral; what is not worth a trip is worth that."""
+        if self._was_driven and not passed:
+            reason = applied.reason.name.lower()
+            self.log.info(f"motors to neutral: {reason}: {applied.detail}", at_ns=at_ns)
+        self._was_driven = passed and any(applied.channels)
 
     def _publish_odometry(self, header: Header) -> None:
         pose = self._reckoning.pose
@@ -303,7 +312,11 @@ class Drive(Node):
             )
 
     async def _watch_commands(self) -> None:
-        """Stop, and latch it, when commands that asked for motion come no more."""
+        """Stop, and latch it, when commands that asked for motion come no more.
+
+        Raises:
+            SafetyError: It could not be asked for: this process has no descriptor to spare.
+        """
         silent_s = (self.clock.now_ns() - self._asked_ns) / 1e9
         limit_s = self.params.lost_after_s
         if not (limit_s and self._asked_ns) or silent_s <= limit_s:
@@ -313,6 +326,9 @@ class Drive(Node):
             cause = f"commands ended {silent_s:.1f} s ago, and the last one asked for motion"
             outcome = await asyncio.to_thread(self._guardian.stop, cause, self.name)
             self.log.warning(f"{cause}: {outcome.text}")
+            if self._lease.check(self.clock.now_ns() - self._session.clock_offset_ns).valid:
+                # Nobody heard it. This node's end is one stop more that nobody can miss.
+                raise SafetyError(f"{cause}, and the stop came to nothing: {outcome.text}")
 
     async def _watch_battery(self, state: BaseState) -> None:
         is_ok = not math.isfinite(state.charge) or state.charge >= self.params.min_charge

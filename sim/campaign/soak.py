@@ -7,10 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from functools import partial
 
+from olympus.runtime.safety.status import Status
 from olympus.sim.campaign.report import percentile
 from olympus.sim.campaign.rig import Rig
-from olympus.sim.campaign.watching import CampaignError
+from olympus.sim.campaign.trial import layer_of
+from olympus.sim.campaign.watching import CampaignError, Change, Watching
 
 _CODE = """\
 import json, sys, time
@@ -23,9 +27,37 @@ safety.run(["stop"])
 print(json.dumps([began, ready]), file=sys.stderr)
 """
 _LOOK_S = 0.5
+_SETTLED_S = 1.0
+_TOLD_S = 2.0
+_NEAR_NS = 100_000_000
+_NEUTRAL = "motors to neutral: "
 
 
-def soak(rig: Rig, seconds: float) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in which the motor was told to stand though nothing was wrong."""
+
+    at_s: float
+    """When, seconds after the soak began."""
+    lasted_ms: float
+    """How long, until it was driven again: by itself, or after a person permitted it."""
+    is_trip: bool
+    """Whether it was latched; else it went on by itself."""
+    by: str
+    """Whose frame it was."""
+    cause: str
+    """The trip's, or what the drive says of it."""
+
+    def __str__(self) -> str:
+        """In words."""
+        what = "false trip" if self.is_trip else "pause without a trip"
+        return (
+            f"{what} at {self.at_s:.1f} s, {self.lasted_ms:.0f} ms, "
+            f"said by {self.by}: {self.cause or 'nobody says why'}"
+        )
+
+
+def soak(rig: Rig, seconds: float) -> list[Moment]:
     """Drive on; permit again after each false trip.
 
     Args:
@@ -33,18 +65,66 @@ def soak(rig: Rig, seconds: float) -> list[str]:
         seconds: How long.
 
     Returns:
-        The cause of each false trip.
+        Every time the motor was at neutral meanwhile, and why.
     """
-    trips: list[str] = []
-    until = time.monotonic() + seconds
+    moments: list[Moment] = []
+    watching = rig.observer
     rig.drive()
-    while time.monotonic() < until:
-        rig.observer.happens(lambda: not rig.observer.is_driven, _LOOK_S)
+    watching.catch_up()
+    seen, begun = len(watching.changes), time.monotonic()
+    while time.monotonic() < begun + seconds:
+        watching.happens(partial(_has_more, watching, seen), _LOOK_S)
+        change = next((one for one in watching.changes[seen:] if not one.is_driven), None)
+        if change is not None:
+            # It goes on by itself, or is latched: commands that end trip after 0.3 s.
+            watching.happens(partial(watching.driven_after, change.at_ns), _SETTLED_S)
         status = rig.status()
-        if not rig.observer.is_driven or status is None or not status.is_permitted:
-            trips.append(status.cause if status is not None else "no guardian answers")
-            rig.drive()
-    return trips
+        if change is None and status is not None and status.is_permitted:
+            seen = len(watching.changes)
+            continue
+        moment, last = _explained(rig, status, change, begun)
+        moments.append(moment)
+        seen = len(watching.changes) if last is None else watching.changes.index(last) + 1
+    return moments
+
+
+def _has_more(watching: Watching, seen: int) -> bool:
+    return len(watching.changes) > seen
+
+
+def _explained(
+    rig: Rig, status: Status | None, change: Change | None, begun: float
+) -> tuple[Moment, Change | None]:
+    """Drive on; return what happened, and the change that ended it."""
+    watching = rig.observer
+    is_trip = status is None or not status.is_permitted
+    at_ns = change.at_ns if change is not None else time.monotonic_ns()
+    cause = _tripped(status) if is_trip else _told(rig, at_ns)
+    if is_trip or not watching.is_driven:
+        rig.drive()
+        watching.catch_up()
+    after = watching.driven_after(at_ns)
+    lasted_ms = (after.at_ns - at_ns) / 1e6 if after is not None else 0.0
+    by = layer_of(change.seq) if change is not None else "nobody"
+    return Moment(at_ns / 1e9 - begun, lasted_ms, is_trip, by, cause), after
+
+
+def _tripped(status: Status | None) -> str:
+    return status.cause if status is not None else "no guardian answers"
+
+
+def _told(rig: Rig, at_ns: int) -> str:
+    """Return what the drive wrote of motors that went to neutral at about that time."""
+    until = time.monotonic() + _TOLD_S
+    while time.monotonic() < until:
+        for line in reversed((rig.robot.session.log_dir / "drive.jsonl").read_text().splitlines()):
+            entry = json.loads(line)
+            stamp_ns = entry["stamp"] - rig.robot.session.clock_offset_ns
+            when_ns = int(entry.get("fields", {}).get("at_ns", stamp_ns))
+            if entry["text"].startswith(_NEUTRAL) and abs(when_ns - at_ns) < _NEAR_NS:
+                return str(entry["text"].removeprefix(_NEUTRAL))
+        time.sleep(0.1)
+    return ""
 
 
 def measure_stops(rig: Rig, count: int) -> list[tuple[float, float]]:

@@ -180,7 +180,12 @@ def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
 def _layer(fault: Fault, change: Change | None) -> str:
     if fault.expect == "latch":
         return "trip only"
-    return "" if change is None else _LAYERS.get(change.seq, "gate")
+    return "" if change is None else layer_of(change.seq)
+
+
+def layer_of(seq: int) -> str:
+    """Say whose a frame of this number is: the gate's, the guardian's own hand's or the drive's."""
+    return _LAYERS.get(seq, "gate")
 
 
 def _tripped_ms(rig: Rig, begun_ns: int) -> float | None:

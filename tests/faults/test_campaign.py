@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from olympus.sim.campaign.report import (
     table,
 )
 from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.soak import soak
 from olympus.sim.campaign.trial import Result, run_trial
 from olympus.sim.campaign.watching import CampaignError, Watching
 
@@ -65,13 +68,55 @@ def test_it_stops_within_a_second_and_stays(rig: Rig, name: str) -> None:
     assert result.ms is not None
 
 
-@pytest.mark.parametrize("name", ["seal replayed", "datagrams malformed", "clock stepped back"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "seal replayed",
+        "datagrams malformed",
+        "clock stepped back",
+        "drive descriptors exhausted",
+    ],
+)
 def test_it_goes_on_where_nothing_is_wrong(rig: Rig, name: str) -> None:
     for part, why in skipped(rig).items():
         if part in name:
             pytest.skip(f"{part}: {why}")
     result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
     assert (result.verdict, result.ms) == ("ok", None), result
+
+
+def test_the_loops_of_watched_hosts_are_urgent_and_nothing_else_of_them(rig: Rig) -> None:
+    urgent = {}
+    for host in ("control", "drive", "perception", "models", "viewer"):
+        pid = rig.pid(host)
+        for task in (int(one.name) for one in Path(f"/proc/{pid}/task").iterdir()):
+            if os.sched_getscheduler(task) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO:
+                name = host if task == pid else f"a thread of {host}"
+                urgent[name] = os.sched_getparam(task).sched_priority
+    if not urgent:
+        pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
+    ours = {"control": 20, "drive": 20, "perception": 10, "models": 10}
+    assert urgent == {**ours, "a thread of drive": 45}  # the drive's hand on the motors' port
+
+
+def test_a_soak_names_why_the_motor_stood_with_a_trip_and_without(rig: Rig) -> None:
+    rig.drive()
+
+    def disturb() -> None:
+        time.sleep(1.0)
+        rig.wound("control", "mute 0.2")  # 80 ms are allowed, and 300 until it is a trip
+        time.sleep(2.0)
+        rig.client.stop("somebody stops", "test")
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    moments = soak(rig, 5.0)
+    disturber.join()
+    pause, trip = moments
+    assert (pause.is_trip, pause.by, pause.cause[:7]) == (False, "gate", "stale: ")
+    assert 40 < pause.lasted_ms < 1000
+    assert (trip.is_trip, trip.by, trip.cause) == (True, "gate", "somebody stops")
+    assert "pause without a trip at 1." in str(pause)
 
 
 def test_a_pause_before_the_fault_is_known_even_if_it_is_heard_of_late(tmp_path: Path) -> None:

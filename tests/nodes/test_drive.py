@@ -134,6 +134,27 @@ async def test_commands_that_end_while_it_moves_trip_and_what_comes_back_moves_n
         await pilot.stop()
 
 
+async def test_motors_that_pause_without_a_trip_say_why(
+    session: Session,
+    robot_clock: SystemClock,
+    building: Any,
+    guardian_of_drive: Any,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with driving(session, robot_clock) as (bench, pilot):
+        pilot.linear_mps = 0.4
+        await permit(guardian_of_drive, until)
+        await until(lambda: bench.node.ticks.get("ok", 0) > 20)
+        await pilot.stop()
+        await until(lambda: bench.node.ticks.get("stale", 0) > 5)
+    said = [line.getMessage() for line in caplog.records]
+    told = [text for text in said if "motors to neutral" in text]
+    assert told[0].startswith("motors to neutral: stale: 3")  # 300 ms are allowed
+    assert "allowed are 300.0" in told[0]
+
+
 async def test_without_a_lease_nothing_moves(
     session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
