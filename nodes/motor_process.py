@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -25,8 +26,11 @@ from olympus.nodes.motor_wire import BEAT_S, MotorSpec, Packet, receive, send, t
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import ConfigError, DeviceError, OlympusError
 from olympus.runtime.safety.gate import Applied, Command
-from olympus.runtime.safety.realtime import real_time
+from olympus.runtime.safety.realtime import limit_spinning, real_time
 from olympus.runtime.telemetry.logs import log_to
+
+LONGEST_SPIN_S: Final = 1.0
+"""After so long at real-time priority without once waiting, the kernel ends this process."""
 
 
 class MotorProcess:
@@ -135,6 +139,9 @@ def main(arguments: Sequence[str]) -> int:
     said = real_time(spec.priority, whole_process=True)
     if said.startswith("refused"):
         sys.stderr.write(f"motors: real-time priority {said}\n")
+    elif spec.priority:
+        # Whoever spins at such a priority drives no motors; the drive's hand says neutral then.
+        limit_spinning(LONGEST_SPIN_S, LONGEST_SPIN_S)
     with socket.socket(fileno=descriptor) as end:
         try:
             for plugin in arguments[2:]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # varies throughout: these are motors
 import contextlib
+import logging
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from olympus.runtime.errors import DeviceError, SafetyError, StallError
 from olympus.runtime.safety.acks import Reason
 from olympus.runtime.safety.gate import Applied
 from olympus.runtime.safety.neutral_line import NeutralLine
+from olympus.runtime.safety.realtime import real_time
 
 READY_S: Final = 15.0
 """How long the process may take to start and open its base."""
@@ -32,6 +34,7 @@ READY_S: Final = 15.0
 SILENT_S: Final = 3.5 * BEAT_S
 """A process that says nothing for so long does not drive its motors any more."""
 
+_log = logging.getLogger(__name__)
 _END_S: Final = 1.0
 _AGAIN_S: Final = 0.02
 _EAGER_S: Final = 1.0
@@ -177,7 +180,11 @@ class ApartBase(RoverBase):
                 self._news.wait(0.1)
 
     def _hear(self, end: socket.socket) -> None:
-        """Take in what the process says; when it says nothing, write neutral in its place."""
+        """Take in what the process says; when it says nothing, write neutral in its place.
+
+        It is as urgent as the gate in that process; a refusal is told there.
+        """
+        real_time(self._spec.priority)
         end.settimeout(SILENT_S)
         with end:
             while True:
@@ -232,6 +239,7 @@ class ApartBase(RoverBase):
     def _insist(self, end: socket.socket) -> None:
         if self._is_ready and self._end is end:
             self._write_neutral()
+            _log.info("motors to neutral: their process was silent for %.0f ms", SILENT_S * 1e3)
 
     def _insist_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds

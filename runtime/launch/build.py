@@ -200,10 +200,13 @@ class _Building:
     def _safety(self, hosts: Mapping[str, PlannedHost]) -> Safety:
         safety = self._loaded.safety
         known = (*hosts, LAUNCHER)
-        for host in safety.watch:
-            if host not in known and host not in self._loaded.hosts:
-                raise LaunchError(f"safety.watch names host {host!r}; {did_you_mean(host, known)}")
-        watch = {host: limit for host, limit in safety.watch.items() if host in known}
+        for name in safety.watch:
+            if name not in known and name not in self._loaded.hosts:
+                raise LaunchError(f"safety.watch names host {name!r}; {did_you_mean(name, known)}")
+        watch = {name: limit for name, limit in safety.watch.items() if name in known}
+        if watch or safety.gates:
+            for name, host in hosts.items():
+                _check_below(safety.priority, name, host.settings)
         if safety.backstops and not (watch or safety.gates):
             raise LaunchError(
                 "safety.backstops: no guardian would run to feed them; name a gate in safety.gates "
@@ -229,3 +232,18 @@ class _Building:
         if typed := self._loaded.arguments.get("params_file"):
             files.append(ParamsFile(path=Path(str(typed)).absolute(), scope=""))
         return tuple(files)
+
+
+def _check_below(guardian: int, name: str, host: Host) -> None:
+    """Refuse a host that could keep the guardian from looking.
+
+    Raises:
+        LaunchError: Its priority is not below the guardian's.
+    """
+    wanted = host.realtime_priority or 0
+    if wanted and wanted >= guardian:
+        raise LaunchError(
+            f"host {name!r} has realtime_priority {wanted}, which is not below the guardian's "
+            f"({guardian or 'it has none'}): spinning, it would keep the guardian from looking; "
+            f"raise safety.priority, or lower the host's"
+        )

@@ -42,6 +42,7 @@ class Crew(Witness):
         self._ledger, self._report = ledger, report
         self._members: dict[str, Supervisor] = {}
         self._changed = asyncio.Event()
+        self._refused: set[str] = set()
         self.is_verbose = False
         """Whether informative log lines are shown too."""
 
@@ -163,6 +164,12 @@ class Crew(Witness):
     def warned(self, recipe: Recipe, text: str) -> None:
         """Tell a warning."""
         self._report.say(f"{recipe.name}: {text}", "warning")
+
+    def refused(self, recipe: Recipe, text: str) -> None:
+        """Tell what a host was refused: once, since it is the same for all."""
+        if text not in self._refused:
+            self._refused.add(text)
+            self.warned(recipe, text)
 
     def ended(self, recipe: Recipe, text: str, is_final: bool) -> None:
         """Tell that a process ended though nobody asked it to."""

@@ -13,15 +13,34 @@ from olympus.runtime.launch.recipes import private_file
 from olympus.runtime.launch.supervisor import Recipe
 from olympus.runtime.node.spec import HostSpec, NodeSpec
 
+GUARDED_PRIORITY = 10
+"""Real-time priority of the loop of a host that the guardian watches, if its file says nothing."""
+
 _MODULE = "olympus.runtime.node.host"
 
 
 class HostRecipes:
     """Makes the recipes of a launch's hosts."""
 
-    def __init__(self, plan: LaunchPlan, session: Session, params: Mapping[str, Params]) -> None:
-        """Keep the params of each node, by id."""
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        session: Session,
+        params: Mapping[str, Params],
+        *,
+        is_guardian_urgent: bool = True,
+    ) -> None:
+        """Keep what they are made of.
+
+        Args:
+            plan: The launch.
+            session: Where it runs.
+            params: Of each node, by id.
+            is_guardian_urgent: Whether the guardian was granted its real-time priority; no host
+                gets one before it.
+        """
         self._plan, self._session = plan, session
+        self._is_guardian_urgent = is_guardian_urgent
         self._params = {node_id: dict(values) for node_id, values in params.items()}
 
     def update(self, node_id: str, params: Params) -> None:
@@ -49,7 +68,7 @@ class HostRecipes:
     def spec(self, host: PlannedHost, fds: Fds, restarts: int) -> HostSpec:
         """Return what a host is told.
 
-        Affinity and priorities are not in it: the launcher sets them itself.
+        Affinity and niceness are not in it: the launcher sets them itself.
 
         Args:
             host: Which one.
@@ -70,9 +89,21 @@ class HostRecipes:
             log_level=self._plan.telemetry.log_level,
             is_journaled=self._plan.telemetry.journal,
             launch_file=self._plan.file,
+            urgency=self._urgency(host),
             spin_s=host.settings.spin_s,
             resources=tuple(one.rules(name) for name, one in host.settings.resources.items()),
         )
+
+    def _urgency(self, host: PlannedHost) -> int | None:
+        """Return the real-time priority of a host's loop; 0 for a niceness, None for nothing."""
+        safety = self._plan.safety
+        wanted = host.settings.realtime_priority
+        if wanted is None:
+            is_guarded = host.name in safety.watch and not host.settings.nice
+            wanted = min(GUARDED_PRIORITY, safety.priority - 1) if is_guarded else 0
+        if wanted <= 0:
+            return None
+        return 0 if safety.is_watched and not self._is_guardian_urgent else wanted
 
     def _nodes(self, host: PlannedHost) -> list[NodeSpec]:
         planned = (self._plan.nodes[node_id] for node_id in host.nodes)

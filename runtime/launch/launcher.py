@@ -135,10 +135,11 @@ class Launch:
         for note in plan.notes:
             self._report.say(note, "warning")
         announced: dict[str, JsonValue] = {}
+        guardian: dict[str, JsonValue] = {}
         services: list[Coroutine[None, None, None]] = []
         if plan.safety.is_watched:
             wishes = self._manager.hear_guardian(session.run_dir / "guardian.notify")
-            services.append(self._crew.start(recipes.guardian(plan, session, wishes)))
+            services.append(self._crew.start(recipes.guardian(plan, session, wishes), guardian))
         if plan.broker is not None and plan.broker.is_ours:
             recipe = recipes.broker(plan.broker, session, announced)
             services.append(self._crew.start(recipe, announced))
@@ -147,7 +148,9 @@ class Launch:
         self._late = recipes.late_values(plan, session, announced)
         for node_id, params in effective_params(plan, self._late).items():
             self._params[node_id] |= params
-        self._hosts = HostRecipes(plan, session, self._params)
+        self._hosts = HostRecipes(
+            plan, session, self._params, is_guardian_urgent=recipes.is_urgent(guardian)
+        )
         await self._crew.start_in_order(
             {name: self._hosts.recipe(host) for name, host in plan.hosts.items()},
             {name: host.depends_on for name, host in plan.hosts.items()},

@@ -200,36 +200,6 @@ def apply_settings(pid: int, settings: Host) -> list[str]:
     return refused
 
 
-def make_urgent(pid: int, settings: Host) -> list[str]:
-    """Give a process and all its threads their real-time priority.
-
-    Only once it is ready: what imports modules and loads models at such a priority keeps a
-    processor to itself for a second, and with it every other loop that has a deadline.
-
-    Args:
-        pid: The process; threads it makes later inherit the priority.
-        settings: What to apply.
-
-    Returns:
-        What the system refused, a sentence.
-    """
-    if settings.realtime_priority is None:
-        return []
-    priority = os.sched_param(settings.realtime_priority)
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
-                os.sched_setscheduler(int(task.name), os.SCHED_FIFO, priority)
-    except FileNotFoundError:  # the process has; its supervisor sees that too
-        return []
-    except OSError as error:
-        return [
-            f"realtime_priority {settings.realtime_priority}: {error.strerror}; raise rtprio "
-            "in /etc/security/limits.conf or grant CAP_SYS_NICE"
-        ]
-    return []
-
-
 def _favour_group(pid: int, nice: int) -> None:
     """Let niceness count between processes: each is a session, which Linux groups by itself.
 

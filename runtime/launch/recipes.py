@@ -59,6 +59,12 @@ def guardian(plan: LaunchPlan, session: Session, wishes: Mapping[str, str]) -> R
     )
 
 
+def is_urgent(told: Mapping[str, JsonValue]) -> bool:
+    """Tell from a guardian's ready line whether it was granted its real-time priority."""
+    wishes = told.get("realtime")
+    return isinstance(wishes, dict) and str(wishes.get("sched_fifo")).startswith("granted")
+
+
 def guardian_settings(
     plan: LaunchPlan, safety_dir: Path, late: Mapping[str, JsonValue]
 ) -> Settings:

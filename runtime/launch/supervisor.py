@@ -21,7 +21,6 @@ from olympus.runtime.launch.process import (
     Ears,
     Fds,
     Grace,
-    make_urgent,
     start_child,
 )
 from olympus.runtime.launch.respawn import Backoff
@@ -86,6 +85,9 @@ class Witness:
 
     def warned(self, recipe: Recipe, text: str) -> None:
         """Take note of something that is not as it should be."""
+
+    def refused(self, recipe: Recipe, text: str) -> None:
+        """Take note that the system refused a host what it asked for, at its first start."""
 
     def ended(self, recipe: Recipe, text: str, is_final: bool) -> None:
         """Take note that it ended though nobody asked it to."""
@@ -189,7 +191,6 @@ class Supervisor:
         if self._problem:
             return self._problem
         self.life.ready_s = time.monotonic() - begun
-        self._tell_refused(make_urgent(child.pid, self.recipe.settings))
         self._enter(Phase.READY)
         self._witness.became_ready(self.recipe, self.life)
         return None
@@ -257,6 +258,9 @@ class Supervisor:
         match event.get("event"):
             case "ready":
                 self._ready.set()
+            case "refused":
+                if self.life.restarts == 0:
+                    self._witness.refused(self.recipe, str(event.get("text")))
             case "state":
                 self.life.nodes[str(event.get("node"))] = str(event.get("state"))
                 self._witness.changed(self.recipe, self.life)

@@ -25,6 +25,7 @@ from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import Node, NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.node.spec import HostSpec, NodeSpec
+from olympus.runtime.node.urgency import Urgency
 from olympus.runtime.qos import Tier
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
 from olympus.runtime.scheduler import Dispatcher
@@ -100,6 +101,8 @@ class Host:
         gc.collect()
         gc.freeze()
         self._publish_stats()
+        if self.spec.urgency is not None and (refused := Urgency(self.spec.urgency).begin()):
+            self._report({"event": "refused", "text": refused})
         self._report({"event": "ready"})
 
     async def stop(self) -> None:
@@ -120,6 +123,7 @@ class Host:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         logging.getLogger("olympus").removeHandler(self._log_handler)
         await self._bus.close()
+        self._meter.close()
 
     def tell_failure(self, error: OlympusError) -> None:
         """Tell the launcher why this host can't start."""

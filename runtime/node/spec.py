@@ -60,6 +60,8 @@ class HostSpec(BaseModel):
     """The launch file that it comes from, for the journal."""
     afar: dict[str, AfarRule] = Field(default_factory=dict)
     """How topics go to other machines, by their names or patterns; the first that fits."""
+    urgency: int | None = None
+    """Real-time priority of its event loop once it is ready; 0 = a niceness alone, None = none."""
     spin_s: float = 0.0
     """How long it looks for more after the bus brought something, before it sleeps, s."""
     resources: tuple[ResourceRules, ...] = ()

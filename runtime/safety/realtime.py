@@ -18,6 +18,8 @@ _MCL_FUTURE: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _CAP_IPC_LOCK: Final = 14
 _MEMORY_KINDS: Final = ("tmpfs", "ramfs")
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
+_NICE: Final = -20
 NOT_ASKED: Final = "not asked for"
 
 
@@ -30,8 +32,11 @@ def prepare(settings: Settings) -> Mapping[str, str]:
     Returns:
         Per thing asked for, `granted …` or `refused: …` with the reason; a refusal is no error.
     """
+    urgent = real_time(settings.sched_fifo, whole_process=True)
+    if urgent.startswith("refused"):
+        urgent += f"; in its place {less_nice(_NICE, whole_process=True)}"
     granted = {
-        "sched_fifo": real_time(settings.sched_fifo, whole_process=True),
+        "sched_fifo": urgent,
         "memory_lock": _lock_memory() if settings.lock_memory else NOT_ASKED,
         "storage": storage_kind(settings.dir),
     }
@@ -98,6 +103,41 @@ def real_time(priority: int | None, *, whole_process: bool = False) -> str:
             "raise RLIMIT_RTPRIO (rtprio in limits.conf) or grant CAP_SYS_NICE"
         )
     return f"granted: priority {priority}"
+
+
+def less_nice(nice: int, *, whole_process: bool = False) -> str:
+    """Give the calling thread a niceness, which threads and processes it makes don't inherit.
+
+    Args:
+        nice: -20..-1.
+        whole_process: Give it to all threads that there are, and let them hand it on.
+
+    Returns:
+        `granted …`, or `refused: …` with the reason.
+    """
+    try:
+        if not whole_process:
+            os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+        for thread in _threads() if whole_process else (0,):
+            os.setpriority(os.PRIO_PROCESS, thread, nice)
+        if _AUTOGROUP.exists():  # else it counts among the threads of one session alone
+            _AUTOGROUP.write_text(str(nice))
+    except OSError as error:
+        return f"refused: {error.strerror} for nice {nice}"
+    return f"granted: nice {nice}"
+
+
+def limit_spinning(told_s: float, ended_s: float) -> None:
+    """Let the kernel tell or end this process when a real-time thread runs on without waiting.
+
+    Args:
+        told_s: After so long it sends SIGXCPU.
+        ended_s: After so long it ends the process, by SIGKILL.
+    """
+    most = round(ended_s * 1e6)
+    hard = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+    hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (min(round(told_s * 1e6), hard), hard))
 
 
 def _threads() -> list[int]:

@@ -109,6 +109,16 @@ def test_orders_go_through_and_tell_what_became_of_them(rig: Rig, guardian_of_dr
         rig.base.command(1.0, 1.0)
 
 
+def test_the_hand_on_the_port_is_as_urgent_as_the_gate(rig: Rig) -> None:
+    (hand,) = (one.native_id for one in threading.enumerate() if one.name == "apart")
+    assert hand is not None
+    found = os.sched_getscheduler(hand), os.sched_getparam(hand).sched_priority
+    gate = os.sched_getscheduler(rig.base.pid), os.sched_getparam(rig.base.pid).sched_priority
+    if gate == (os.SCHED_OTHER, 0):
+        pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
+    assert found == (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 20)
+
+
 def test_commands_that_stop_coming_stop_the_motors(rig: Rig, guardian_of_drive: Any) -> None:
     rig.drive(guardian_of_drive)
     rig.is_commanding = False

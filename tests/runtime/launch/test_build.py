@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.bus.afar import AfarRule
+from olympus.runtime.config import Session
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.build import make_plan
-from olympus.runtime.launch.params import effective_params
+from olympus.runtime.launch.hosts import HostRecipes
+from olympus.runtime.launch.params import Params, effective_params
+from olympus.runtime.launch.process import Fds
 
 Write = Callable[..., Path]
 
@@ -320,3 +323,54 @@ def test_more_processes_than_a_machine_can_hold_are_refused(write: Write) -> Non
         make_plan(write("\n".join(["nodes:", *nodes])))
     together = [line.replace("camera}", "camera, host: one}") for line in nodes]
     assert len(make_plan(write("\n".join(["nodes:", *together]))).nodes) == 251
+
+
+WATCHED = """\
+safety: {watch: {control: 0.3, perception: 0.8, launcher: 1.0}, priority: PRIORITY}
+hosts:
+  control: {nodes: [drive], SETTINGS}
+  perception: {nodes: [detector], nice: -5}
+nodes:
+  drive: {uses: olympus.nodes.drive}
+  detector: {uses: olympus.nodes.detector}
+  viewer: {uses: olympus.nodes.viewer}
+"""
+
+
+def urgencies(file: Path, *, is_granted: bool = True) -> dict[str, int | None]:
+    session = Session(name="s", run_dir=Path("/run/s"), endpoint="e", clock_offset_ns=0, pid=1)
+    plan = make_plan(file)
+    params: dict[str, Params] = {name: {} for name in plan.nodes}
+    recipes = HostRecipes(plan, session, params, is_guardian_urgent=is_granted)
+    return {name: recipes.spec(host, Fds(1, 2), 0).urgency for name, host in plan.hosts.items()}
+
+
+@pytest.mark.parametrize(
+    ("priority", "settings", "is_granted", "control"),
+    [
+        (50, "", True, 10),
+        (5, "", True, 4),  # never before the guardian
+        (1, "", True, None),
+        (0, "", True, None),
+        (50, "realtime_priority: 0", True, None),
+        (50, "realtime_priority: 30", True, 30),
+        (50, "realtime_priority: 30", False, 0),  # the guardian was refused its own
+        (50, "", False, 0),
+        (50, "nice: 3", True, None),
+    ],
+)
+def test_a_watched_hosts_loop_is_raised_below_the_guardian_unless_its_file_says_else(
+    write: Write, priority: int, settings: str, is_granted: bool, control: int | None
+) -> None:
+    text = WATCHED.replace("PRIORITY", str(priority)).replace("SETTINGS", settings)
+    found = urgencies(write(text), is_granted=is_granted)
+    assert found == {"control": control, "perception": None, "viewer": None}
+
+
+@pytest.mark.parametrize(("guardian", "host"), [(20, 20), (20, 21), (0, 1)])
+def test_a_host_that_could_keep_the_guardian_from_looking_is_refused(
+    write: Write, guardian: int, host: int
+) -> None:
+    text = WATCHED.replace("PRIORITY", str(guardian))
+    with pytest.raises(LaunchError, match=r"not below the guardian's .* raise safety\.priority"):
+        make_plan(write(text.replace("SETTINGS", f"realtime_priority: {host}")))

@@ -64,6 +64,17 @@ while not os.path.exists(os.path.join(sys.argv[3], "die")):
 sys.exit(3)
 """
 )
+REFUSED = (
+    READY
+    + """
+say('{"event": "refused", "text": "its loop stays at ordinary priority"}')
+say('{"event": "ready"}')
+die = os.path.join(sys.argv[3], "die")
+while not os.path.exists(die):
+    time.sleep(0.01)
+os.unlink(die)
+"""
+)
 TALKS = (
     READY
     + """
@@ -94,6 +105,9 @@ class Notes(Witness):
             self.phases.append(life.phase)
 
     def warned(self, recipe: Recipe, text: str) -> None:
+        self.warnings.append(text)
+
+    def refused(self, recipe: Recipe, text: str) -> None:
         self.warnings.append(text)
 
     def ended(self, recipe: Recipe, text: str, is_final: bool) -> None:
@@ -228,19 +242,21 @@ async def test_affinity_and_niceness_reach_the_child(bench: Bench) -> None:
     assert os.getpriority(os.PRIO_PROCESS, supervisor.life.pid) == 7
 
 
-async def test_niceness_counts_between_sessions_and_urgency_begins_when_ready(bench: Bench) -> None:
-    supervisor = bench.make(GOOD, nice=7, realtime_priority=1)
+async def test_niceness_counts_between_sessions(bench: Bench) -> None:
+    supervisor = bench.make(GOOD, nice=7)
     await supervisor.start()
-    pid = supervisor.life.pid
-    assert pid is not None
-    group = Path(f"/proc/{pid}/autogroup")
+    group = Path(f"/proc/{supervisor.life.pid}/autogroup")
     if group.exists():
         assert group.read_text().split()[-1] == "7"
-    warnings = [text for text in bench.notes.warnings if "realtime_priority" in text]
-    policies = {
-        os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()
-    }
-    assert policies == ({os.SCHED_OTHER} if warnings else {os.SCHED_FIFO})
+
+
+async def test_what_a_host_was_refused_is_told_at_its_first_start_only(bench: Bench) -> None:
+    supervisor = bench.make(REFUSED, respawn=Respawn(policy="always", delay_s=0.01))
+    await supervisor.start()
+    assert bench.notes.warnings == ["its loop stays at ordinary priority"]
+    (bench.folder / "die").touch()
+    await until(lambda: supervisor.life.restarts > 0 and supervisor.life.phase is Phase.READY)
+    assert bench.notes.warnings == ["its loop stays at ordinary priority"]
 
 
 async def test_a_stubborn_child_and_its_own_child_are_gone_in_time(bench: Bench) -> None:

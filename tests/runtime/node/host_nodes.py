@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import threading
+import time
 
-from olympus.runtime.node import Node
+from olympus.runtime.node import Node, timer
 
 
 class Calm(Node):
@@ -12,6 +13,16 @@ class Calm(Node):
 
     async def on_deactivate(self) -> None:
         self.log.warning("calm and shut down")
+
+
+class Computes(Node):
+    """Computes for 4 ms of every 20."""
+
+    @timer(0.02)
+    def on_tick(self) -> None:
+        until = time.thread_time() + 0.004
+        while time.thread_time() < until:
+            pass
 
 
 class RaisesInConfigure(Node):
