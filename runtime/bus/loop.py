@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
+from olympus.runtime.bus.alertness import Alertness
+
 Act: TypeAlias = Callable[[], object]
 _log = logging.getLogger(__name__)
 _MOST_READY = 256
@@ -40,16 +42,16 @@ class PromptSelector(selectors.BaseSelector):
         """Make it, with nothing to wait for.
 
         Args:
-            spin_s: How long after the bus brought something to look again and again before going to
-                sleep, s. A core that does not sleep answers sooner, and does nothing else
-                meanwhile; where nothing comes, nothing is spent.
+            spin_s: How long at most to look again and again, instead of going to sleep, while
+                messages follow each other closely, s; see `Alertness`.
         """
         self._epoll = select.epoll()
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._prompt: dict[int, Act] = {}
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
-        self._spin_s, self._awake_until_s = spin_s, 0.0
+        self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
+        self._may_spin = self._alertness.is_possible
 
     def register(
         self, fileobj: FileLike, events: int, data: object = None
@@ -105,6 +107,8 @@ class PromptSelector(selectors.BaseSelector):
         for descriptor, events in self._events(timeout):
             act = self._prompt.get(descriptor)
             if act is not None and events != select.EPOLLOUT:
+                if self._may_spin and not is_fed:
+                    self._alertness.come(time.monotonic())
                 is_fed = True
                 try:
                     act()
@@ -113,8 +117,8 @@ class PromptSelector(selectors.BaseSelector):
             key = self._keys.get(descriptor)
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
-        if is_fed and self._spin_s:
-            self._awake_until_s = time.monotonic() + self._spin_s
+        if is_fed and self._may_spin:
+            self._awake_until_s = self._alertness.until(time.monotonic())
         return ready
 
     def close(self) -> None:

@@ -183,8 +183,8 @@ class Host(Section):
     niceness and a warning where the system refuses it."""
     nice: Annotated[int, Field(ge=-20, le=19)] = 0
     """Friendliness to other processes; below 0 needs a privilege."""
-    spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.0
-    """How long it stays awake for the next message after one came: answers sooner, costs a core."""
+    spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.00025
+    """How long it stays awake at most for the next message where they follow each other closely."""
     respawn: Respawn = Respawn()
     """What happens when it ends by itself."""
     budgets: Budgets = Budgets()

@@ -63,6 +63,6 @@ class HostSpec(BaseModel):
     urgency: int | None = None
     """Real-time priority of its event loop once it is ready; 0 = a niceness alone, None = none."""
     spin_s: float = 0.0
-    """How long it looks for more after the bus brought something, before it sleeps, s."""
+    """How long it stays awake at most for the next message, s; see bus/alertness.py."""
     resources: tuple[ResourceRules, ...] = ()
     """What its models run on; one worker when empty."""

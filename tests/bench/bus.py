@@ -40,9 +40,8 @@ from olympus.runtime.telemetry.meters import quantile
 
 LAUNCH = Path(__file__).with_name("_bus.yaml")
 OURS = "Olympus, node to node"
-SPIN_S = 0.0005
-AWAKE = f"the same, spin_s: {SPIN_S}"
-"""Hosts that stay awake for the next message instead of going to sleep at once."""
+ASLEEP = "the same, spin_s: 0"
+"""Hosts that never stay awake for the next message."""
 SETTLE_S = 0.5
 PATIENCE_S = 60.0
 HZ, PACED_S, FLOOD_S = 60.0, 1.5, 1.0
@@ -102,7 +101,7 @@ def main() -> None:
         return
     console = Console(width=170)
     console.print(report.machine, *(peer.versions for peer in peers), f"load {report.load}")
-    for against in (OURS, AWAKE):
+    for against in (OURS, ASLEEP):
         console.print(table(report, against))
     for peer, reason in report.skipped.items():
         console.print(f"skipped {peer}: {reason}")
@@ -124,16 +123,16 @@ async def measure(root: Path, peers: list[Peer], report: Report) -> None:
     """Measure all in turn."""
     found: dict[str, list[dict[str, Any]]] = {}
     copies: list[float] = []
-    asleep = Launched(LAUNCH, root=root, name="bus")
-    awake = Launched(LAUNCH, f"spin_s:={SPIN_S}", root=root, name="awake")
-    with asleep, awake:
-        for robot in (asleep, awake):
+    ours = Launched(LAUNCH, root=root, name="bus")
+    asleep = Launched(LAUNCH, "spin_s:=0", root=root, name="asleep")
+    with ours, asleep:
+        for robot in (ours, asleep):
             robot.until_active()
-        async with asleep.joined() as seat, awake.joined() as other:
+        async with ours.joined() as seat, asleep.joined() as other:
             for number in range(report.rounds):
                 copies.append(memcpy_us())
-                found.setdefault(OURS, []).append(await our_round(seat, asleep))
-                found.setdefault(AWAKE, []).append(await our_round(other, awake))
+                found.setdefault(OURS, []).append(await our_round(seat, ours))
+                found.setdefault(ASLEEP, []).append(await our_round(other, asleep))
                 for peer in [p for p in peers if p.name not in report.skipped]:
                     try:
                         outcome = peer_round(peer, root / f"{peer.script[:-8]}{number}{peer.way}")

@@ -29,7 +29,7 @@ from olympus.runtime.launch.seat import Seat
 from olympus.runtime.launch.testing import Launched
 
 LAUNCH = Path(__file__).with_name("_bus.yaml")
-SPIN_S = 0.0005
+SPIN_S = 0.00025
 RATES = (30.0, 60.0, 120.0, 300.0)
 HOSTS = ("near", "far")
 SECONDS = 1.0
@@ -72,7 +72,7 @@ def main() -> None:
 
 async def measure(root: Path, rounds: int, found: Found) -> None:
     """Measure all in turn."""
-    asleep = Launched(LAUNCH, root=root, name="cpu")
+    asleep = Launched(LAUNCH, "spin_s:=0", root=root, name="cpu")
     awake = Launched(LAUNCH, f"spin_s:={SPIN_S}", root=root, name="cpuawake")
     with asleep, awake:
         for robot in (asleep, awake):

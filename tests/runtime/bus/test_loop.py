@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from olympus.runtime.bus.alertness import FEWEST, Alertness
 from olympus.runtime.bus.loop import BusLoop, PromptSelector, start_reading, stop_reading
 
 
@@ -180,11 +181,21 @@ class Looks:
         return getattr(self._epoll, name)
 
 
+class Sleepless(Alertness):
+    """It finds staying awake worth it after every message."""
+
+    def until(self, now_s: float) -> float:
+        """Stay awake."""
+        super().until(now_s)
+        return now_s + 0.005
+
+
 def test_it_stays_awake_for_a_while_after_the_bus_brought_something_and_only_then(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     near, far = ends
     selector = PromptSelector(spin_s=0.005)
+    selector._alertness = Sleepless(0.005)
     looks = Looks(selector._epoll)
     selector._epoll = looks  # type: ignore[assignment]
     try:
@@ -206,6 +217,25 @@ def test_it_stays_awake_for_a_while_after_the_bus_brought_something_and_only_the
         begun = time.monotonic()
         selector.select(0.001)
         assert time.monotonic() - begun >= 0.001  # and not a moment less for being awake
+    finally:
+        selector.close()
+
+
+def test_it_stays_awake_once_messages_have_followed_each_other_closely(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=5.0)
+    looks = Looks(selector._epoll)
+    selector._epoll = looks  # type: ignore[assignment]
+    selector.set_prompt(near.fileno(), lambda: near.recv(100))
+    try:
+        for number in range(FEWEST + 2):
+            looks.timeouts.clear()
+            selector.select(0.001)
+            assert (0 in looks.timeouts) is (number > FEWEST)
+            far.send(b"x")
+            selector.select(1.0)
     finally:
         selector.close()
 
