@@ -21,6 +21,11 @@ from olympus.runtime.telemetry import StructuredLog
 CLOSE_S = 1
 """How long a browser may take to let go when the viewer stops."""
 IDLE_S = 10.0
+BACKLOG = 64
+"""Connections that may wait to be taken; so many are taken in one turn of the loop."""
+MOST_IDLE = 128
+"""Connections that may be open without a request: descriptors are not endless, and a process that
+has none left can't even say so."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -41,7 +46,7 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         raise ConfigError(_explained(host, port, error)) from error
-    made.listen(64)
+    made.listen(BACKLOG)
     return made
 
 
@@ -65,26 +70,52 @@ class _Server(uvicorn.Server):
 
 
 class _Line(H11Protocol):
-    """A connection that is cut off when no whole request comes: sockets are not endless."""
+    """A connection that is cut off when no whole request comes, or too many such are open."""
 
-    def __init__(self, *, idle_s: float, **rest: Any) -> None:
+    def __init__(self, *, idle_s: float, most: int, lines: dict[_Line, None], **rest: Any) -> None:
         super().__init__(**rest)
-        self._idle_s = idle_s
+        self._idle_s, self._most = idle_s, most
         self._was_idle = False
+        self._lines = lines
+        """All that are open, the oldest first."""
+
+    @property
+    def _is_open(self) -> bool:
+        # A web socket has a protocol of its own by now, which pings.
+        return not self.transport.is_closing() and self.transport.get_protocol() is self
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._lines[self] = None
+        if len(self._lines) > self._most:
+            self._make_room()
         self.loop.call_later(self._idle_s, self._look)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lines.pop(self, None)
+        super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """Cut off those that were idle longest: who comes now may want to stop the robot."""
+        for line in [line for line in self._lines if not line._is_open]:
+            del self._lines[line]
+        excess = len(self._lines) - self._most
+        for line in [line for line in self._lines if line._is_idle][: max(0, excess)]:
+            del self._lines[line]
+            line.transport.abort()
+
     def _look(self) -> None:
-        # A web socket has a protocol of its own by now, which pings.
-        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+        if not self._is_open:
+            self._lines.pop(self, None)
             return
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and self._was_idle:
+        if self._is_idle and self._was_idle:
             self.transport.close()
             return
-        self._was_idle = is_idle
+        self._was_idle = self._is_idle
         self.loop.call_later(self._idle_s, self._look)
 
 
@@ -106,7 +137,12 @@ class _Forward(logging.Handler):
 
 
 async def serve(
-    app: ASGIApp, at: socket.socket, log: StructuredLog, *, idle_s: float = IDLE_S
+    app: ASGIApp,
+    at: socket.socket,
+    log: StructuredLog,
+    *,
+    idle_s: float = IDLE_S,
+    most_idle: int = MOST_IDLE,
 ) -> None:
     """Serve until cancelled, then let go of every browser.
 
@@ -115,6 +151,7 @@ async def serve(
         at: A listening socket; closed at the end.
         log: Where the web server's warnings go.
         idle_s: A connection is cut off when it is found without a request twice, so far apart.
+        most_idle: Beyond so many open connections the longest idle ones are cut off at once.
 
     Raises:
         CancelledError: It was cancelled, and every browser was let go.
@@ -122,7 +159,8 @@ async def serve(
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http=partial(_Line, idle_s=idle_s),  # type: ignore[arg-type]
+        http=partial(_Line, idle_s=idle_s, most=most_idle, lines={}),  # type: ignore[arg-type]
+        backlog=BACKLOG,
         ws="websockets-sansio",
         ws_max_size=65_536,
         ws_per_message_deflate=False,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -17,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from olympus.nodes.viewer import Viewer
-from olympus.nodes.viewer.server import listening, serve
+from olympus.nodes.viewer.server import BACKLOG, MOST_IDLE, listening, serve
 from olympus.runtime.messages import Image
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.telemetry import StructuredLog
@@ -32,6 +35,10 @@ async def bench(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Bench[Viewer]
         async with httpx.AsyncClient() as http:
             assert (await http.get(bench.node.url + "healthz")).is_success
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def line_to(bench: Bench[Viewer]) -> websockets.connect:
@@ -95,3 +102,20 @@ async def test_a_connection_without_a_request_is_cut_off_and_a_busy_one_is_not()
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
+
+
+async def test_a_thousand_connections_without_a_request_keep_nobody_from_stopping(
+    bench: Bench[Viewer],
+) -> None:
+    name, port = bench.node.url.removeprefix("http://").rstrip("/").split(":")
+    before = descriptors()
+    async with line_to(bench) as page, AsyncExitStack() as stack:
+        for _ in range(1000):
+            slow = stack.enter_context(socket.create_connection((name, int(port))))
+            slow.sendall(b"POST /api/stop HTTP/1.1\r\nX-Slow: ")
+            await asyncio.sleep(0)
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
+            assert (await http.post(bench.node.url + "api/stop", json={})).status_code == 409
+        ours = 1000 + 20  # the ends of this test, which runs in the same process, and the page's
+        assert descriptors() - before < ours + MOST_IDLE + BACKLOG
+        assert await page.recv()  # a page that watches is not idle
