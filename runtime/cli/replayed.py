@@ -1,0 +1,121 @@
+"""What came of a replay, in tables and words, and as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.replay.outcome import Outcome
+from olympus.runtime.replay.whatif import Change
+from olympus.runtime.telemetry.machine import machine_facts
+
+IDLE_FACTS = ("hash seed", "cpus")
+"""Facts in which machines may differ without any consequence."""
+SHOWN = 20
+"""So many differences are shown."""
+
+
+def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
+    """Print what came of a replay."""
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console.print(_table(outcome))
+    length_s = (outcome.ended_ns - outcome.began_ns) / NS_PER_S
+    console.print(
+        f"{len(outcome.nodes)} nodes, {outcome.events} events, {outcome.decisions} records of "
+        f"dispatch traces, {length_s:.1f} s replayed in "
+        f"{took_s:.1f} s ({length_s / max(took_s, 1e-9):.1f} times as fast)"
+    )
+    if done := ", ".join(f"{name} {times}" for name, times in sorted(outcome.computed.items())):
+        console.print(f"computed again, times: {done}")
+    if late := sum(one.uncovered for one in outcome.tallies.values()):
+        console.print(f"{late} messages were sent after the end of their node's journal")
+    for line in verdict(outcome, causes):
+        console.print(line)
+
+
+def show_changes(changes: list[Change]) -> None:
+    """Print what other parameters change."""
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    table = Table(box=None, pad_edge=False)
+    console.width = max(console.width, 140)
+    for head in ("topic", "before", "after", "equal", "differs from", "field", "was", "is"):
+        table.add_column(head, justify="left", overflow="fold")
+    for one in changes:
+        when = f"{one.at_s:.3f} s" if one.field else ""
+        numbers = (str(one.before), str(one.after), str(one.equal))
+        table.add_row(one.topic, *numbers, when, one.field, one.old, one.new)
+    console.print(table)
+    if not any(one.field for one in changes):
+        console.print("nothing changes")
+
+
+def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:
+    """Yield lines that say what differs and why, or that nothing does."""
+    yield from (f"DIFFERENT: {difference}" for difference in outcome.differences[:SHOWN])
+    if len(outcome.differences) > SHOWN:
+        yield f"and {len(outcome.differences) - SHOWN} more"
+    if outcome.is_equal:
+        yield from (f"differs without consequence: {cause}" for cause in causes)
+        yield f"equal: {outcome.compared} messages, bit for bit"
+    elif outcome.differences:
+        nothing = "nothing of machine, models and launch file differs; has a node's code changed?"
+        yield from (f"likely cause: {cause}" for cause in causes or [nothing])
+    else:
+        yield "NOTHING was compared: no recorded topic comes from a node that ran again"
+
+
+def _table(outcome: Outcome) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in ("topic", "equal", "differ", "missing", "unrecorded", "sha256"):
+        table.add_column(head, justify="left" if head in ("topic", "sha256") else "right")
+    for topic, tally in sorted(outcome.tallies.items()):
+        numbers = (tally.equal, tally.differing, tally.missing, tally.unrecorded)
+        table.add_row(topic, *(str(one) if one else "" for one in numbers), tally.digest[:16])
+    return table
+
+
+def likely_causes(outcome: Outcome) -> list[str]:
+    """Return in what models, machine and launch file differ from those of the recording."""
+    causes = list(outcome.notes)
+    here = machine_facts()
+    for name, value in outcome.machine.items():
+        if name not in IDLE_FACTS and here.get(name, "none") != value:
+            causes.append(f"{name} is {here.get(name, 'none')!r} here and was {value!r}")
+    file, digest = outcome.launch
+    if file and Path(file).is_file():
+        now = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        if now != digest:
+            causes.append(f"{file} has changed since")
+    return causes
+
+
+def as_dict(outcome: Outcome, causes: list[str], took_s: float) -> dict[str, object]:
+    """Return what came of a replay as plain values."""
+    return {
+        "is_equal": outcome.is_equal,
+        "compared": outcome.compared,
+        "events": outcome.events,
+        "decisions": outcome.decisions,
+        "nodes": outcome.nodes,
+        "computed": outcome.computed,
+        "replayed_s": (outcome.ended_ns - outcome.began_ns) / NS_PER_S,
+        "took_s": took_s,
+        "topics": {
+            topic: {
+                "equal": one.equal,
+                "differing": one.differing,
+                "missing": one.missing,
+                "unrecorded": one.unrecorded,
+                "uncovered": one.uncovered,
+                "sha256": one.digest,
+            }
+            for topic, one in sorted(outcome.tallies.items())
+        },
+        "differences": [str(one) for one in outcome.differences],
+        "likely_causes": causes,
+    }
