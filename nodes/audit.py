@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from olympus.nodes.guardian_events import NewLines, Place
 from olympus.runtime.errors import ConfigError, StoreError
 from olympus.runtime.messages import AuditAnchor, Command
 from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
@@ -32,7 +33,6 @@ UNREADABLE = "unreadable"
 LOOK_S = 0.05
 """How often one looks for what the guardian wrote. A power cut loses at most what happened within
 this time and that of the commit under way: the guardian's own file is in memory."""
-MOST_AT_ONCE = 500
 LONGEST = 20_000
 """More characters of a text are not signed, only how many there were and their hash."""
 
@@ -70,11 +70,9 @@ class Audit(Node):
         if self.session is None:
             raise ConfigError(f"{self.name}: runs only within a session, with a guardian")
         name, offset = self.session.name, self.session.clock_offset_ns
-        self._events = self.session.safety_dir / EVENTS
+        self._events = NewLines(self.session.safety_dir / EVENTS)
         self._of_session = f"{name}@{offset}"
         self._signed: dict[str, int] = {}
-        self._file_id = ""
-        self._read_bytes = self._read_lines = 0
         self._waiting: list[Entry] = []
         self._trouble = ""
         self.recorded = 0
@@ -109,18 +107,8 @@ class Audit(Node):
     @timer(LOOK_S)
     async def on_look(self) -> None:
         """Sign what is new, if anything is."""
-        if self._waiting or self._has_grown():
+        if self._waiting or self._events.has_grown():
             await self._sign()
-
-    def _has_grown(self) -> bool:
-        """Tell whether the guardian's file holds what is not signed; costs a look at its size."""
-        try:
-            size = self._events.stat().st_size
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # reading it says what is wrong
-        return size != self._read_bytes
 
     async def _sign(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -146,15 +134,16 @@ class Audit(Node):
         Raises:
             StoreError: Nothing could be signed.
         """
-        before = self._file_id, self._read_bytes, self._read_lines
+        before = self._events.place
         events = self._new_events()
         try:
             self._append([*waiting, *events])
         except StoreError:
-            self._file_id, self._read_bytes, self._read_lines = before
+            self._events.place = before
             raise
         if events:
-            self._signed[self._file_id] = self._read_lines
+            place = self._events.place
+            self._signed[place.file_id] = place.lines
         return len(waiting) + len(events)
 
     def _append(self, entries: list[Entry]) -> None:
@@ -165,35 +154,14 @@ class Audit(Node):
             self.log_file.append([_plain(entry) for entry in entries])
 
     def _new_events(self) -> list[Entry]:
-        try:
-            with self._events.open("rb") as stream:
-                self._know(stream.readline())
-                stream.seek(self._read_bytes)
-                lines = stream.readlines()
-        except FileNotFoundError:
-            return []  # no guardian has had anything to say yet
-        except OSError as error:
-            raise StoreError(
-                f"the guardian's events {self._events} can't be read: {error}"
-            ) from error
-        found: list[Entry] = []
-        for line in lines:
-            if not line.endswith(b"\n") or len(found) >= MOST_AT_ONCE:
-                break  # the rest comes at the next look
-            self._read_bytes += len(line)
-            self._read_lines += 1
-            if self._read_lines > self._signed.get(self._file_id, 0):
-                found.append(self._entry(line))
-        return found
+        return [
+            self._entry(place, line)
+            for place, line in self._events.news()
+            if place.lines > self._signed.get(place.file_id, 0)
+        ]
 
-    def _know(self, first_line: bytes) -> None:
-        """Begin from the top when it is another file: a session's folder can be made anew."""
-        file_id = hashlib.sha256(first_line).hexdigest()[:16]
-        if file_id != self._file_id and first_line.endswith(b"\n"):
-            self._file_id, self._read_bytes, self._read_lines = file_id, 0, 0
-
-    def _entry(self, line: bytes) -> Entry:
-        where = {"session": self._of_session, "file": self._file_id, "line": self._read_lines}
+    def _entry(self, place: Place, line: bytes) -> Entry:
+        where = {"session": self._of_session, "file": place.file_id, "line": place.lines}
         try:
             if len(line) > LONGEST:
                 raise ValueError("too long for an event")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +14,35 @@ from olympus.runtime.errors import StoreError
 MOST_AT_ONCE = 500
 
 
-class GuardianEvents:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file has been read."""
+
+    file_id: str = ""
+    """Tells the file from others that had its name: from the hash of its first line."""
+    read_bytes: int = 0
+    lines: int = 0
+
+
+class NewLines:
     """Reads a session's event file from where it last was; one made anew from its top."""
 
     def __init__(self, file: Path) -> None:
         """Name the file, which may not be there yet."""
         self._file = file
-        self._first = b""
-        self._read_bytes = self.lines = 0
-        self.unreadable = 0
-        """Lines that were no event."""
+        self.place = Place()
+        """How far it is read; may be set back to what it was."""
 
-    def news(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """Return what is new: the number of each line, and the event.
+    def news(self) -> list[tuple[Place, bytes]]:
+        """Return what is new: each line, at most so many at once, and the place behind it.
 
         Raises:
             StoreError: The file is there and can't be read.
         """
         try:
             with self._file.open("rb") as stream:
-                self._know(stream.readline())
-                stream.seek(self._read_bytes)
+                place = self._from(stream.readline())
+                stream.seek(place.read_bytes)
                 lines = stream.readlines()
         except FileNotFoundError:
             return []  # no guardian has had anything to say yet
@@ -44,18 +54,55 @@ class GuardianEvents:
         for line in lines[:MOST_AT_ONCE]:
             if not line.endswith(b"\n"):
                 break  # the rest of it comes at the next look
-            self._read_bytes += len(line)
-            self.lines += 1
-            event = _read(line)
-            if event is None:
-                self.unreadable += 1
-            else:
-                found.append((self.lines, event))
+            place = Place(place.file_id, place.read_bytes + len(line), place.lines + 1)
+            found.append((place, line))
+        self.place = place
         return found
 
-    def _know(self, first: bytes) -> None:
-        if first != self._first and first.endswith(b"\n"):
-            self._first, self._read_bytes, self.lines = first, 0, 0
+    def has_grown(self) -> bool:
+        """Tell whether there is something to read; costs a look at the file's size."""
+        try:
+            size = self._file.stat().st_size
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # reading it says what is wrong
+        return size != self.place.read_bytes
+
+    def _from(self, first_line: bytes) -> Place:
+        """Return where to go on: from the top when it is another file.
+
+        A session's folder can be made anew.
+        """
+        file_id = hashlib.sha256(first_line).hexdigest()[:16]
+        if file_id != self.place.file_id and first_line.endswith(b"\n"):
+            return Place(file_id)
+        return self.place
+
+
+class GuardianEvents:
+    """Reads the events of a session's file as they come."""
+
+    def __init__(self, file: Path) -> None:
+        """Name the file, which may not be there yet."""
+        self._new = NewLines(file)
+        self.unreadable = 0
+        """Lines that were no event."""
+
+    @property
+    def lines(self) -> int:
+        """How many lines of the present file have been read."""
+        return self._new.place.lines
+
+    def news(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Return what is new: the number of each line, and the event.
+
+        Raises:
+            StoreError: The file is there and can't be read.
+        """
+        found = [(place.lines, _read(line)) for place, line in self._new.news()]
+        self.unreadable += sum(event is None for _, event in found)
+        return [(number, event) for number, event in found if event is not None]
 
 
 def _read(line: bytes) -> Mapping[str, Any] | None:
