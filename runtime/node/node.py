@@ -289,6 +289,7 @@ class Node:
         """
         begun = work if self._journal is None else self._begun(work, name)
         task = asyncio.get_running_loop().create_task(begun)
+        task.add_done_callback(lambda _: work.close())  # it may have ended before it began
         self.keep(task, name)
         return task
 
