@@ -16,7 +16,7 @@ from olympus.runtime.bus import Subscription, SubscriptionOptions
 from olympus.runtime.bus.letters import TOPIC as LETTERS
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import MessageError, StoreError
-from olympus.runtime.messages import Ack, Diagnostic, Message
+from olympus.runtime.messages import Ack, Diagnostic, Message, Opaque
 from olympus.runtime.messages.consuming import Acknowledge
 from olympus.runtime.messages.history import History, HistoryQuery
 from olympus.runtime.messages.letters import DeadLetter, ForgetLetters
@@ -80,6 +80,7 @@ class Recorder(Node):
         self._waiting_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._told: dict[str, int] = {}
+        self._unknown: set[str] = set()
         self._acknowledged = Acknowledgements(self.path)
         self.recorded = self.unrecorded = self.gaps = 0
         self.unread = 0
@@ -115,6 +116,7 @@ class Recorder(Node):
         for subscription in self._subscriptions:
             await self._drain(subscription)
             await self.bus.unsubscribe(subscription)
+            self.unrecorded += subscription.dropped.get("malformed", 0)
         await self.flush()
         run = self.store.end_run(self.clock.now_ns())
         whole = "complete" if not (self.unrecorded or self.gaps) else "NOT complete"
@@ -312,7 +314,11 @@ class Recorder(Node):
             folder = self.session.run_dir / "spill" / "recorder"
             spill = DiskQueue(folder / topic.replace("/", "%").replace("*", "+"))
         options = SubscriptionOptions(
-            node=self.name, qos=QoS.lossless(), keep_expired=True, spill=spill
+            node=self.name,
+            qos=QoS.lossless(),
+            keep_expired=True,
+            takes_unknown=True,
+            spill=spill,
         )
         return self.bus.subscribe(topic, Message, partial(self._keep, topic), options)
 
@@ -324,6 +330,9 @@ class Recorder(Node):
             or self._writer.class_of(topic) is not TopicClass.SENSOR
         )
         self._waiting_bytes += size_of(message) if is_kept else 0
+        if type(message) is Opaque and message.type not in self._unknown:
+            self._unknown.add(message.type)
+            self.log.info(f"{topic} is recorded as it comes: {message.type} is not known here")
         self._batch.append(Waiting(topic, message, self.clock.now_ns(), is_kept))
 
     def _on_gap(self, gap: Gap) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from olympus.runtime.messages import Message
+from olympus.runtime.messages import Message, Opaque
 from olympus.runtime.node import Field, NodeParams
 from olympus.runtime.store.room import PATTERNS
 
@@ -87,5 +87,7 @@ class Waiting:
 
 def size_of(message: Message) -> int:
     """Return about how many bytes a message takes."""
+    if isinstance(message, Opaque):
+        return 300 + len(message.frame)
     fields = (getattr(message, name) for name in message.__slots__)
     return 300 + sum(getattr(field, "nbytes", 0) for field in fields)

@@ -25,6 +25,7 @@ from olympus.runtime.messages import (
     Message,
     TopicStats,
     decode,
+    opaque,
     schema_by_class,
 )
 from olympus.runtime.qos import Overflow, QoS
@@ -54,6 +55,8 @@ class SubscriptionOptions:
     """Told when the handler raises; the subscription goes on."""
     keep_expired: bool = False
     """Deliver messages that are past their `expires` too: for recorders and viewers."""
+    takes_unknown: bool = False
+    """Deliver what is of an unknown type as `Opaque`: for recorders, which subscribe to any."""
     spill: Spill[bytes] | None = None
     """Where a lossless queue keeps what is beyond its depth; closed with the subscription."""
 
@@ -290,11 +293,24 @@ class Subscription(Generic[M]):
                     "two nodes use one topic for different types, remap one of them"
                 )
         except MessageError as error:
-            reason = "schema" if isinstance(error, SchemaError) else "malformed"
-            self._refuse(reason, error, item=item)
-            return None
+            message = self._unread(item) if self._is_unknown(error) else None
+            if message is None:
+                reason = "schema" if isinstance(error, SchemaError) else "malformed"
+                self._refuse(reason, error, item=item)
+                return None
         expires = message.header.expires
         return None if expires and self._is_late(expires, message) else message
+
+    def _is_unknown(self, error: MessageError) -> bool:
+        return self.options.takes_unknown and isinstance(error, SchemaError)
+
+    def _unread(self, item: M | Payload) -> M | None:
+        """Return a message of a type that is unknown here as it came; None if it is broken too."""
+        try:
+            made = None if isinstance(item, Message) else opaque(item.to_bytes())
+        except MessageError:
+            return None
+        return made if isinstance(made, self.cls) else None
 
     def _is_late(self, expires: int, item: M | Frame) -> bool:
         if not expires or self.options.keep_expired or expires >= self._clock.now_ns():

@@ -172,15 +172,14 @@ async def _send(letter: DeadLetter, name: str, session: str | None) -> None:
     if not letter.is_frame:
         raise StoreError(f"of {name} not the whole message was kept: it can't be sent again")
     frame = letter.payload.tobytes()
+    kind, header = read_header(frame)
     place = find_session(session)
     async with bus_of(place) as bus:
-        graph = await graph_of(bus)
-        learn({read_header(frame)[0]}, graph, place)
-        message = decode(frame)
-        expires = message.header.expires
-        if expires and expires < bus.clock.now_ns():
-            late_s = (bus.clock.now_ns() - expires) / NS_PER_S
+        if header.has_expired(bus.clock.now_ns()):
+            late_s = (bus.clock.now_ns() - header.expires) / NS_PER_S
             raise StoreError(f"the message of {name} expired {late_s:.0f} s ago; it is not sent")
+        learn({kind}, await graph_of(bus), place)
+        message = decode(frame)
         options = PublisherOptions(node=bus.host, tier=message.header.tier, is_reliable=True)
         publisher = bus.publisher(letter.topic, type(message), options)
         loop = asyncio.get_running_loop()
@@ -189,6 +188,5 @@ async def _send(letter: DeadLetter, name: str, session: str | None) -> None:
             if loop.time() > until:
                 raise BusError(f"nobody listens to {letter.topic}")
             await asyncio.sleep(0.02)
-        header = replace(message.header, trace=())
-        publisher.publish(replace(message, header=header))
+        publisher.publish(replace(message, header=replace(header, trace=())))
         await asyncio.sleep(ON_ITS_WAY_S)

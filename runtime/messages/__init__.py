@@ -4,12 +4,13 @@ from olympus.runtime.messages.base import (
     Header,
     Hop,
     Message,
+    Opaque,
     message,
     message_types,
     schema_by_class,
     schema_by_name,
 )
-from olympus.runtime.messages.codec import decode, encode, read_header
+from olympus.runtime.messages.codec import decode, encode, opaque, read_header
 from olympus.runtime.messages.motion import (
     Actuation,
     Command,
@@ -87,6 +88,7 @@ __all__ = [
     "Number",
     "Numbers",
     "Odometry",
+    "Opaque",
     "ParamChange",
     "ParamList",
     "Percept",
@@ -110,6 +112,7 @@ __all__ = [
     "encode",
     "message",
     "message_types",
+    "opaque",
     "read_header",
     "schema_by_class",
     "schema_by_name",

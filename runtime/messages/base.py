@@ -65,6 +65,19 @@ class Message:
     header: Header = Header()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opaque(Message):
+    """A message as it came, of a type that is not known here or in another version of it.
+
+    Only who asks for it gets one: a recorder, which keeps what others will understand.
+    """
+
+    type: str
+    """Name of its type."""
+    frame: bytes
+    """What `encode` made of it."""
+
+
 _by_name: dict[str, Schema] = {}
 _by_class: dict[type[Message], Schema] = {}
 

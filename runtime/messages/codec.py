@@ -19,7 +19,13 @@ import msgpack
 import numpy as np
 
 from olympus.runtime.errors import MessageError, SchemaError
-from olympus.runtime.messages.base import Header, Message, schema_by_class, schema_by_name
+from olympus.runtime.messages.base import (
+    Header,
+    Message,
+    Opaque,
+    schema_by_class,
+    schema_by_name,
+)
 from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray, Kind, Schema, record_kind
 
 MAGIC = b"OLY1"
@@ -49,12 +55,51 @@ def encode(message: Message) -> bytes:
     Raises:
         MessageError: A field holds what its type does not allow, or more than a frame may hold.
     """
+    if type(message) is Opaque:
+        return message.frame
     schema = schema_by_class(type(message))
     arrays: list[AnyArray] = []
     whole = schema.kind.pack(message, arrays)
+    return _framed((schema.name, schema.version, schema.hash), whole[0], whole[1:], arrays)
+
+
+def frame_of(
+    kind: tuple[str, int, bytes], header: Header, body: list[Any], arrays: list[AnyArray]
+) -> bytes:
+    """Return the frame of a message whose type may be unknown here.
+
+    Args:
+        kind: Name, version and hash of the type.
+        header: Of the message.
+        body: Its other fields as msgpack values.
+        arrays: What they mean by a number.
+
+    Raises:
+        MessageError: The fields are no msgpack values, or more than a frame may hold.
+    """
+    packed = _header_kind().pack(header, [])
+    try:
+        return _framed(kind, packed, body, arrays)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise MessageError(f"{kind[0][:80]}: {error}") from error
+
+
+def opaque(frame: bytes) -> Opaque:
+    """Return a message as it came, without a look at its fields.
+
+    Raises:
+        MessageError: The bytes are no frame.
+    """
+    name, header = read_header(frame)
+    return Opaque(header=header, type=name, frame=frame)
+
+
+def _framed(
+    kind: tuple[str, int, bytes], header: list[Any], body: list[Any], arrays: list[AnyArray]
+) -> bytes:
     contiguous = [np.asarray(array, order="C") for array in arrays]
     shapes = [[array.dtype.str, list(array.shape)] for array in contiguous]
-    head = _packed_head(schema.name, [schema.version, schema.hash, whole[0], whole[1:], shapes])
+    head = _packed_head(kind[0], [kind[1], kind[2], header, body, shapes])
     parts: list[bytes | memoryview] = [_PREFIX.pack(MAGIC, len(head)), head]
     position = _PREFIX.size + len(head)
     for array in contiguous:

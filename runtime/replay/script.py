@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from olympus.runtime.errors import StoreError
+from olympus.runtime.errors import SchemaError, StoreError
 from olympus.runtime.messages import Message, decode
 from olympus.runtime.node.journal import Kind
 from olympus.runtime.node.loading import load_node_class
@@ -107,6 +107,7 @@ class Script:
                 case Kind.NODE, (facts,):
                     spec = NodeSpec.model_validate(facts)
                     self.specs[spec.full_name] = spec
+                    load_node_class(spec.uses)  # its module defines the types it takes
                     names.append(spec.full_name)
                 case Kind.WAITING, (number, kind, name, _):
                     waits[row.node, number] = kind, name
@@ -169,8 +170,13 @@ def _messages(recording: Recording, nodes: set[str]) -> Iterator[Cue]:
         if topic.startswith("@"):
             continue
         for one in recording.new_reel(topic).rest():
-            if one.source not in nodes and one.sent >= recording.since:
-                yield Cue(one.sent, one.message(), topic)
+            if one.source in nodes or one.sent < recording.since:
+                continue
+            try:
+                message = one.message()
+            except SchemaError:
+                continue  # none of the nodes that run here knows the type, so none takes it
+            yield Cue(one.sent, message, topic)
 
 
 def _once(cues: Iterable[Cue], nodes: set[str]) -> Iterator[Cue]:

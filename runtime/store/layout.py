@@ -22,7 +22,7 @@ from collections.abc import Callable
 import lmdb
 
 from olympus.runtime.errors import StoreError
-from olympus.runtime.messages import decode
+from olympus.runtime.messages import read_header
 from olympus.runtime.store.environment import StoreFile
 from olympus.runtime.store.records import KEY, seal
 
@@ -98,7 +98,7 @@ def _put_into_envelopes(file: StoreFile, transaction: lmdb.Transaction) -> None:
         topic, database = name[len(TOPIC) :].decode(), file.database(name, transaction)
         with transaction.cursor(database) as cursor:
             for key, frame in cursor:
-                trace = decode(bytes(frame)).header.trace
+                trace = read_header(bytes(frame))[1].trace
                 arrived = trace[-1].sent if trace else KEY.unpack(key)[0]
                 sealed = seal(
                     topic, bytes(key), bytes(frame), arrived=arrived, subject=0, vault=None

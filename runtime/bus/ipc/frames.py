@@ -20,9 +20,9 @@ from olympus.runtime.bus.ipc.shelf import ALIGN
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Header, Hop, Message, encode
 from olympus.runtime.messages.base import MAX_HOPS
-from olympus.runtime.messages.codec import schema_for
+from olympus.runtime.messages.codec import frame_of, schema_for
 from olympus.runtime.messages.parts import Parts, make_header, make_hop, parts_of
-from olympus.runtime.messages.schema import record_kind
+from olympus.runtime.messages.schema import AnyArray, record_kind
 from olympus.runtime.qos import Tier
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ _HOP = record_kind(Hop)
 class Channel:
     """One row of messages from one publisher of another host."""
 
-    __slots__ = ("error", "incarnation", "key", "parts", "source", "targets", "topic", "type")
+    __slots__ = (
+        "error", "incarnation", "key", "kind", "parts", "source", "targets", "topic", "type"
+    )  # fmt: skip
 
     def __init__(
         self, topic: str, kind: tuple[str, int, bytes], source: str, incarnation: int
@@ -52,7 +54,7 @@ class Channel:
             incarnation: Another number after each start of the publisher.
         """
         self.topic, self.type, self.source, self.incarnation = topic, kind[0], source, incarnation
-        self.key = (topic, source)
+        self.kind, self.key = kind, (topic, source)
         self.targets: list[Subscription[Any]] = []
         self.error: MessageError | None = None
         self.parts: Parts | None = None
@@ -145,11 +147,14 @@ class Frame:
         return self.head[6]
 
     def to_bytes(self) -> bytes:
-        """Return it as every link knows it.
+        """Return it as every link knows it, also when its type is unknown here.
 
         Raises:
             MessageError: It is no valid message.
         """
+        if self.channel.parts is None:
+            header, body, arrays, _ = self._opened()
+            return frame_of(self.channel.kind, header, body, arrays)
         return encode(self.message())
 
     def as_it_came(self) -> bytes:
@@ -197,6 +202,17 @@ class Frame:
         channel = self.channel
         if channel.parts is None:
             raise channel.error or MessageError(f"{channel.type} is unknown")
+        header, body, arrays, call = self._opened()
+        message: Message = channel.parts.unpack(body, arrays, channel.type, header)
+        return message, call
+
+    def _opened(self) -> tuple[Header, list[Any], list[AnyArray], Any]:
+        """Return header, fields and arrays, which nobody has checked yet, and what a call has.
+
+        Raises:
+            MessageError: There is less than it announces.
+        """
+        channel = self.channel
         _, tier, flags, _, seq, stamp, expires, sent, slots, length = self.head
         start = HEAD.size + 8 * slots
         if flags & LONG and self._bases:
@@ -205,7 +221,7 @@ class Frame:
             body, end = unpack_body(self._record, start, length), start + length
         if len(body) < _WANTED[flags & 7] or tier >= len(_TIERS):
             raise MessageError(f"{channel.type}: a record without what it announces")
-        arrays: list[NDArray[Any]] = []
+        arrays: list[AnyArray] = []
         if flags & ARRAYS:
             tail = -(-end // ALIGN) * ALIGN
             arrays = read_arrays(body.pop(), self._record, tail, self._bases)
@@ -213,8 +229,7 @@ class Frame:
         past = _past(body.pop(), channel.type) if flags & TRACE else ()
         trace = (*past, make_hop(channel.topic, seq, stamp, sent))
         header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
-        message: Message = channel.parts.unpack(body, arrays, channel.type, header)
-        return message, call
+        return header, body, arrays, call
 
 
 def _past(hops: object, where: str) -> tuple[Hop, ...]:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from olympus.runtime.bus.ipc.pool import Pools
 from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError
-from olympus.runtime.messages import Image, Message, Reading, schema_by_class
+from olympus.runtime.messages import Image, Message, Reading, opaque, schema_by_class
 from olympus.runtime.qos import QoS
 
 CARD = schema_by_class(Reading)
@@ -132,6 +133,18 @@ def test_no_record_breaks_the_reader(
             frame_of(record, cls).message()
         except MessageError:
             continue
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=200), st.integers(0, 15), st.integers(0, 255))
+def test_no_record_of_an_unknown_type_breaks_who_passes_it_on(
+    body: bytes, flags: int, tier: int
+) -> None:
+    record = HEAD.pack(0, tier, flags, 5, 7, 7, 0, 0, 0, len(body)) + body
+    channel = Channel("r", ("none/Known", 1, bytes(8)), "n", 1)
+    frame = Frame(channel, HEAD.unpack_from(record), record, [np.zeros(100, np.uint8)])
+    with suppress(MessageError):
+        assert opaque(frame.to_bytes()).type == "none/Known"
 
 
 entries = st.one_of(
