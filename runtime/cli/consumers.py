@@ -141,7 +141,7 @@ def show(folder: Path, *, as_json: bool) -> None:
     Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print(table)
 
 
-async def remove(folder: Path, name: str, *, session: str | None) -> None:
+async def remove(folder: Path, name: str, *, session: str | None, key: str) -> None:
     """Have a store forget a consumer.
 
     Raises:
@@ -152,7 +152,8 @@ async def remove(folder: Path, name: str, *, session: str | None) -> None:
         marks = read_marks(view)
     if name not in marks:
         raise StoreError(f"{folder} has no consumer {name!r}; {did_you_mean(name, marks)}")
-    async with follow(folder, name, marks[name].topics, session=session) as follower:
+    topics = marks[name].topics
+    async with follow(folder, name, topics, session=session, key=key) as follower:
         await follower.retire()
 
 

@@ -193,11 +193,12 @@ def consumers(
     remove: Annotated[str, typer.Option(help="Forget the consumer of this name.")] = "",
     as_json: AsJson = False,
     session: SessionName = None,
+    key: Key = "",
 ) -> None:
     """Show who follows a store, and how much each has not read yet."""
     folder = found(store)
     if remove:
-        carry_out(consumers_of.remove(folder, remove, session=session))
+        carry_out(consumers_of.remove(folder, remove, session=session, key=key))
         typer.echo(f"{folder}: {remove} is forgotten")
     else:
         consumers_of.show(folder, as_json=as_json)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
 from olympus.runtime.cli.connect import INTERRUPTED
 from olympus.runtime.config import Session
+from olympus.runtime.errors import StoreError
 from olympus.runtime.node.spec import HostSpec, NodeSpec
 from olympus.runtime.store import StreamStore
+from olympus.runtime.store.consumers import read_marks
+from olympus.runtime.store.consuming import unread_of
 
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -28,9 +33,16 @@ TOPIC = "rover/count"
 class Recording:
     """A host with a recorder, a store, and who follows it."""
 
-    def __init__(self, session: Session, folder: Path) -> None:
+    def __init__(self, session: Session, folder: Path, **params: Any) -> None:
         self._session, self.folder, self._restarts = session, folder, 0
-        self._environment = {**os.environ, "XDG_RUNTIME_DIR": str(session.run_dir.parents[1])}
+        self._params = params
+        folder.parent.mkdir(exist_ok=True)
+        run_root, data = session.run_dir.parents[1], folder.parents[1]
+        self._environment = {
+            **os.environ,
+            "XDG_RUNTIME_DIR": str(run_root),
+            "XDG_DATA_HOME": str(data),
+        }
         self.processes: list[subprocess.Popen[bytes]] = []
         self._ends: list[TextIO] = []
         self.start()
@@ -38,7 +50,7 @@ class Recording:
     def start(self) -> None:
         """Start the recorder, as the launcher does after a crash, and wait until it records."""
         reading, writing = os.pipe()
-        params = {"path": str(self.folder), "topics": [TOPIC], "flush_hz": 10.0}
+        params = {"path": str(self.folder), "topics": [TOPIC], "flush_hz": 10.0, **self._params}
         node = NodeSpec(name="recorder", uses="olympus.nodes.recorder", params=params)
         spec = HostSpec(
             session=self._session,
@@ -58,11 +70,15 @@ class Recording:
         self._ends.append(status)
         assert "ready" in (json.loads(line)["event"] for line in status)
 
-    def follow(self, out: Path) -> subprocess.Popen[bytes]:
+    def follow(self, out: Path, *more: str) -> subprocess.Popen[bytes]:
         """Begin to follow, as a script does."""
+        line = [str(COMMAND), "store", "follow", TOPIC, "--as", "mapper"]
+        line += ["--store", str(self.folder), "--session", self._session.name, *more]
+        return self.run(out, line)
+
+    def run(self, out: Path, line: list[str]) -> subprocess.Popen[bytes]:
+        """Run a command on this machine."""
         with out.open("ab") as stream, out.with_suffix(".err").open("ab") as errors:
-            line = [str(COMMAND), "store", "follow", TOPIC, "--as", "mapper"]
-            line += ["--store", str(self.folder), "--session", self._session.name]
             process = subprocess.Popen(line, env=self._environment, stdout=stream, stderr=errors)
         self.processes.append(process)
         return process
@@ -85,10 +101,17 @@ class Recording:
         with StreamStore(self.folder, read_only=True) as store:
             return [record.seq for record in store.records(TOPIC)]
 
+    def unread(self) -> dict[str, int]:
+        """Return by consumer how much it has not acknowledged."""
+        with StreamStore(self.folder, read_only=True) as store:
+            with store.file.view() as view:
+                marks = read_marks(view)
+            return {name: unread_of(store, mark) for name, mark in marks.items()}
+
 
 @pytest.fixture
 def recording(session: Session, tmp_path: Path) -> Iterator[Recording]:
-    one = Recording(session, tmp_path / "store")
+    one = Recording(session, tmp_path / "olympus" / "patrol")
     yield one
     one.end()
 
@@ -104,6 +127,11 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.2)
+
+
+def until_grown(count: Callable[[], int], what: str) -> None:
+    held = count()
+    until(lambda: count() > held + 15, what)
 
 
 def test_a_killed_consumer_and_a_killed_recorder_cost_no_message(
@@ -168,3 +196,73 @@ def test_a_consumer_is_forgotten_while_it_is_recorded(
     assert done.returncode == 0, done.stderr
     shown = olympus("store", "consumers", str(recording.folder), "--json").stdout
     assert json.loads(shown) == []
+
+
+def test_a_consumer_that_is_stopped_holds_up_nobody_and_goes_on_where_it_was(
+    recording: Recording, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    follower = recording.follow(out)
+    until(lambda: len(numbers(out)) > 10, "it follows what is being recorded")
+    for _ in range(6):  # each at another place of its work, some while it waits for an answer
+        follower.send_signal(signal.SIGSTOP)  # what Ctrl-Z comes to
+        until_grown(lambda: len(recording.recorded()), "the recording goes on")
+        follower.send_signal(signal.SIGCONT)
+        until_grown(lambda: len(numbers(out)), "it catches up")
+    recording.stop()
+    everything = recording.recorded()
+    until(lambda: numbers(out)[-1] == everything[-1], "it reads to the end")
+    assert numbers(out) == everything  # in order, and none twice
+    until(lambda: recording.unread() == {"mapper": 0}, "it acknowledges")
+    assert follower.poll() is None
+
+
+SCRIPT = """
+import ast, asyncio, sys
+
+async def upload(message):
+    print('{"header": {"seq": %d}}' % message.header.seq, flush=True)
+
+code = compile(sys.argv[1], "docs/store.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+asyncio.run(eval(code, {"upload": upload}))
+"""
+
+
+def test_the_script_of_the_documentation_follows_and_acknowledges(
+    recording: Recording, tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "store.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    out = tmp_path / "out"
+    script = recording.run(out, [sys.executable, "-c", SCRIPT, example])
+    until(lambda: len(numbers(out)) > 30, "it uploads what is being recorded")
+    recording.stop()
+    until(lambda: recording.unread() == {"uploader": 0}, "it acknowledges")
+    assert numbers(out) == recording.recorded()
+    assert script.poll() is None, out.with_suffix(".err").read_text()
+
+
+def test_an_encrypted_recording_is_followed_with_its_key_alone(
+    session: Session, olympus: Olympus, tmp_path: Path
+) -> None:
+    key = str(tmp_path / "key")
+    Path(key).write_text(secrets.token_hex(32))
+    one = Recording(session, tmp_path / "olympus" / "secret", key=key)
+    try:
+        refused = one.follow(tmp_path / "refused")
+        assert refused.wait(60) == StoreError.exit_code
+        assert "is encrypted; give its key" in (tmp_path / "refused.err").read_text()
+        out = tmp_path / "out"
+        follower = one.follow(out, "--key", key)
+        until(lambda: len(numbers(out)) > 30, "it follows what is being recorded")
+        one.stop()
+        until(lambda: one.unread() == {"mapper": 0}, "it acknowledges")
+        with StreamStore(one.folder, read_only=True, key=key) as store:
+            assert numbers(out) == [record.seq for record in store.records(TOPIC)]
+        follower.terminate()
+        follower.wait(60)
+        gone = olympus("store", "consumers", str(one.folder), "--remove", "mapper", "--key", key)
+        assert gone.returncode == 0, gone.stderr
+        assert one.unread() == {}
+    finally:
+        one.end()
