@@ -30,6 +30,8 @@ from olympus.runtime.store.streams import StreamStore
 
 LOOK_S = 0.1
 """How often it is looked for something new."""
+HANDOVER_S = 10.0
+"""How long it is tried again to acknowledge: a recorder may end, or another take its place."""
 
 
 class Follower:
@@ -134,6 +136,19 @@ class Follower:
         await self._write(replace(self._consumer.mark, is_over=True))
 
     async def _write(self, mark: Mark) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HANDOVER_S
+        while True:
+            try:
+                await self._write_once(mark)
+            except BusError:
+                if self._bus is None or loop.time() > until:
+                    raise
+                await asyncio.sleep(LOOK_S)
+            else:
+                return
+
+    async def _write_once(self, mark: Mark) -> None:
         if not is_held(self._folder / RECORDING) and await asyncio.to_thread(
             self._write_here, mark
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -128,6 +129,8 @@ class Mission:
         """How often each kind of deed was done."""
         self.understood = 0
         """Sentences that were carried out."""
+        self.untold = 0
+        """Commands that the machine was too busy for."""
         self.resets = 0
         """That permitted motion."""
 
@@ -155,8 +158,7 @@ class Mission:
         self.done[deed.what] = self.done.get(deed.what, 0) + 1
         match deed.what:
             case "say":
-                told = await asyncio.to_thread(self._robot.command, "say", deed.which)
-                self.understood += told.returncode == 0
+                self.understood += await self._command("say", deed.which)
             case "fault" | "mend":
                 value = SLIP if deed.which == "slip_factor" else 1.0
                 fault = SetFault(name=deed.which, value=value if deed.what == FAULT else 0.0)
@@ -169,15 +171,24 @@ class Mission:
                 reset = await asyncio.to_thread(self._robot.safety.reset, "bench")
                 self.resets += reset.is_confirmed
             case "param":
-                await asyncio.to_thread(self._robot.command, "param", "set", *deed.which.split())
+                await self._command("param", "set", *deed.which.split())
             case _:
                 host = victim(self._grouping, deed.which)
                 if pid := self._robot.pids().get(host, 0):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
 
+    async def _command(self, *words: str) -> bool:
+        """Call `olympus`; on a machine that is too busy the robot has not been told, that is all."""
+        try:
+            done = await asyncio.to_thread(self._robot.command, *words)
+        except subprocess.TimeoutExpired:
+            self.untold += 1
+            return False
+        return done.returncode == 0
+
     @staticmethod
     async def _ask(bus: Bus, service: str, request: Message) -> None:
-        answer = await bus.call(service, request, Ack, timeout_s=10.0)
+        answer = await bus.call(service, request, Ack, timeout_s=60.0)
         if not answer.ok:
             raise SystemExit(f"{service}: {answer.text}")

@@ -124,6 +124,7 @@ class Take:
             "cores busy while recording": round(self.busy_share, 2),
             "deeds": self.mission.done,
             "sentences carried out": self.mission.understood,
+            "commands the machine was too busy for": self.mission.untold,
             "resets that permitted motion": self.mission.resets,
             "recorded_s": round(first["replayed_s"], 1),
             "events": first["events"],

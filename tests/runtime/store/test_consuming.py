@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from olympus.runtime.bus import Bus
+from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, ConfigError, StoreError
-from olympus.runtime.messages import Header, Reading, decode
+from olympus.runtime.messages import Ack, Header, Reading, decode
+from olympus.runtime.messages.consuming import Acknowledge
 from olympus.runtime.store import Incoming, StreamStore
 from olympus.runtime.store.consumers import read_marks, write_mark
 from olympus.runtime.store.consuming import Batch, Consumer, Start, unread_of
@@ -294,6 +298,40 @@ async def test_who_has_not_joined_the_session_can_not_acknowledge_to_its_store(
                 pass
     finally:
         recorder.communicate(b"")
+
+
+async def test_a_recorder_that_ends_in_the_middle_of_an_acknowledgement_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "store"
+    with StreamStore(folder) as store:
+        record(store, "t", 1, 2, 3)
+    recorder = subprocess.Popen(
+        [sys.executable, "-c", RECORDER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert recorder.stdout is not None
+    recorder.stdout.readline()
+    asked: list[str] = []
+
+    def end(question: Acknowledge) -> Ack:
+        asked.append(question.consumer)
+        recorder.communicate(b"")
+        raise BusError("it is not served here any more")
+
+    with open_door(tmp_path / "s"):
+        robot, script = (Bus(SystemClock(), host=name, door=tmp_path / "s") for name in "rs")
+        robot.serve("recorder/acknowledge", Acknowledge, end, response=Ack)
+        async with Follower(script, folder, "c", EVERYTHING) as follower:
+            async for batch in follower.batches(live=False):
+                assert values(batch) == [1.0, 2.0, 3.0]
+                await follower.acknowledge(batch)
+        await script.close()
+        await robot.close()
+    assert asked == ["c"]
+    with StreamStore(folder) as store:
+        assert not taken(store).records
 
 
 STEPS = st.lists(
