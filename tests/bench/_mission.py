@@ -179,7 +179,7 @@ class Mission:
                         os.kill(pid, signal.SIGKILL)
 
     async def _command(self, *words: str) -> bool:
-        """Call `olympus`; on a machine that is too busy the robot has not been told, that is all."""
+        """Call `olympus`; when the machine is too busy the robot was not told, that is all."""
         try:
             done = await asyncio.to_thread(self._robot.command, *words)
         except subprocess.TimeoutExpired:
