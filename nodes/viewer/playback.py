@@ -28,6 +28,7 @@ class Wish(StrictBody):
 
     place: float | None = Field(None, ge=0, le=1e7, description="From the beginning, s.")
     is_playing: bool | None = None
+    loops: bool | None = Field(None, description="Whether it begins again at the end.")
     speed: float | None = Field(None, ge=0.05, le=64)
 
 
@@ -119,7 +120,7 @@ class PlaybackWeb(Web):
         """Go where and as fast as somebody wants."""
         if wish.place is not None:
             self._player.seek(wish.place)
-        self._player.play(is_playing=wish.is_playing, speed=wish.speed)
+        self._player.play(is_playing=wish.is_playing, speed=wish.speed, loops=wish.loops)
         self._audience.offer_state()
         return {"ok": True, "text": ""}
 

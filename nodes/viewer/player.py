@@ -167,13 +167,22 @@ class Player:
         self._go_on(target_ns)
         self._tell()
 
-    def play(self, *, is_playing: bool | None = None, speed: float | None = None) -> None:
+    def play(
+        self,
+        *,
+        is_playing: bool | None = None,
+        speed: float | None = None,
+        loops: bool | None = None,
+    ) -> None:
         """Go on or rest, and how fast; None leaves it as it is.
 
         Args:
             is_playing: Whether to go on; from the end it begins anew.
             speed: Times as fast as it was.
+            loops: Whether it begins again at the end.
         """
+        if loops is not None:
+            self._loops = loops
         if speed is not None:
             self.speed = speed
         if is_playing is not None:
@@ -301,5 +310,6 @@ class Player:
                 "place": round(self.place_s, 3),
                 "is_playing": self.is_playing,
                 "speed": self.speed,
+                "loops": self._loops,
             }
         )

@@ -111,3 +111,51 @@ async def test_the_speed_is_chosen_and_the_end_is_kept(tmp_path: Path) -> None:
         await expect(page.locator("#play")).to_have_attribute("aria-pressed", "false")
         await page.locator("#play").click()
         await expect(page.locator("#play")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_the_bar_is_pulled_by_hand_and_tells_when_and_what(tmp_path: Path) -> None:
+    async with replayed(record(tmp_path / "drive")) as page:
+        await page.locator("#play").click()
+        for width in (1440, 390):
+            await page.set_viewport_size({"width": width, "height": 844})
+            box = await page.locator("#seek").bounding_box()
+            assert box is not None
+            assert box["width"] > width / 3
+            for button in await page.locator("#speed button").all():
+                at = await button.bounding_box()
+                assert at is not None
+                assert at["x"] + at["width"] <= width
+            y = box["y"] + box["height"] / 2
+            left, room = box["x"] + 8, box["width"] - 16
+            await page.mouse.move(left, y)
+            await page.mouse.down()
+            await page.mouse.move(left + room / 4, y)
+            await page.mouse.move(left + room / 2 + 1, y)  # where somebody pressed the stop
+            await expect(page.locator("#spot b")).to_have_text("stopped: a test")
+            await expect(page.locator("#spot small")).to_contain_text("0:30.0 \u00b7 ")
+            await page.mouse.up()
+            await expect(page.locator("#place")).to_have_text(re.compile(r"0:30\.[0-4]"))
+            await page.mouse.move(left, y + 300)
+            await expect(page.locator("#spot")).to_be_hidden()
+            assert re.fullmatch(r"\d\d:\d\d:\d\d", await page.locator("#clock").inner_text())
+
+
+async def test_one_goes_from_mark_to_mark_and_round_and_round(tmp_path: Path) -> None:
+    async with replayed(record(tmp_path / "drive")) as page:
+        await page.locator("#play").click()
+        await page.keyboard.press("Home")
+        for key, place in ((".", "0:20.0"), (".", "0:30.0"), (".", "0:30.0"), (",", "0:20.0")):
+            await page.keyboard.press(key)
+            await expect(page.locator("#place")).to_have_text(place)
+        await page.locator("#after").click()
+        await expect(page.locator("#place")).to_have_text("0:30.0")
+        await page.locator("#before").click()
+        await expect(page.locator("#place")).to_have_text("0:20.0")
+        await page.locator("#loop").click()
+        await expect(page.locator("#loop")).to_have_attribute("aria-pressed", "true")
+        await page.get_by_role("button", name="8\u00d7").click()
+        await page.keyboard.press("End")
+        await page.keyboard.press("ArrowLeft")
+        await page.locator("#play").click()
+        await expect(page.locator("#place")).to_have_text(re.compile(r"0:[0-4]\d\.\d"))
+        await expect(page.locator("#play")).to_have_attribute("aria-pressed", "true")

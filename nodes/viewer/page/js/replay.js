@@ -1,9 +1,9 @@
 // The bar of a recording: where in it the page is, and how fast it goes on. Hidden over a live robot.
 
-import { $, el, put, segments } from "./dom.js";
+import { $, clock, el, put, segments } from "./dom.js";
 import { ask, onValue, values } from "./link.js";
 
-const SPEEDS = [0.25, 0.5, 1, 2, 4, 8], STEP_S = 5, SEEK_EVERY_MS = 120;
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8], STEP_S = 5, SEEK_EVERY_MS = 120, KNOB_PX = 16, NEAR_PX = 8;
 let wanted = null, isAsking = false, isHeld = false, chooseSpeed = () => {};
 
 const isText = (target) => target.matches?.('input:not([type="range"]), textarea, select');
@@ -25,9 +25,11 @@ function show(replay) {
   $("seek").setAttribute("aria-valuetext", `${time(place)} of ${time(replay.length)}`);
   $("replay").style.setProperty("--share", `${share * 100}%`);
   put($("place"), time(place, true));
+  put($("clock"), clock(replay.began + place * 1000));
   put($("length"), time(replay.length));
   $("play").setAttribute("aria-pressed", String(replay.is_playing));
   $("play").setAttribute("aria-label", replay.is_playing ? "Pause" : "Play");
+  $("loop").setAttribute("aria-pressed", String(replay.loops));
   chooseSpeed(replay.speed);
 }
 
@@ -35,7 +37,32 @@ function showMarks(marks) {
   const length = values.replay?.length;
   if (!marks || !length) return;
   $("marks").replaceChildren(...marks.map(([at, kind, text]) =>
-    el("i", { "data-kind": kind, title: `${time(at)} ${text}`, style: { left: `${(at / length) * 100}%` } })));
+    el("i", { "data-kind": kind, "data-text": text, style: { left: `${(at / length) * 100}%` } })));
+}
+
+/** Say which time is below the pointer, or the knob, and what happened there. */
+function showSpot(place) {
+  const { began, length } = values.replay, room = $("seek").clientWidth - KNOB_PX;
+  const near = (values.marks ?? []).map(([at, , text]) => [Math.abs(at - place) / length * room, at, text])
+    .filter(([px]) => px <= NEAR_PX).sort((a, b) => a[0] - b[0])[0];
+  const at = near ? near[1] : place;
+  $("spot").replaceChildren(
+    el("b", {}, near ? near[2] : time(at, true)),
+    el("small", {}, `${near ? `${time(at, true)} · ` : ""}${clock(began + at * 1000)}`));
+  $("spot").hidden = false;
+  const x = KNOB_PX / 2 + (at / length) * room, half = $("spot").offsetWidth / 2, box = $("seek").getBoundingClientRect();
+  const left = half + 8 - box.left, right = innerWidth - half - 8 - box.left;
+  $("spot").style.left = `${Math.max(left, Math.min(x, right))}px`;
+}
+
+function onPoint(event) {
+  const box = $("seek").getBoundingClientRect(), room = box.width - KNOB_PX;
+  const share = (event.clientX - box.left - KNOB_PX / 2) / room;
+  if (values.replay?.length) showSpot(Math.min(Math.max(share, 0), 1) * values.replay.length);
+}
+
+function leave() {
+  if (!isHeld) $("spot").hidden = true;
 }
 
 /** Go to a place; while one wish is under way only the newest of the others is kept. */
@@ -58,12 +85,22 @@ async function seek(place) {
 
 const toggle = () => ask("playback", { is_playing: !values.replay.is_playing });
 const here = () => wanted ?? values.replay.place;
+
+/** Go to the next mark, or the one before; while it plays, one that was just passed does not count. */
+function jump(isForward) {
+  const places = (values.marks ?? []).map(([at]) => at), slack = values.replay.is_playing ? 1 : 0.05;
+  const found = isForward ? places.find((at) => at > here() + 0.05) : places.findLast((at) => at < here() - slack);
+  if (found !== undefined) seek(found);
+}
+
 const KEYS = {
   " ": toggle,
   ArrowLeft: (event) => seek(here() - (event.shiftKey ? 0.2 : STEP_S)),
   ArrowRight: (event) => seek(here() + (event.shiftKey ? 0.2 : STEP_S)),
   Home: () => seek(0),
   End: () => seek(values.replay.length),
+  ",": () => jump(false),
+  ".": () => jump(true),
 };
 
 function onKey(event) {
@@ -81,8 +118,14 @@ export function start() {
   $("play").addEventListener("keyup", (event) => { if (event.key === " ") event.preventDefault(); });
   const bar = $("seek");
   bar.addEventListener("input", () => seek(Number(bar.value)));
-  bar.addEventListener("pointerdown", () => { isHeld = true; });
-  addEventListener("pointerup", () => { isHeld = false; });
+  bar.addEventListener("pointerdown", (event) => { isHeld = true; onPoint(event); });
+  bar.addEventListener("pointermove", onPoint);
+  bar.addEventListener("pointerleave", leave);
+  for (const end of ["pointerup", "pointercancel"])
+    addEventListener(end, (event) => { isHeld = false; if (event.pointerType !== "mouse" || event.target !== bar) leave(); });
+  $("before").addEventListener("click", () => jump(false));
+  $("after").addEventListener("click", () => jump(true));
+  $("loop").addEventListener("click", () => ask("playback", { loops: !values.replay.loops }));
   addEventListener("keydown", onKey, true);
   const buttons = $("speed");
   segments(buttons, SPEEDS.map((s) => [s, `${s === 0.25 ? "¼" : s === 0.5 ? "½" : s}×`]), 1,
