@@ -92,6 +92,11 @@ async def test_a_loop_begins_again(recording: Recording) -> None:
     player.play(is_playing=True)
     player.advance(2.0)
     assert (player.place_s, player.is_playing) == (0.0, True)
+    player.play(loops=False)
+    assert shown(player.board)["replay"]["loops"] is False
+    player.seek(59.0)
+    player.advance(2.0)
+    assert (player.place_s, player.is_playing) == (60.0, False)
 
 
 async def test_the_bar_has_marks_where_something_happened(recording: Recording) -> None:
