@@ -99,7 +99,7 @@ def _put_into_envelopes(file: StoreFile, transaction: lmdb.Transaction) -> None:
         with transaction.cursor(database) as cursor:
             for key, frame in cursor:
                 trace = read_header(bytes(frame))[1].trace
-                arrived = trace[-1].sent if trace else KEY.unpack(key)[0]
+                arrived = trace[-1].sent if trace else KEY.unpack_from(key)[0]
                 sealed = seal(
                     topic, bytes(key), bytes(frame), arrived=arrived, subject=0, vault=None
                 )
