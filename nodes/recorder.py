@@ -19,7 +19,7 @@ from olympus.runtime.errors import MessageError, StoreError
 from olympus.runtime.messages import Ack, Diagnostic, Message, Opaque
 from olympus.runtime.messages.consuming import Acknowledge
 from olympus.runtime.messages.history import History, HistoryQuery
-from olympus.runtime.messages.letters import DeadLetter, ForgetLetters
+from olympus.runtime.messages.letters import ForgetLetters
 from olympus.runtime.node import Node, output, service, timer
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import DiskQueue, Gap, Incoming, Run, StreamStore
@@ -241,12 +241,10 @@ class Recorder(Node):
 
     def _incoming(self, one: Waiting) -> Incoming:
         header = one.message.header
-        missed = "" if one.is_kept else THINNED
+        missed = THINNED
         if one.is_kept:
             try:
-                letter = one.message
-                about = letter.topic if isinstance(letter, DeadLetter) else one.topic
-                subject = self._subject_of(about)
+                subject = self._subject_of(one.about)
                 return Incoming.of(one.topic, one.message, arrived=one.arrived, subject=subject)
             except MessageError as error:
                 self.log.error(f"{one.topic} no. {header.seq} can't be recorded: {error}")
@@ -303,10 +301,8 @@ class Recorder(Node):
         self.unrecorded += len(subscription.inbox)
 
     def _folder(self) -> Path:
-        if self.params.path:
-            return Path(self.params.path).expanduser()
-        name = self.session.name if self.session is not None else "default"
-        return store_of(name)
+        session = self.session.name if self.session is not None else "default"
+        return Path(self.params.path).expanduser() if self.params.path else store_of(session)
 
     def _subscribe(self, topic: str) -> Subscription[Any]:
         spill = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from olympus.runtime.messages import Message, Opaque
+from olympus.runtime.messages.letters import DeadLetter
 from olympus.runtime.node import Field, NodeParams
 from olympus.runtime.store.room import PATTERNS
 
@@ -83,6 +84,12 @@ class Waiting:
     message: Message
     arrived: int
     is_kept: bool = True
+
+    @property
+    def about(self) -> str:
+        """The topic that it tells something of: a dead letter's own is another."""
+        letter = self.message
+        return letter.topic if isinstance(letter, DeadLetter) else self.topic
 
 
 def size_of(message: Message) -> int:
