@@ -132,14 +132,12 @@ def soak_command(
         SafetyError: It tripped; a pause that ends by itself is told, and is no error.
     """
     with Rig() as rig, loaded_while(loaded):
-        moments = soak(rig, 60 * minutes)
+        moments = soak(rig, 60 * minutes, lambda one: typer.echo(str(one)))
     trips = sum(one.is_trip for one in moments)
     typer.echo(
         f"{minutes:g} minutes, loaded={loaded}: {trips} false trips, "
         f"{len(moments) - trips} pauses without a trip"
     )
-    for one in moments:
-        typer.echo(str(one))
     if trips:
         raise SafetyError(f"{trips} false trips in {minutes:g} minutes")
 

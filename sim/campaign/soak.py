@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,12 +58,13 @@ class Moment:
         )
 
 
-def soak(rig: Rig, seconds: float) -> list[Moment]:
+def soak(rig: Rig, seconds: float, tell: Callable[[Moment], None] = lambda _: None) -> list[Moment]:
     """Drive on; permit again after each false trip.
 
     Args:
         rig: The rig.
         seconds: How long.
+        tell: Is told each moment once it is over.
 
     Returns:
         Every time the motor was at neutral meanwhile, and why.
@@ -84,6 +86,7 @@ def soak(rig: Rig, seconds: float) -> list[Moment]:
             continue
         moment, last = _explained(rig, status, change, begun)
         moments.append(moment)
+        tell(moment)
         seen = len(watching.changes) if last is None else watching.changes.index(last) + 1
     return moments
 
