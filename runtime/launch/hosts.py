@@ -14,7 +14,11 @@ from olympus.runtime.launch.supervisor import Recipe
 from olympus.runtime.node.spec import HostSpec, NodeSpec
 
 GUARDED_PRIORITY = 10
-"""Real-time priority of the loop of a host that the guardian watches, if its file says nothing."""
+"""Real-time priority of the loop of a host that may not be silent for long, if its file says
+nothing."""
+
+TIGHT_S = 0.5
+"""A heartbeat that may be silent for so long or less needs more than its share of a processor."""
 
 _MODULE = "olympus.runtime.node.host"
 
@@ -99,7 +103,7 @@ class HostRecipes:
         safety = self._plan.safety
         wanted = host.settings.realtime_priority
         if wanted is None:
-            is_guarded = host.name in safety.watch and not host.settings.nice
+            is_guarded = is_tight(safety.watch.get(host.name)) and not host.settings.nice
             wanted = min(GUARDED_PRIORITY, safety.priority - 1) if is_guarded else 0
         if wanted <= 0:
             return None
@@ -117,3 +121,8 @@ class HostRecipes:
             )
             for node in planned
         ]
+
+
+def is_tight(limit_s: float | None) -> bool:
+    """Tell whether a heartbeat's limit asks for a loop ahead of ordinary work; None = no limit."""
+    return limit_s is not None and limit_s <= TIGHT_S

@@ -17,7 +17,7 @@ from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch import recipes
 from olympus.runtime.launch.crew import Crew, all_or_first_error
 from olympus.runtime.launch.gateway import zenoh_settings
-from olympus.runtime.launch.hosts import HostRecipes
+from olympus.runtime.launch.hosts import HostRecipes, is_tight
 from olympus.runtime.launch.inspection import checked_params, placeholders
 from olympus.runtime.launch.keys import key_presses
 from olympus.runtime.launch.ledger import Ledger
@@ -33,11 +33,13 @@ from olympus.runtime.launch.signals import stop_signals
 from olympus.runtime.launch.tuning import Tuning
 from olympus.runtime.messages import Command
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.realtime import less_nice
 
 _HOST_GRACE = Grace(2.0, 0.7)
 _SERVICE_GRACE = Grace(0.5, 0.2)
 _BRAKE_S = 0.3
 _BEAT_S = 0.02
+_NICE = -10
 _CLEAR_S = 5.0
 
 
@@ -203,7 +205,14 @@ class Launch:
             yield tuning.run()
 
     async def _beat(self) -> None:
-        """Vouch for this event loop to the guardian: nobody else would start a dead host anew."""
+        """Vouch for this event loop to the guardian: nobody else would start a dead host anew.
+
+        It takes in what all hosts write, however much: so it is less nice, not real-time.
+        """
+        if is_tight(self._plan.safety.watch[LAUNCHER]):
+            said = less_nice(_NICE)
+            if said.startswith("refused"):
+                self._report.say(f"the launcher's heartbeat may come late under load: {said}")
         beats = HeartbeatWriter(self._session.safety_dir, LAUNCHER)
         try:
             while True:

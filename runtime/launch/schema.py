@@ -179,8 +179,8 @@ class Host(Section):
     """Processor numbers it may run on."""
     realtime_priority: Annotated[int, Field(ge=0, le=99)] | None = None
     """SCHED_FIFO priority of its event loop once it is ready, below the guardian's; 0 for none.
-    Left out: 10 for a host in `safety.watch` without a `nice` of its own, none for others. A
-    niceness and a warning where the system refuses it."""
+    Left out: 10 for a host that `safety.watch` allows 0.5 s of silence or less and that has no
+    `nice` of its own, none for others. A niceness and a warning where the system refuses it."""
     nice: Annotated[int, Field(ge=-20, le=19)] = 0
     """Friendliness to other processes; below 0 needs a privilege."""
     spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.00025

@@ -16,7 +16,7 @@ from typing import Final
 
 from olympus.runtime.safety.realtime import less_nice, limit_spinning
 
-SPIN_S: Final = 0.2
+SPIN_S: Final = 0.1
 """A loop that ran so long without once waiting loses its priority for a while."""
 
 LONGEST_SPIN_S: Final = 1.0

@@ -329,7 +329,7 @@ WATCHED = """\
 safety: {watch: {control: 0.3, perception: 0.8, launcher: 1.0}, priority: PRIORITY}
 hosts:
   control: {nodes: [drive], SETTINGS}
-  perception: {nodes: [detector], nice: -5}
+  perception: {nodes: [detector]}
 nodes:
   drive: {uses: olympus.nodes.drive}
   detector: {uses: olympus.nodes.detector}

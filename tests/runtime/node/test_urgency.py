@@ -117,7 +117,7 @@ def test_a_loop_that_spins_loses_its_priority_each_time_says_so_and_gets_it_agai
     done = run(1, SPINS)
     told = json.loads(done.stdout)
     assert (told["after"], told["spins"]) == (os.SCHED_OTHER, 2)
-    assert "ran for 0.2 s without waiting once" in done.stderr
+    assert "ran for 0.1 s without waiting once" in done.stderr
     assert "(2 times so far)" in done.stderr
 
 
