@@ -36,6 +36,7 @@ def _loosen(section: dict[str, JsonValue]) -> None:
     for name, value in properties.items():
         if isinstance(value, dict) and value.get("type") in ("integer", "number", "boolean"):
             either: dict[str, JsonValue] = {"anyOf": [value, dict(_SUBSTITUTION)]}
-            for key in {"title", "description"} & value.keys():
-                either[key] = value.pop(key)
+            for key in ("description", "title"):
+                if key in value:
+                    either[key] = value.pop(key)
             properties[name] = either
