@@ -12,6 +12,8 @@ process and the same back, written and read as CDR four times. The ways take tur
     bridge         from there on through the bridge to a node in a third process, and back
     plain rclpy    a node of rclpy with its own messages and executor, without a line of ours
     rclpy backend  ours, over rclpy
+    dora's bridge  dora's own way into the same wire; String only, since a picture would go through
+                   a list of Python numbers, and nothing to receive at 1 kHz, since it calls nobody
 """
 
 from __future__ import annotations
@@ -66,9 +68,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LAUNCH = HERE / "_ros2.yaml"
 PLAIN = HERE / "peers" / "rclpy_peer.py"
+DORA_PEER = HERE / "peers" / "dora_peer.py"
 STRING, IMAGE, EMPTY = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_msgs/msg/Empty"
-BARE, OURS, BRIDGE, PLAIN_RCLPY, OVER_RCLPY = (
-    "bare Zenoh", "zenoh backend", "bridge", "plain rclpy", "rclpy backend"
+BARE, OURS, BRIDGE, PLAIN_RCLPY, OVER_RCLPY, DORA = (
+    "bare Zenoh", "zenoh backend", "bridge", "plain rclpy", "rclpy backend", "dora's bridge"
 )  # fmt: skip
 LOCAL = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 Rounds = Mapping[str, list[Taken]]
@@ -89,7 +92,11 @@ def main() -> None:
     else:
         before = psutil.getloadavg()[0]
         rounds = measure(options.rounds, ros := ros_python())
-        tell(rounds, f"load {before:.1f} -> {psutil.getloadavg()[0]:.1f}", ros, options.json)
+        load = f"load {before:.1f} -> {psutil.getloadavg()[0]:.1f}"
+        tell(rounds, load, options.json)
+        if not options.json:
+            tell_ratios(rounds)
+            tell_versions(ros)
 
 
 def ros_python() -> str:
@@ -100,10 +107,20 @@ def ros_python() -> str:
     return str(beside[0].parent / "bin" / "python") if beside else ""
 
 
+def has_dora(ros: str) -> bool:
+    """Tell whether that Python has dora's bridge."""
+    command = [ros, "-c", "import dora, pyarrow"]
+    return (
+        bool(ros)
+        and subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    )
+
+
 def measure(rounds: int, ros: str) -> Rounds:
     """Measure each way once in each round."""
     taken: dict[str, list[Taken]] = {way: [] for way in (BARE, OURS, BRIDGE)}
     taken |= {way: [] for way in (PLAIN_RCLPY, OVER_RCLPY) if ros}
+    taken |= {DORA: []} if has_dora(ros) else {}
     for _ in range(rounds):
         for way, found in taken.items():
             with free_router() as router:
@@ -126,6 +143,9 @@ def one_round(way: str, router: str, ros: str) -> Taken:
     if way == PLAIN_RCLPY:
         with running([ros, str(PLAIN), "far"]):
             return asked([ros, str(PLAIN), "near"])
+    if way == DORA:
+        with running([ros, str(DORA_PEER), "far", router]):
+            return asked([ros, str(DORA_PEER), "near", router])
     python = ros if way == OVER_RCLPY else sys.executable
     with running([python, __file__, "--far", way, router]):
         return asked([python, __file__, "--near", way, router])
@@ -261,7 +281,7 @@ def free_router() -> Iterator[str]:
         yield endpoint
 
 
-def tell(rounds: Rounds, load: str, ros: str, is_json: bool) -> None:
+def tell(rounds: Rounds, load: str, is_json: bool) -> None:
     """Print what was measured."""
     machine = described(("eclipse-zenoh", "numpy", "xxhash"))
     if is_json:
@@ -271,14 +291,37 @@ def tell(rounds: Rounds, load: str, ros: str, is_json: bool) -> None:
     console = Console(width=110)
     console.print(machine, load)
     console.print(table(rounds))
-    ours, theirs = _receiving(rounds[OURS]), _receiving(rounds.get(PLAIN_RCLPY, []))
-    if ours and theirs:
-        pairs = zip(rounds[OURS], rounds[PLAIN_RCLPY], strict=True)
-        each = [(b.receiving_us or 0.0) / (a.receiving_us or 1.0) for a, b in pairs]
-        all_ = ", ".join(f"{one:.2f}" for one in each)
-        console.print(f"receiving: plain rclpy takes {median(each):.2f} times as much ({all_})")
-    console.print(f"rclpy of {ros}" if ros else "rclpy: not here; `./run ros2 jazzy` installs it")
-    console.print(f"zenoh {version('eclipse-zenoh')}")
+
+
+def tell_ratios(rounds: Rounds) -> None:
+    """Print what each way takes beside bare Zenoh in the same round: the floor of any machine."""
+    for way, taken in rounds.items():
+        pairs = list(zip(rounds[BARE], taken, strict=True))
+        if way != BARE:
+            trips = [(a.trips[STRING_TRIPS].p50_ms, b.trips[STRING_TRIPS].p50_ms) for a, b in pairs]
+            _tell_ratio(way, "64 B round trip, p50, of bare Zenoh's", trips)
+        us = [(a.receiving_us or 0.0, b.receiving_us) for a, b in pairs if b.receiving_us]
+        if way != BARE and us:
+            _tell_ratio(way, "receiving CPU of bare Zenoh's", us)
+    if PLAIN_RCLPY in rounds:
+        both = zip(rounds[OURS], rounds[PLAIN_RCLPY], strict=True)
+        us = [(a.receiving_us or 0.0, b.receiving_us or 0.0) for a, b in both]
+        _tell_ratio(PLAIN_RCLPY, "receiving CPU of the zenoh backend's", us)
+
+
+def _tell_ratio(way: str, what: str, pairs: list[tuple[float, float]]) -> None:
+    each = [theirs / floor for floor, theirs in pairs if floor]
+    rounds = ", ".join(f"{one:.2f}" for one in each)
+    sys.stdout.write(f"{way}: {median(each):.2f} times the {what} ({rounds})\n")
+
+
+def tell_versions(ros: str) -> None:
+    """Print what was measured against, and by name what was not, and why."""
+    dora = "measured" if has_dora(ros) else "not here; `./run ros2 jazzy` installs it"
+    sys.stdout.write(
+        f"rclpy of {ros}\n" if ros else "rclpy: not here; `./run ros2 jazzy` does it\n"
+    )
+    sys.stdout.write(f"dora's bridge: {dora}\nzenoh {version('eclipse-zenoh')}\n")
 
 
 def _receiving(taken: list[Taken]) -> list[float]:

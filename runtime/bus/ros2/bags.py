@@ -68,7 +68,8 @@ def as_messages(
         ctx = Context(mapper.codecs, times=times, sent_ns=one.stamp_ns)
         try:
             value = mapper.codecs.get(one.type).decode(one.cdr)
-            yield one.topic.strip("/"), mapper.from_ros(value, None, ctx)
+            for part in mapper.each(value):
+                yield one.topic.strip("/"), mapper.from_ros(part, None, ctx)
         except MessageError as error:
             yield one.topic.strip("/"), error
 

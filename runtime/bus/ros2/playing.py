@@ -98,9 +98,9 @@ class BagPlayer:
 
     def _publish(self, topic: str, one: BagMessage) -> None:
         try:
-            message = self._read(one)
-            self._end(topic, type(message)).publish(message)
-            self.done.messages[topic] += 1
+            for message in self._read(one):
+                self._end(topic, type(message)).publish(message)
+                self.done.messages[topic] += 1
         except (BusError, MessageError) as error:
             self.done.refused[f"{topic}: {error}"] += 1
 
@@ -111,9 +111,9 @@ class BagPlayer:
             self._ends[topic] = self._bus.publisher(name, cls, options)
         return self._ends[topic]
 
-    def _read(self, one: BagMessage) -> Message:
+    def _read(self, one: BagMessage) -> list[Message]:
         now = self._clock.now_ns()
         times = Times(lambda: now, lambda: one.stamp_ns)
         ctx = Context(self._mapper.codecs, times=times, sent_ns=now)
         value = self._mapper.codecs.get(one.type).decode(one.cdr)
-        return self._mapper.from_ros(value, None, ctx)
+        return [self._mapper.from_ros(part, None, ctx) for part in self._mapper.each(value)]

@@ -1,8 +1,9 @@
-"""`olympus ros2 action`: list, send_goal."""
+"""`olympus ros2 action`: list, info, send_goal."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from olympus.runtime.cli.connect import AsJson, carry_out
 from olympus.runtime.cli.ros2.joined import (
     Timeout,
     chosen,
+    ends_of,
     graph,
     own_node,
     present,
@@ -23,7 +25,7 @@ from olympus.runtime.cli.ros2.joined import (
     written,
 )
 
-app = typer.Typer(help="ROS actions: list, send_goal.", no_args_is_help=True)
+app = typer.Typer(help="ROS actions: list, info, send_goal.", no_args_is_help=True)
 _SEND = "/_action/send_goal"
 
 
@@ -45,6 +47,30 @@ def list_(
             if e.kind == "SS" and e.topic.endswith(_SEND)
         )
         table(list(rows), ("action", "type", "node"), as_json=as_json)
+
+    carry_out(work())
+
+
+@app.command()
+def info(
+    context: typer.Context,
+    action: Annotated[str, typer.Argument(help="Full name, such as /navigate_to_pose.")],
+    as_json: AsJson = False,
+    timeout: Timeout = 3.0,
+) -> None:
+    """Show who serves an action and who asks it, with its type."""
+    how = chosen(context)
+
+    async def work() -> None:
+        name = check_topic(action)
+        async with graph(how) as one:
+            found = [
+                replace(e, topic=e.topic.removesuffix(_SEND), type=e.type.removesuffix("_SendGoal"))
+                for e in await present(one, timeout)
+                if e.topic.endswith(_SEND)
+            ]
+        rows = ends_of(found, name, {"SS": "server", "SC": "client"})
+        table([row[:3] for row in rows], ("end", "node", "type"), as_json=as_json)
 
     carry_out(work())
 

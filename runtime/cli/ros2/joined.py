@@ -19,7 +19,7 @@ from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.plain import shown
 from olympus.runtime.bus.ros2.wire import RosEntity
-from olympus.runtime.errors import BusError, ConfigError, MessageError
+from olympus.runtime.errors import BusError, ConfigError, MessageError, did_you_mean
 
 Timeout = Annotated[float, typer.Option(min=0.1, help="Give up after so many seconds.")]
 _LOOK_S = 0.05
@@ -158,6 +158,30 @@ def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...], *, as_json: b
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     for row in [heads, *rows]:
         typer.echo("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+def ends_of(
+    entities: list[RosEntity], topic: str, words: dict[str, str]
+) -> list[tuple[str, str, str, str]]:
+    """Return who has a topic or service: which end, node, type and type hash.
+
+    Args:
+        entities: Of the graph.
+        topic: Full name.
+        words: What an end of each kind is called.
+
+    Raises:
+        BusError: Nobody has it; names what is like it.
+    """
+    rows = [
+        (words[e.kind], e.full_node, e.type, e.hash)
+        for e in entities
+        if e.topic == topic and e.kind in words
+    ]
+    if not rows:
+        known = {e.topic for e in entities if e.kind in words}
+        raise BusError(f"nobody in the graph has {topic}; {did_you_mean(topic, known)}")
+    return sorted(rows)
 
 
 def counted(entities: list[RosEntity], kinds: tuple[str, str]) -> list[tuple[str, str, str, str]]:

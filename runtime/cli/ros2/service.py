@@ -1,4 +1,4 @@
-"""`olympus ros2 service`: list, call."""
+"""`olympus ros2 service`: list, info, call."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from olympus.runtime.cli.ros2.joined import (
     Timeout,
     chosen,
     counted,
+    ends_of,
     graph,
     own_node,
     present,
@@ -22,7 +23,7 @@ from olympus.runtime.cli.ros2.joined import (
     written,
 )
 
-app = typer.Typer(help="ROS services: list, call.", no_args_is_help=True)
+app = typer.Typer(help="ROS services: list, info, call.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -38,6 +39,26 @@ def list_(
         async with graph(how) as one:
             rows = counted(await present(one, timeout), ("SS", "SC"))
         table(rows, ("service", "type", "servers", "clients"), as_json=as_json)
+
+    carry_out(work())
+
+
+@app.command()
+def info(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="Full name, such as /stop.")],
+    as_json: AsJson = False,
+    timeout: Timeout = 3.0,
+) -> None:
+    """Show who serves a service and who asks it, with type and type hash."""
+    how = chosen(context)
+
+    async def work() -> None:
+        name = check_topic(service)
+        async with graph(how) as one:
+            found = await present(one, timeout)
+        rows = ends_of(found, name, {"SS": "server", "SC": "client"})
+        table(rows, ("end", "node", "type", "hash"), as_json=as_json)
 
     carry_out(work())
 

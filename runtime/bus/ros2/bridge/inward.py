@@ -52,6 +52,7 @@ class Inward:
         self.count = 0
         self.topic = entry.topic or entry.ros.strip("/")
         cls = mapper.our_class(entry.type)
+        self._mapper = mapper
         self._pair = mapper.pair(cls, entry.type)
         self._ctx = dataclasses.replace(
             ctx, width=entry.width, height=entry.height, rate_hz=entry.rate_hz
@@ -90,11 +91,12 @@ class Inward:
         ctx = dataclasses.replace(self._ctx, sent_ns=min(sent_ns, now_ns))
         if self._pair.from_ros is None:
             raise MessageError(f"{self._pair.cls.__name__} is only written to {self._pair.ros}")
-        message = self._pair.from_ros(value, ctx)
-        if self._is_motion and not message.header.stamp:
-            raise MessageError("a velocity that says not when it was sent; its age is unknown")
-        self._refuse_the_future(message.header.stamp, now_ns)
-        self._publisher.publish(message)
+        for one in self._mapper.each(value):
+            message = self._pair.from_ros(one, ctx)
+            if self._is_motion and not message.header.stamp:
+                raise MessageError("a velocity that says not when it was sent; its age is unknown")
+            self._refuse_the_future(message.header.stamp, now_ns)
+            self._publisher.publish(message)
         self.count += 1
 
     def _refuse_the_future(self, stamp_ns: int, now_ns: int) -> None:

@@ -20,6 +20,9 @@ for _name in ("motion", "sensors", "ranges", "said"):
     import_module(f"olympus.runtime.bus.ros2.mapping.{_name}")
 
 
+_SEVERAL = "diagnostic_msgs/msg/DiagnosticArray"
+
+
 class Mapper:
     """Finds the translation between one of our types and a ROS type."""
 
@@ -94,6 +97,12 @@ class Mapper:
         if found.from_ros is None:
             raise MessageError(f"{found.cls.__name__} is only written to {found.ros}")
         return found.from_ros(value, ctx or self._default)
+
+    def each(self, value: Record) -> list[Record]:
+        """Return the values of which each is one of our messages: a DiagnosticArray has several."""
+        if value.__ros_type__ != _SEVERAL or len(value.status) < 2:
+            return [value]
+        return [self.codecs.new(_SEVERAL, header=value.header, status=[s]) for s in value.status]
 
     def _named(self, message: Message) -> str:
         return message.type if isinstance(message, RosValue) else self.ros_type(type(message))

@@ -72,7 +72,20 @@ async def act(one: Participant, node: RosNode) -> None:
     ActionServer(one, node, "/navigate_to_pose", NAVIGATE, execute)
 
 
-WORK = {"act": act, "talk": talk, "latch": latch, "echo": echo, "serve": serve}
+async def mine(one: Participant, node: RosNode) -> None:
+    """Serve and say what the user's own definitions have: /ask, and /thing ten times a second."""
+    publisher = node.publisher("/thing", "my_msgs/msg/Thing")
+
+    def ask(request: Any) -> Any:
+        return one.new("my_msgs/srv/Ask_Response", ok=request.thing.name == "key")
+
+    node.serve("/ask", "my_msgs/srv/Ask", ask)
+    while True:
+        publisher.publish(one.new("my_msgs/msg/Thing", name="key", sizes=[1.5, 2.5]))
+        await asyncio.sleep(0.1)
+
+
+WORK = {"act": act, "mine": mine, "talk": talk, "latch": latch, "echo": echo, "serve": serve}
 
 
 async def main(settings: str, *what: str) -> None:

@@ -107,8 +107,8 @@ async def _joined(way: dict[str, Any]) -> AsyncIterator[Join]:
 def other_process(router: str) -> OtherProcess:
     """Return what runs another process of the graph for a `with` block."""
 
-    def run(distro: str, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        return _running(_over_zenoh(router) | {"distro": distro}, *words)
+    def run(distro: str, *words: str, **more: Any) -> AbstractContextManager[subprocess.Popen[str]]:
+        return _running(_over_zenoh(router) | {"distro": distro} | more, *words)
 
     return run
 

@@ -35,8 +35,10 @@ from olympus.runtime.messages import (
     Image,
     Imu,
     Log,
+    Message,
     NodeStats,
     Odometry,
+    PoseArray,
     SafetyState,
     Twist,
 )
@@ -474,6 +476,55 @@ async def test_logs_health_frames_and_safety_are_told(build: Build, way: dict[st
             "camera_optical_frame",
         ]
         assert seen["/safety/state"][-1].state == "tripped"
+
+
+async def test_what_ros_says_of_health_poses_and_logs_reaches_our_nodes(
+    build: Build, until: Until
+) -> None:
+    kinds: dict[str, tuple[str, type[Message]]] = {
+        "health": ("diagnostic_msgs/msg/DiagnosticArray", Diagnostic),
+        "poses": ("geometry_msgs/msg/PoseArray", PoseArray),
+        "log": ("rcl_interfaces/msg/Log", Log),
+    }
+    entries = [{"ros": f"/their/{name}", "type": kind} for name, (kind, _) in kinds.items()]
+    async with build(subscribe=entries) as place:
+        new, heard = place.ros.new, list[Any]()
+        options = SubscriptionOptions(qos=QoS.lossless(), keep_expired=True)
+        for name, (_, cls) in kinds.items():
+            place.bus.subscribe(f"their/{name}", cls, heard.append, options)
+        publishers = {
+            n: place.looker.publisher(f"/their/{n}", kind) for n, (kind, _) in kinds.items()
+        }
+
+        def say(suffix: str) -> None:
+            parts = [
+                new("diagnostic_msgs/msg/DiagnosticStatus", level=level, name=name + suffix)
+                for level, name in ((0, "arm"), (2, "gripper"), (1, "battery"))
+            ]
+            poses = [new("geometry_msgs/msg/Pose") for _ in range(3)]
+            log = {"level": 40, "name": "amcl", "msg": f"lost{suffix}"}
+            said = {"health": {"status": parts}, "poses": {"poses": poses}, "log": log}
+            for name, publisher in publishers.items():
+                publisher.publish(new(kinds[name][0], **said[name]))
+
+        async with asyncio.timeout(20):
+            while len({type(one) for one in heard}) < len(kinds):
+                say("")
+                await asyncio.sleep(0.1)
+        say("2")
+
+        def second(cls: type[Message]) -> list[Any]:
+            found = [one for one in heard if isinstance(one, cls)]
+            return [
+                one for one in found if getattr(one, "name", getattr(one, "text", "")).endswith("2")
+            ]
+
+        await until(lambda: len(second(Diagnostic)) == 3 and second(Log))
+        told = [(one.name, one.level) for one in second(Diagnostic)]
+        assert told == [("arm2", "ok"), ("gripper2", "error"), ("battery2", "warn")]
+        (lost,) = second(Log)
+        assert (lost.level, lost.logger, lost.text) == ("error", "amcl", "lost2")
+        assert all(one.poses.shape == (3, 7) for one in heard if isinstance(one, PoseArray))
 
 
 def test_health_is_told_once_a_second(router: str) -> None:

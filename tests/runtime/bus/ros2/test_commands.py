@@ -68,6 +68,48 @@ def test_a_service_is_called(ros2: Ros2, other_process: OtherProcess) -> None:
         assert "has no field 'c'" in wrong.stderr
 
 
+def test_who_serves_a_service_or_an_action_is_shown(
+    ros2: Ros2, other_process: OtherProcess
+) -> None:
+    with other_process("jazzy", "serve", "act"):
+        (end,) = json.loads(ros2("service", "info", "/switch", "--json").stdout)
+        assert (end["end"], end["node"]) == ("server", "/other/robot")
+        assert (end["type"], end["hash"][:7]) == ("std_srvs/srv/SetBool", "RIHS01_")
+        lost = ros2("service", "info", "/swich")
+        assert lost.returncode == 4
+        assert "did you mean '/switch'" in lost.stderr
+        (served,) = json.loads(ros2("action", "list", "--json").stdout)
+        (acts,) = json.loads(ros2("action", "info", "/navigate_to_pose", "--json").stdout)
+        assert served["type"] == acts["type"] == "nav2_msgs/action/NavigateToPose"
+        assert (acts["end"], acts["node"]) == ("server", "/other/robot")
+        pose = "{pose: {pose: {position: {x: 1}}}}"
+        goal = ros2("action", "send_goal", "/navigate_to_pose", pose, "--timeout", "20")
+        assert goal.stdout.startswith("succeeded\n")
+
+
+def test_definitions_of_the_users_own_go_between_two_processes(
+    ros2: Ros2, other_process: OtherProcess, tmp_path: Path
+) -> None:
+    package = tmp_path / "my_msgs"
+    for kind, file, text in (
+        ("msg", "Thing.msg", "string name\nfloat64[] sizes\n"),
+        ("srv", "Ask.srv", "Thing thing\n---\nbool ok\n"),
+    ):
+        (package / kind).mkdir(parents=True)
+        (package / kind / file).write_text(text)
+    folder = ("--interfaces", str(package))
+    with other_process("jazzy", "mine", interfaces=[str(package)]):
+        heard = ros2(*folder, "topic", "echo", "/thing", "-n", "1", "--json")
+        assert json.loads(heard.stdout) == {"name": "key", "sizes": [1.5, 2.5]}
+        for name, is_ok in (("key", True), ("lock", False)):
+            asked = ros2(*folder, "service", "call", "/ask", f"{{thing: {{name: {name}}}}}",
+                         "--json", "--timeout", "20")  # fmt: skip
+            assert json.loads(asked.stdout) == {"ok": is_ok}
+        unknown = ros2("topic", "echo", "/thing", "-n", "1")
+        assert unknown.returncode == 3
+        assert "my_msgs/msg/Thing" in unknown.stderr
+
+
 def test_a_message_is_published(ros2: Ros2, other_process: OtherProcess) -> None:
     with other_process("jazzy", "echo"):
         sent = ros2(

@@ -50,6 +50,38 @@ async def test_humble_and_jazzy_do_not_hear_each_other(
     assert set(heard) == {"humble"}
 
 
+@pytest.mark.parametrize(
+    ("distro", "is_split"), [("lyrical", True), ("rolling", True), ("jazzy", False)]
+)
+async def test_large_arrays_are_heard_on_the_keys_of_their_distribution(
+    router: str, join: Join, until: Until, distro: str, is_split: bool
+) -> None:
+    one, came = join(distro=distro), list[int]()
+    node = one.node("viewer")
+    node.subscribe("/image", "sensor_msgs/msg/Image", lambda v, _: came.append(v.width))
+    node.subscribe("/chatter", "std_msgs/msg/String", lambda _value, _arrival: None)
+    await until(lambda: len([e for e in one.backend.entities() if e.kind == "MS"]) == 2)
+    ends = {e.topic: e for e in one.backend.entities() if e.kind == "MS"}
+    assert ends["/image"].backends == ("backends:cpu:" if is_split else "")
+    assert ends["/chatter"].backends == ""
+    key, codec = ends["/image"].key, one.codecs.get("sensor_msgs/msg/Image")
+    session = open_ros_session("peer", connect=[router], listen=["tcp/127.0.0.1:0"])
+    try:
+        for number, suffix in enumerate(("", "/_buf_cpu"), 1):
+            cdr = codec.encode(codec.cls(width=number))
+            attached = Attachment(1, 0, b"g" * 16).to_bytes()
+            publisher = session.declare_publisher(key + suffix)
+            async with asyncio.timeout(20):
+                while (is_split or not suffix) and not publisher.matching_status.matching:
+                    await asyncio.sleep(0.01)
+            publisher.put(cdr, attachment=attached)
+        await until(lambda: len(came) == (2 if is_split else 1))
+        await asyncio.sleep(0.1)
+        assert sorted(came) == ([1, 2] if is_split else [1])
+    finally:
+        session.close()  # type: ignore[no-untyped-call]
+
+
 async def test_a_late_joiner_gets_exactly_what_is_kept(
     join_any: Join, other_any: OtherProcess, until: Until
 ) -> None:
