@@ -18,12 +18,12 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pyarrow
-from _ros2_trips import COUNTS, STRING_TRIPS, TEXT, Taken, timed
+from _ros2_trips import COUNTS, STRING_TRIPS, TEXT, Answers, Taken, timed
 from dora import Ros2Context, Ros2NodeOptions, Ros2QosPolicies, Ros2Transport
 
 LOOK_S = 50e-6
@@ -75,7 +75,7 @@ def main(side: str, router: str) -> None:
     if side == "near":
         publisher, answers = node.create_publisher(ping, qos), node.create_subscription(pong, qos)
         say = partial(publisher.publish, pyarrow.array([{"data": TEXT}]))
-        trips = timed(say, Looked(answers.next), COUNTS[STRING_TRIPS])
+        trips = timed(say, cast("Answers", Looked(answers.next)), COUNTS[STRING_TRIPS])
         Taken({STRING_TRIPS: trips}).tell()
         return
     publisher, asked = (

@@ -98,7 +98,7 @@ class Mapper:
             raise MessageError(f"{found.cls.__name__} is only written to {found.ros}")
         return found.from_ros(value, ctx or self._default)
 
-    def each(self, value: Record) -> list[Record]:
+    def each(self, value: Any) -> list[Any]:
         """Return the values of which each is one of our messages: a DiagnosticArray has several."""
         if value.__ros_type__ != _SEVERAL or len(value.status) < 2:
             return [value]

@@ -503,7 +503,11 @@ async def test_what_ros_says_of_health_poses_and_logs_reaches_our_nodes(
             ]
             poses = [new("geometry_msgs/msg/Pose") for _ in range(3)]
             log = {"level": 40, "name": "amcl", "msg": f"lost{suffix}"}
-            said = {"health": {"status": parts}, "poses": {"poses": poses}, "log": log}
+            said: dict[str, dict[str, Any]] = {
+                "health": {"status": parts},
+                "poses": {"poses": poses},
+                "log": log,
+            }
             for name, publisher in publishers.items():
                 publisher.publish(new(kinds[name][0], **said[name]))
 

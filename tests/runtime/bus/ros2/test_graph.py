@@ -70,7 +70,7 @@ async def test_large_arrays_are_heard_on_the_keys_of_their_distribution(
         for number, suffix in enumerate(("", "/_buf_cpu"), 1):
             cdr = codec.encode(codec.cls(width=number))
             attached = Attachment(1, 0, b"g" * 16).to_bytes()
-            publisher = session.declare_publisher(key + suffix)
+            publisher: Any = session.declare_publisher(key + suffix)
             async with asyncio.timeout(20):
                 while (is_split or not suffix) and not publisher.matching_status.matching:
                     await asyncio.sleep(0.01)
