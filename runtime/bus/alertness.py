@@ -14,6 +14,9 @@ MOST = 64
 """At most so many, where it was in vain before."""
 _WORTH = 16
 """A spell in which fewer came than this was in vain."""
+NAP_S = 0.05
+"""After so long awake it sleeps once: a real-time loop that never waits loses its priority for it
+(node/urgency.py), and one round trip in fifty milliseconds pays."""
 
 
 class Alertness:
@@ -31,6 +34,8 @@ class Alertness:
         self._close = 0
         """How many messages came within `most_s` of the one before, in a row."""
         self._needed = FEWEST
+        self._nap_s = 0.0
+        """When it is to sleep next, however closely messages come."""
 
     @property
     def is_possible(self) -> bool:
@@ -50,4 +55,11 @@ class Alertness:
     def until(self, now_s: float) -> float:
         """Return until when to stay awake, 0 if not at all; what came is dealt with now."""
         self._since_s = now_s
-        return now_s + self._most_s if self._close >= self._needed else 0.0
+        if self._close < self._needed:
+            return 0.0
+        if now_s >= self._nap_s:
+            is_begun = self._close > self._needed
+            self._nap_s = now_s + NAP_S
+            if is_begun:
+                return 0.0
+        return now_s + self._most_s

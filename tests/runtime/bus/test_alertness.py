@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from olympus.runtime.bus.alertness import FEWEST, MOST, Alertness
+from olympus.runtime.bus.alertness import FEWEST, MOST, NAP_S, Alertness
 
 MOST_S = 0.00025
 CLOSE_S, FAR_S = 0.00005, 0.0166
@@ -47,6 +47,15 @@ def test_a_long_exchange_is_noticed_also_after_many_short_bursts() -> None:
     found = list(told(Alertness(MOST_S), gaps))[len(short) :]
     assert 0 < found[:201].index(True) <= MOST and all(found[MOST:201])
     assert found[201:] == [False] * FEWEST + [True] * (11 - FEWEST)
+
+
+def test_it_sleeps_once_in_a_while_however_closely_messages_come() -> None:
+    count = int(3.5 * NAP_S / CLOSE_S)
+    found = list(told(Alertness(MOST_S), [FAR_S] + [CLOSE_S] * count))[FEWEST:]
+    assert found.count(False) == 3 and found[0]
+    naps = [number for number, is_awake in enumerate(found) if not is_awake]
+    each = round(NAP_S / CLOSE_S)
+    assert all(abs(nap - (turn + 1) * each) <= turn + 1 for turn, nap in enumerate(naps))
 
 
 def test_with_no_time_to_spend_it_is_never_possible() -> None:
