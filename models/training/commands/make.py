@@ -5,6 +5,11 @@ With torch and gguf (`--weights`) it writes the float file; with llama-cpp-pytho
     python -m olympus.models.training.commands.make --weights build/three --float build/planner-f32.gguf
     python -m olympus.models.training.commands.make --float build/planner-f32.gguf \\
         --out models/zoo/planner --cpu-s 3224
+
+When the code around the model has changed, its figures are taken anew, where its float file is at hand (`--float`)
+beside those of the float one:
+
+    python -m olympus.models.training.commands.make --again models/zoo/planner --n 1000
 """
 
 from __future__ import annotations
@@ -29,8 +34,9 @@ from olympus.models.manifest import (
     WeightQuantization,
     write_manifest,
 )
+from olympus.models.planner.planner import SURE
 from olympus.models.profile import board_name, measure
-from olympus.models.registry import StoredModel
+from olympus.models.registry import Registry, StoredModel
 from olympus.models.training.commands.evaluate import Score, examine, score, sets
 
 log = logging.getLogger("make")
@@ -61,20 +67,23 @@ LIMITS = (
 )
 
 
-def accuracies(small: dict[str, Score], full: dict[str, Score]) -> tuple[Accuracy, ...]:
+def accuracies(
+    small: dict[str, Score], full: dict[str, Score] | None = None
+) -> tuple[Accuracy, ...]:
     """Write the scores as a manifest's figures: the quantized model's beside the float one's."""
     found = []
     for name, (short, data) in SHORT.items():
         for metric, n in (("exact", "commands"), ("given", "commands"), ("right", "answered")):
-            found.append(
-                Accuracy(
-                    metric=f"{metric}.{short}",
-                    value=round(getattr(small[name], metric), 4),
-                    float_value=round(getattr(full[name], metric), 4),
-                    data=data,
-                    n=max(1, getattr(small[name], n)),
-                )
+            made = Accuracy(
+                metric=f"{metric}.{short}",
+                value=round(getattr(small[name], metric), 4),
+                data=data,
+                n=max(1, getattr(small[name], n)),
             )
+            if full is not None:
+                was = round(getattr(full[name], metric), 4)
+                made = made.model_copy(update={"float_value": was})
+            found.append(made)
     return tuple(found)
 
 
@@ -147,17 +156,41 @@ def float_file(work: Path, target: Path) -> None:
     log.info("%s: step %d, %.0f CPU s", target, state["step"], state["cpu_s"])
 
 
+def examined_again(folder: Path, source: Path | None, n: int) -> None:
+    """Put figures of the present code into the manifest of a planner that was made before.
+
+    Args:
+        folder: The planner's.
+        source: Its float file, if that is at hand.
+        n: Questions of each generated set.
+    """
+    stored = Registry().find(str(folder))
+    known, sure = stored.manifest, stored.manifest.option("sure", SURE)
+    full = None
+    if source is not None:
+        plain = manifest_for(source, source, sure, known.recipe.cpu_s if known.recipe else 1.0)
+        full = scores_of(StoredModel(plain, source.parent), n, sure)
+    figures = accuracies(scores_of(stored, n, sure), full)
+    write_manifest(known.model_copy(update={"accuracy": figures}), folder / MANIFEST_NAME)
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="folder of a training")
-    parser.add_argument("--float", type=Path, required=True, dest="source")
+    parser.add_argument("--float", type=Path, dest="source")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--again", type=Path, help="folder of a planner that is examined anew")
     parser.add_argument("--n", type=int, default=300, help="questions of each generated set")
     parser.add_argument("--sure", type=float, default=0.9, help="odds below which it asks back")
     parser.add_argument("--cpu-s", type=float, default=1.0, help="what the training took")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.again:
+        examined_again(args.again, args.source, args.n)
+        return
+    if args.source is None:
+        parser.error("--float is missing: the file that the shipped one is made from")
     if args.weights:
         float_file(args.weights, args.source)
     if not args.out:
