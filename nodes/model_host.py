@@ -15,6 +15,7 @@ from olympus.models.onnx import OPENER, OnnxModel
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import REMOTE, Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
+from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
@@ -34,11 +35,6 @@ from olympus.runtime.scheduler import NEVER_NS
 T = TypeVar("T")
 TASK = "task:"
 """`task:plan` asks for whichever model serves that task."""
-MOST_HANGS = 2
-"""A model that has hung so often in a session is not run again in it."""
-_LOOK_S = 0.25
-_GRACE = 0.5
-"""What part of `hang_s` an aborted run may take to end."""
 
 
 class ModelHost(Node):
@@ -66,6 +62,13 @@ class ModelHost(Node):
         hang_s: float = Field(
             10.0, gt=0.1, le=3600, description="A model whose one piece takes longer has hung."
         )
+        quick_ms: float = Field(
+            2.0,
+            ge=0,
+            le=100,
+            description="For how long a model may hold up the event loop: where its last runs "
+            "took no longer and nothing else waits it runs there. 0: always on a worker thread.",
+        )
 
     is_replayed = False
 
@@ -80,12 +83,19 @@ class ModelHost(Node):
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
         self._places: dict[str, str] = {}  # by the sha256 of the file
-        self._has_hung = False
-        self._aborted: dict[tuple[int, int], int] = {}
         self._broken: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._router = self._new_router()
-        hangs = self._hangs()
+        self._quick_ns = round(self.params.quick_ms * 1e6)
+        self._hangs = HangWatch(
+            self.clock,
+            self.scheduler.running,
+            hang_s=self.params.hang_s,
+            file=self._hang_file(),
+            abort=self._abort,
+            end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
+        )
+        hangs = self._hangs.counts()
         for wanted in self._wanted():
             name = _short(wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
@@ -110,6 +120,14 @@ class ModelHost(Node):
         """
         self._places[stored.manifest.model_file.sha256] = stored.place
         return load(stored, trial_s=self.params.hang_s)
+
+    async def on_activate(self) -> None:
+        """See from now on that nothing hangs."""
+        self._hangs.start(asyncio.get_running_loop())
+
+    async def on_deactivate(self) -> None:
+        """Look no longer."""
+        self._hangs.close()
 
     async def on_cleanup(self) -> None:
         """Let go of the models."""
@@ -141,7 +159,8 @@ class ModelHost(Node):
         model = self._served(question.model)
         if not isinstance(model, OnnxModel):
             raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        outputs = await self.compute(model.begin(inputs), what=model.name, **_wishes(question))
+        run, quick_ns = model.begin(inputs), self._quick_ns
+        outputs = await self.compute(run, what=model.name, quick_ns=quick_ns, **_wishes(question))
         return Inferred(tensors=tensors_of(outputs), origin=self._origin(model.digest))
 
     @service("prompt")
@@ -180,29 +199,16 @@ class ModelHost(Node):
         self.log.info(f"{title} is in use")
         return Ack(ok=True, text=f"{title} is in use")
 
-    @timer(_LOOK_S)
+    @timer(LOOK_S)
     def on_look(self) -> None:
-        """Abort what has hung; where that does not end its call, end the process."""
+        """Free what is out of use."""
         for model in self._models.values():
             _free(model.retired)
-        now, limit_ns = self.clock.now_ns(), self.params.hang_s * 1e9
-        aborted, self._aborted = self._aborted, {}
-        for job, since_ns in self.scheduler.running():
-            if now - since_ns <= limit_ns:
-                continue
-            piece, seconds = (job.number, since_ns), (now - since_ns) / 1e9
-            if piece not in aborted:
-                self._abort(job.what, seconds)
-            elif now - aborted[piece] > limit_ns * _GRACE and not self._has_hung:
-                self._has_hung = True
-                self.spawn(_die(job.what, seconds), name="hang")
-            self._aborted[piece] = aborted.get(piece, now)
 
     def _abort(self, name: str, seconds: float) -> None:
         """Have a model that has hung give up; after `MOST_HANGS` it is not run again."""
-        self._note_hang(name)
         self.log.error(f"model {name} has hung for {seconds:.1f} s; its run is aborted")
-        if (hangs := self._hangs().get(name, 0)) >= MOST_HANGS:
+        if (hangs := self._hangs.counts().get(name, 0)) >= MOST_HANGS:
             self._broken[name] = _hung(name, hangs)
         if (model := self._models.get(name)) is not None:
             for version in model.versions():
@@ -287,19 +293,6 @@ class ModelHost(Node):
     def _break(self, name: str, why: str) -> None:
         self._broken[name] = why
         self.log.error(why)
-
-    def _hangs(self) -> dict[str, int]:
-        """Return how often models have hung in this session."""
-        file = self._hang_file()
-        if file is None or not file.exists():
-            return {}
-        found = json.loads(file.read_text())
-        return {str(name): int(count) for name, count in found.items()}
-
-    def _note_hang(self, name: str) -> None:
-        if (file := self._hang_file()) is not None:
-            hangs = self._hangs()
-            file.write_text(json.dumps(hangs | {name: hangs.get(name, 0) + 1}))
 
     def _hang_file(self) -> Path | None:
         if self.session is None:

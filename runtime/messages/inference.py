@@ -127,23 +127,38 @@ def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
 
 
 def _tensor(name: str, array: NDArray[Any]) -> Tensor:
-    dtype = array.dtype.newbyteorder("=")
-    if dtype.name not in _KINDS:
-        raise MessageError(
-            f"tensor {name}: dtype {array.dtype} does not travel; use one of {_KINDS}"
-        )
-    flat = np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8)
-    return Tensor(name=name, dtype=dtype.name, shape=array.shape, data=flat)
+    kind = _NATIVE.get(array.dtype) or _kind_of(name, array.dtype)
+    if array.dtype is not kind[1] or not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array, kind[1]).reshape(array.shape)
+    return Tensor(name=name, dtype=kind[0], shape=array.shape, data=array.reshape(-1).view(_BYTES))
+
+
+def _kind_of(tensor: str, dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any]]:
+    """Return a dtype's name and its native form, which has no byte order of its own.
+
+    Raises:
+        MessageError: It does not travel.
+    """
+    native = dtype.newbyteorder("=")
+    if native.name not in _KINDS:
+        raise MessageError(f"tensor {tensor}: dtype {dtype} does not travel; use one of {_KINDS}")
+    return native.name, native
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    if tensor.dtype not in _KINDS:
+    dtype, shape, nbytes = _DTYPES.get(tensor.dtype), tensor.shape, tensor.data.nbytes
+    if dtype is None:
         raise MessageError(f"tensor {tensor.name!r:.80}: dtype {tensor.dtype!r:.40} is unknown")
-    dtype = np.dtype(tensor.dtype)
-    is_whole = all(axis >= 0 for axis in tensor.shape) and len(tensor.shape) <= 8
-    if not is_whole or math.prod(tensor.shape) * dtype.itemsize != tensor.data.nbytes:
+    is_whole = len(shape) <= 8 and min(shape, default=0) >= 0
+    if not is_whole or math.prod(shape) * dtype.itemsize != nbytes:
         raise MessageError(
-            f"tensor {tensor.name!r:.80}: {tensor.data.nbytes} bytes don't fill {tensor.dtype} "
-            f"of shape {tensor.shape!r:.80}"
+            f"tensor {tensor.name!r:.80}: {nbytes} bytes don't fill {tensor.dtype} "
+            f"of shape {shape!r:.80}"
         )
-    return tensor.data.view(dtype).reshape(tensor.shape)
+    return tensor.data.view(dtype).reshape(shape)
+
+
+_BYTES = np.dtype(np.uint8)
+_DTYPES = {name: np.dtype(name) for name in _KINDS}
+_NATIVE = {dtype: (name, dtype) for name, dtype in _DTYPES.items()}
+"""What numpy takes microseconds to say of a dtype."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from olympus.runtime.clock import NS_PER_S, Clock
@@ -22,13 +23,17 @@ from olympus.runtime.scheduler.ticket import (
 from olympus.runtime.scheduler.work import Abortable
 
 _log = logging.getLogger(__name__)
+CallSoon = Callable[[Callable[[], None]], object]
+_LOOKS_BACK = 8
+"""Runs that tell whether a model is quick."""
 
 
 class Workers:
     """One resource in real time.
 
     A job runs on one of the resource's threads, or, when the resource is free and whoever asks may
-    be held up, on the thread that asks: that saves two changes of thread.
+    be held up, on the thread that asks: that saves two changes of thread. An event loop may be held
+    up only by what is known to be quick.
     """
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
@@ -43,6 +48,8 @@ class Workers:
         self._number = 0
         self._is_closed = False
         self._reaper = Reaper(clock)
+        self._lasted: dict[str, deque[int]] = {}
+        """By what it runs: how long the last plain jobs took, ns."""
 
     def submit(self, ticket: Ticket) -> None:
         """Take in a job; its `deliver` is called when it has ended."""
@@ -67,10 +74,56 @@ class Workers:
         if shed:
             self._tell(shed)
         if slot >= 0:
-            self._run(slot, ticket)
-            if self._queue.has_waiting:  # whoever comes from now on finds the slot free
-                with self._lock:
-                    self._call_a_thread()
+            self._run_and_leave(slot, ticket)
+
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
+        """Take in a job from an event loop, and run it there if it is quick and alone.
+
+        It runs when all has had its turn that came to the loop together with it: if another job is
+        among that, both wait for a thread, and the choice is made between them.
+
+        Args:
+            ticket: The job.
+            quick_ns: For how long it may hold the loop up: what it runs took no longer lately.
+            call_soon: Has the loop call something soon.
+        """
+        with self._lock:
+            is_free = bool(self._free) and not self._queue.has_waiting
+            shed = self._arrive(ticket)
+            is_here = is_free and not shed and self._is_quick(ticket, quick_ns)
+            if not is_here:
+                self._call_a_thread()
+        self._tell(shed)
+        if is_here:
+            call_soon(partial(self._run_if_alone, ticket))
+
+    def _run_if_alone(self, ticket: Ticket) -> None:
+        slot, shed = -1, _NOBODY
+        with self._lock:
+            if self._free and self._queue.waiting() == (ticket.job,):
+                slot = self._free.pop()
+                turn = self._queue.next(slot, self._clock.now_ns())
+                shed = turn.shed
+                if turn.job is None:  # too late, or its budget is used up
+                    self._free.append(slot)
+                    slot = -1
+            if slot < 0:
+                self._call_a_thread()
+        self._tell(shed)
+        if slot >= 0:
+            self._run_and_leave(slot, ticket)
+
+    def _run_and_leave(self, slot: int, ticket: Ticket) -> None:
+        self._run(slot, ticket)
+        if self._queue.has_waiting:  # whoever comes from now on finds the slot free
+            with self._lock:
+                self._call_a_thread()
+
+    def _is_quick(self, ticket: Ticket, quick_ns: int) -> bool:
+        """Tell whether a job may hold an event loop up; no other worker may need that meanwhile."""
+        rules, lasted = self._queue.rules, self._lasted.get(ticket.job.what, ())
+        is_plain = not ticket.is_stepped and rules.workers == 1 and not rules.cores
+        return is_plain and len(lasted) == _LOOKS_BACK and max(lasted) <= quick_ns
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""
@@ -219,6 +272,7 @@ class Workers:
         """Put down that the job has ended; the lock is held."""
         job, now_ns = ticket.job, self._clock.now_ns()
         self._queue.charge(job.tier, now_ns - begun_ns, now_ns)
+        self._note(ticket, now_ns - begun_ns)
         del self._tickets[job.number]
         if ticket.is_cancelled:
             outcome = Outcome(End.CANCELLED, error=shed_error(job, End.CANCELLED, now_ns))
@@ -227,6 +281,13 @@ class Workers:
         end = self._queue.end(slot, outcome.end, now_ns)
         self._leave(slot)
         return outcome if end is outcome.end else Outcome(end, outcome.value)
+
+    def _note(self, ticket: Ticket, lasted_ns: int) -> None:
+        if not ticket.is_stepped and ticket.job.what:
+            lasted = self._lasted.get(ticket.job.what)
+            if lasted is None:
+                lasted = self._lasted[ticket.job.what] = deque(maxlen=_LOOKS_BACK)
+            lasted.append(lasted_ns)
 
     def _leave(self, slot: int) -> None:
         del self._pieces[slot]
@@ -252,5 +313,6 @@ class Workers:
                 ticket.deliver(Outcome(end, error=shed_error(job, end, self._clock.now_ns())))
 
 
+_NOBODY: tuple[Shed, ...] = ()
 _UNWANTED = Outcome(End.FAILED)
 """Stands for the outcome of work that was stopped; what it really is, the ticket tells."""
