@@ -25,7 +25,7 @@ _END_S = 2.5
 """How long the event loop may take to end the process."""
 _log = logging.getLogger(__name__)
 Running = Callable[[], tuple[tuple[Job, int], ...]]
-OnHang = Callable[[str, float], None]
+OnHang = Callable[[str, float], object]
 """Told a model's name and for how long it has hung, s."""
 
 

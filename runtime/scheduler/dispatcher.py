@@ -33,7 +33,7 @@ class _Resource(Protocol):
 
     def submit(self, ticket: Ticket) -> None: ...
 
-    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None: ...
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon | None) -> None: ...
 
     def run_here(self, ticket: Ticket) -> None: ...
 
@@ -157,7 +157,8 @@ class Dispatcher:
         """
         waiter: _Waiter[T] = _Waiter(None)
         ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, waiter.deliver)
-        self._open(None, source).submit_quick(ticket, quick_ns, waiter.call_soon)
+        call_soon = None if _is_quiet(waiter.loop) else waiter.call_soon
+        self._open(None, source).submit_quick(ticket, quick_ns, call_soon)
         return await self._outcome(ticket, waiter, None)
 
     async def _outcome(self, ticket: Ticket, waiter: _Waiter[T], resource: str | None) -> T:
@@ -276,30 +277,34 @@ class _Waiter(Generic[T]):
 class _Latch:
     """Hands one outcome from one thread to another, or to itself."""
 
+    __slots__ = ("_is_there", "_outcome")
+
     def __init__(self) -> None:
         self._outcome: Outcome | None = None
-        self._lock: threading.Lock | None = None
-        self._guard = threading.Lock()
+        self._is_there = threading.Lock()
+        self._is_there.acquire()
 
     def put(self, outcome: Outcome) -> None:
-        """Give the outcome."""
-        with self._guard:
-            self._outcome = outcome
-            if self._lock is not None:
-                self._lock.release()
+        """Give the outcome; once."""
+        self._outcome = outcome
+        self._is_there.release()
 
     def take(self) -> Outcome:
-        """Wait for the outcome."""
-        with self._guard:
-            if self._outcome is not None:
-                return self._outcome
-            self._lock = threading.Lock()
-            self._lock.acquire()
-        self._lock.acquire()
+        """Wait for the outcome; once."""
+        self._is_there.acquire()
         return self._outcome or _LOST
 
 
 _LOST = Outcome(End.CANCELLED)
+
+
+def _is_quiet(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether nothing else has come to a loop that would have its turn after this.
+
+    asyncio has no word for that; of a loop that is not its own, nothing is known.
+    """
+    ready = getattr(loop, "_ready", None)
+    return isinstance(loop, asyncio.BaseEventLoop) and ready is not None and not ready
 
 
 def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:

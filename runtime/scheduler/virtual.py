@@ -39,8 +39,11 @@ class VirtualWorkers:
 
     run_here = submit
 
-    def submit_quick(self, ticket: Ticket, _: int, __: Callable[..., object]) -> None:
+    def submit_quick(
+        self, ticket: Ticket, quick_ns: int, call_soon: Callable[..., object] | None
+    ) -> None:
         """Take in a job: all run on the loop's thread here."""
+        del quick_ns, call_soon
         self.submit(ticket)
 
     def cancel(self, ticket: Ticket) -> None:

@@ -49,7 +49,7 @@ class Workers:
         self._is_closed = False
         self._reaper = Reaper(clock)
         self._lasted: dict[str, deque[int]] = {}
-        """By what it runs: how long the last plain jobs took, ns."""
+        """How long the last runs took, ns, of what was ever asked for as quick."""
 
     def submit(self, ticket: Ticket) -> None:
         """Take in a job; its `deliver` is called when it has ended."""
@@ -76,7 +76,7 @@ class Workers:
         if slot >= 0:
             self._run_and_leave(slot, ticket)
 
-    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon | None) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.
 
         It runs when all has had its turn that came to the loop together with it: if another job is
@@ -85,7 +85,7 @@ class Workers:
         Args:
             ticket: The job.
             quick_ns: For how long it may hold the loop up: what it runs took no longer lately.
-            call_soon: Has the loop call something soon.
+            call_soon: Has the loop call something soon; None where nothing came together with it.
         """
         with self._lock:
             is_free = bool(self._free) and not self._queue.has_waiting
@@ -93,8 +93,13 @@ class Workers:
             is_here = is_free and not shed and self._is_quick(ticket, quick_ns)
             if not is_here:
                 self._call_a_thread()
-        self._tell(shed)
-        if is_here:
+        if shed:
+            self._tell(shed)
+        if not is_here:
+            return
+        if call_soon is None:
+            self._run_if_alone(ticket)
+        else:
             call_soon(partial(self._run_if_alone, ticket))
 
     def _run_if_alone(self, ticket: Ticket) -> None:
@@ -109,7 +114,8 @@ class Workers:
                     slot = -1
             if slot < 0:
                 self._call_a_thread()
-        self._tell(shed)
+        if shed:
+            self._tell(shed)
         if slot >= 0:
             self._run_and_leave(slot, ticket)
 
@@ -121,7 +127,9 @@ class Workers:
 
     def _is_quick(self, ticket: Ticket, quick_ns: int) -> bool:
         """Tell whether a job may hold an event loop up; no other worker may need that meanwhile."""
-        rules, lasted = self._queue.rules, self._lasted.get(ticket.job.what, ())
+        rules, what = self._queue.rules, ticket.job.what
+        if (lasted := self._lasted.get(what)) is None:
+            lasted = self._lasted[what] = deque(maxlen=_LOOKS_BACK)
         is_plain = not ticket.is_stepped and rules.workers == 1 and not rules.cores
         return is_plain and len(lasted) == _LOOKS_BACK and max(lasted) <= quick_ns
 
@@ -272,7 +280,8 @@ class Workers:
         """Put down that the job has ended; the lock is held."""
         job, now_ns = ticket.job, self._clock.now_ns()
         self._queue.charge(job.tier, now_ns - begun_ns, now_ns)
-        self._note(ticket, now_ns - begun_ns)
+        if (lasted := self._lasted.get(job.what)) is not None and not ticket.is_stepped:
+            lasted.append(now_ns - begun_ns)
         del self._tickets[job.number]
         if ticket.is_cancelled:
             outcome = Outcome(End.CANCELLED, error=shed_error(job, End.CANCELLED, now_ns))
@@ -281,13 +290,6 @@ class Workers:
         end = self._queue.end(slot, outcome.end, now_ns)
         self._leave(slot)
         return outcome if end is outcome.end else Outcome(end, outcome.value)
-
-    def _note(self, ticket: Ticket, lasted_ns: int) -> None:
-        if not ticket.is_stepped and ticket.job.what:
-            lasted = self._lasted.get(ticket.job.what)
-            if lasted is None:
-                lasted = self._lasted[ticket.job.what] = deque(maxlen=_LOOKS_BACK)
-            lasted.append(lasted_ns)
 
     def _leave(self, slot: int) -> None:
         del self._pieces[slot]

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -276,7 +276,7 @@ def _scheduled(write: Writer, detector: Detector, calls: int, steps_ns: list[int
 
 
 def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
-    """Offer three times what the resource can do; return how many arrived, and the ends, by tier.
+    """Offer three times what the resource can do; return how the jobs of each tier ended.
 
     CRITICAL and HIGH together are half of what it can do, NORMAL and LOW the rest of the threefold.
     """
@@ -296,22 +296,23 @@ def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
         for _ in range(runs):
             detector.run()
 
-    job_s = min(_timed(work) for _ in range(10))
+    job_s = quantile(sorted(_timed(work) for _ in range(50)), 0.5)
 
     async def offer(tier: Tier, chance: random.Random, ends: Counter[str]) -> None:
-        jobs, until = [], time.monotonic() + seconds
+        under_way, until = set[asyncio.Task[None]](), time.monotonic() + seconds
         while time.monotonic() < until:
             deadline_ns = clock.now_ns() + round(limits_s[tier] * 1e9)
-            jobs.append(asyncio.create_task(one(tier, deadline_ns)))
+            task = asyncio.create_task(one(tier, deadline_ns, ends))
+            under_way.add(task)  # and no longer than that: what is kept, Python looks through
+            task.add_done_callback(under_way.discard)
             await asyncio.sleep(chance.uniform(0.5, 1.5) * job_s / shares[tier])
-        ends.update(await asyncio.gather(*jobs))
+        await asyncio.gather(*under_way)
 
-    async def one(tier: Tier, deadline_ns: int) -> str:
-        try:
-            await dispatcher.run(work, tier=tier, deadline_ns=deadline_ns, source=tier.name)
-        except JobDroppedError as error:
-            return error.end.value
-        return (End.DONE if clock.now_ns() <= deadline_ns else End.LATE).value
+    async def one(tier: Tier, deadline_ns: int, ends: Counter[str]) -> None:
+        run = dispatcher.run(work, tier=tier, deadline_ns=deadline_ns, source=tier.name)
+        end = await _end_of(run)
+        is_late = end is End.DONE and clock.now_ns() > deadline_ns
+        ends[(End.LATE if is_late else end).value] += 1
 
     async def all_tiers() -> dict[str, dict[str, int]]:
         ends = {tier: Counter[str]() for tier in shares}
@@ -324,10 +325,18 @@ def overload(detector: Detector, seconds: float) -> dict[str, dict[str, int]]:
     return _accounted(counted, found)
 
 
+async def _end_of(run: Awaitable[None]) -> End:
+    try:
+        await run
+    except JobDroppedError as error:
+        return error.end
+    return End.DONE
+
+
 def _accounted(
     lanes: Iterable[LaneCounts], found: dict[str, dict[str, int]]
 ) -> dict[str, dict[str, int]]:
-    """Add how many arrived in each lane; all of them ended, and as the callers saw it.
+    """Add how many arrived in each lane, and their longest wait; all ended as the callers saw it.
 
     Raises:
         SystemExit: A lane's counts don't add up.
@@ -337,6 +346,7 @@ def _accounted(
         if not lane.arrived == sum(lane.ends.values()) == sum(ends.values()):
             raise SystemExit(f"{lane.tier}: {lane.arrived} arrived, ends: {lane.ends} and {ends}")
         ends["arrived"] = lane.arrived
+        ends["began_after_worst_us"] = lane.delay_worst_ns // 1000
     return found
 
 

@@ -168,7 +168,9 @@ def examined_again(folder: Path, source: Path | None, n: int) -> None:
     known, sure = stored.manifest, stored.manifest.option("sure", SURE)
     full = None
     if source is not None:
-        plain = manifest_for(source, source, sure, known.recipe.cpu_s if known.recipe else 1.0)
+        plain = manifest_for(
+            source, source, sure, (known.recipe.cpu_s if known.recipe else None) or 1.0
+        )
         full = scores_of(StoredModel(plain, source.parent), n, sure)
     figures = accuracies(scores_of(stored, n, sure), full)
     write_manifest(known.model_copy(update={"accuracy": figures}), folder / MANIFEST_NAME)
