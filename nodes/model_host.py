@@ -159,8 +159,10 @@ class ModelHost(Node):
         model = self._served(question.model)
         if not isinstance(model, OnnxModel):
             raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        run, quick_ns = model.begin(inputs), self._quick_ns
-        outputs = await self.compute(run, what=model.name, quick_ns=quick_ns, **_wishes(question))
+        work, what = model.begin(inputs), model.name
+        outputs = await self.scheduler.run_quick(
+            work, self._quick_ns, what=what, **_wishes(question)
+        )
         return Inferred(tensors=tensors_of(outputs), origin=self._origin(model.digest))
 
     @service("prompt")

@@ -192,7 +192,6 @@ class Node:
         what: str = "",
         source: str | None = None,
         on_news: OnNews | None = None,
-        quick_ns: int = 0,
     ) -> T:
         """Do work when its turn comes: a call, or steps that make way to what is more urgent.
 
@@ -203,16 +202,12 @@ class Node:
             what: Name of the model.
             source: Who asks; this node when left out.
             on_news: Is told, on the event loop, what stepped work has to tell meanwhile.
-            quick_ns: For how long a call may hold up the event loop, where `what` took no longer
-                lately; see `Dispatcher.run_quick`.
 
         Raises:
             JobDroppedError: It was not done, or not to its end; `end` says why.
         """
         who = self.name if source is None else source
-        if self._journal is None:  # for each model of a model host: the shorter way
-            return await self._dispatch(work, tier, deadline_ns, what, who, on_news, quick_ns)
-        run = partial(self._dispatch, work, tier, deadline_ns, what, who, on_news, quick_ns)
+        run = partial(self._dispatch, work, tier, deadline_ns, what, who, on_news)
         again = _whatever(partial(run_through, work))
         return await self._wait(Wait("compute", what, run, again, _unseen))
 
@@ -224,14 +219,8 @@ class Node:
         what: str,
         source: str,
         on_news: OnNews | None,
-        quick_ns: int = 0,
     ) -> T:
-        dispatcher = self._context.dispatcher
-        if quick_ns and on_news is None:
-            return await dispatcher.run_quick(
-                work, quick_ns, tier=tier, deadline_ns=deadline_ns, source=source, what=what
-            )
-        return await dispatcher.run(
+        return await self._context.dispatcher.run(
             work, tier=tier, deadline_ns=deadline_ns, source=source, what=what, on_news=on_news
         )
 
