@@ -49,7 +49,7 @@ class Workers:
         self._is_closed = False
         self._reaper = Reaper(clock)
         self._lasted: dict[str, deque[int]] = {}
-        """How long the last runs took, ns, of what was ever asked for as quick."""
+        """By what they run: how long the last plain jobs took, ns."""
 
     def submit(self, ticket: Ticket) -> None:
         """Take in a job; its `deliver` is called when it has ended."""
@@ -127,9 +127,7 @@ class Workers:
 
     def _is_quick(self, ticket: Ticket, quick_ns: int) -> bool:
         """Tell whether a job may hold an event loop up; no other worker may need that meanwhile."""
-        rules, what = self._queue.rules, ticket.job.what
-        if (lasted := self._lasted.get(what)) is None:
-            lasted = self._lasted[what] = deque(maxlen=_LOOKS_BACK)
+        rules, lasted = self._queue.rules, self._lasted.get(ticket.job.what, ())
         is_plain = not ticket.is_stepped and rules.workers == 1 and not rules.cores
         return is_plain and len(lasted) == _LOOKS_BACK and max(lasted) <= quick_ns
 
@@ -280,7 +278,9 @@ class Workers:
         """Put down that the job has ended; the lock is held."""
         job, now_ns = ticket.job, self._clock.now_ns()
         self._queue.charge(job.tier, now_ns - begun_ns, now_ns)
-        if (lasted := self._lasted.get(job.what)) is not None and not ticket.is_stepped:
+        if job.what and not ticket.is_stepped:
+            if (lasted := self._lasted.get(job.what)) is None:
+                lasted = self._lasted[job.what] = deque(maxlen=_LOOKS_BACK)
             lasted.append(now_ns - begun_ns)
         del self._tickets[job.number]
         if ticket.is_cancelled:

@@ -27,18 +27,17 @@ def dispatcher() -> Iterator[Dispatcher]:
     made.close()
 
 
-async def learned(dispatcher: Dispatcher, what: str = "eyes") -> list[int]:
-    """Run a model so often that it is known; return the threads that it ran on."""
-    return [
-        await dispatcher.run_quick(threading.get_ident, QUICK_NS, what=what) for _ in range(RUNS)
-    ]
+def learn(dispatcher: Dispatcher, runs: int = RUNS) -> None:
+    """Run a model so often that it is known; here, so that no thread is there yet to take a job."""
+    for _ in range(runs):
+        dispatcher.call(lambda: None, what="eyes")
 
 
 async def test_what_is_known_to_be_quick_runs_on_the_loops_own_thread(
     dispatcher: Dispatcher,
 ) -> None:
     me = threading.get_ident()
-    assert me not in await learned(dispatcher)
+    learn(dispatcher)
     assert await dispatcher.run_quick(threading.get_ident, QUICK_NS, what="eyes") == me
     assert await dispatcher.run_quick(threading.get_ident, QUICK_NS, what="ears") != me
     assert await dispatcher.run_quick(threading.get_ident, 1, what="eyes") != me  # 1 ns
@@ -46,49 +45,31 @@ async def test_what_is_known_to_be_quick_runs_on_the_loops_own_thread(
     assert dispatcher.counts == {End.DONE: RUNS + 4}
 
 
-async def test_one_slow_run_sends_a_model_back_to_the_threads_until_it_is_forgotten(
-    dispatcher: Dispatcher,
+@pytest.mark.parametrize(("runs", "is_here"), [(RUNS - 1, False), (RUNS, True)])
+async def test_one_slow_run_sends_a_model_to_the_threads_until_it_is_forgotten(
+    dispatcher: Dispatcher, runs: int, is_here: bool
 ) -> None:
-    me, quick_ns = threading.get_ident(), NS_PER_S // 10
-    await learned(dispatcher)
-    await dispatcher.run(lambda: time.sleep(0.2), what="eyes")
-    assert await dispatcher.run_quick(threading.get_ident, quick_ns, what="eyes") != me
-    await learned(dispatcher)
-    assert await dispatcher.run_quick(threading.get_ident, QUICK_NS, what="eyes") == me
+    dispatcher.call(lambda: time.sleep(1.1), what="eyes")
+    learn(dispatcher, runs)
+    thread = await dispatcher.run_quick(threading.get_ident, QUICK_NS, what="eyes")
+    assert (thread == threading.get_ident()) is is_here
 
 
-async def test_of_two_that_come_together_the_urgent_one_goes_first_and_both_on_a_thread(
-    dispatcher: Dispatcher,
-) -> None:
-    await learned(dispatcher)
-    ran: list[tuple[Tier, int]] = []
+async def test_of_two_that_come_together_the_urgent_one_goes_first(dispatcher: Dispatcher) -> None:
+    learn(dispatcher)
+    ran: list[Tier] = []
 
     async def ask(tier: Tier) -> None:
-        work = lambda: ran.append((tier, threading.get_ident()))  # noqa: E731
-        await dispatcher.run_quick(work, QUICK_NS, tier=tier, what="eyes")
+        await dispatcher.run_quick(lambda: ran.append(tier), QUICK_NS, tier=tier, what="eyes")
 
-    for _ in range(50):
-        ran.clear()
-        held = threading.Event()  # the thread is kept, else it may take the first before the second
-        keeping = asyncio.create_task(dispatcher.run(held.wait, tier=Tier.CRITICAL))
-        while not dispatcher.running():
-            await asyncio.sleep(0)
-        both = asyncio.gather(ask(Tier.LOW), ask(Tier.HIGH))
-        await asyncio.sleep(0)
-        held.set()
-        await both
-        await keeping
-        assert [tier for tier, _ in ran] == [Tier.HIGH, Tier.LOW]
-
-        ran.clear()
-        await asyncio.gather(ask(Tier.LOW), ask(Tier.HIGH))
-        assert threading.get_ident() not in [thread for _, thread in ran]
+    await asyncio.gather(ask(Tier.LOW), ask(Tier.HIGH))
+    assert ran == [Tier.HIGH, Tier.LOW]
 
 
 async def test_a_job_too_late_at_its_turn_is_not_run_on_the_loop_either(
     dispatcher: Dispatcher,
 ) -> None:
-    await learned(dispatcher)
+    learn(dispatcher)
     clock, ran = SystemClock(), []
     soon_ns = clock.now_ns() + 20_000_000
     asked = asyncio.create_task(
@@ -101,7 +82,7 @@ async def test_a_job_too_late_at_its_turn_is_not_run_on_the_loop_either(
 
 
 async def test_a_job_whose_caller_goes_before_its_turn_is_not_run(dispatcher: Dispatcher) -> None:
-    await learned(dispatcher)
+    learn(dispatcher)
     ran: list[int] = []
     asked = asyncio.create_task(dispatcher.run_quick(lambda: ran.append(1), QUICK_NS, what="eyes"))
     await asyncio.sleep(0)
@@ -131,7 +112,7 @@ class Stuck:
 async def test_a_late_job_is_stopped_on_the_loop_too_where_its_lane_says_so() -> None:
     lanes, clock = {Tier.NORMAL: LaneRules(aborts_late=True)}, SystemClock()
     dispatcher, stuck = Dispatcher(clock, resources=[ResourceRules(lanes=lanes)]), Stuck()
-    await learned(dispatcher)
+    learn(dispatcher)
     with pytest.raises(JobDroppedError, match="past its deadline") as caught:
         await dispatcher.run_quick(
             stuck, QUICK_NS, what="eyes", deadline_ns=clock.now_ns() + 20_000_000
@@ -142,7 +123,7 @@ async def test_a_late_job_is_stopped_on_the_loop_too_where_its_lane_says_so() ->
 
 async def test_the_trace_tells_of_a_quick_job_as_of_any_other(tmp_path: Path) -> None:
     dispatcher = Dispatcher(SystemClock(), trace_dir=tmp_path)
-    await learned(dispatcher)
+    learn(dispatcher)
     await dispatcher.run_quick(lambda: 1, QUICK_NS, what="eyes", source="camera")
     dispatcher.close()
     *_, arrived, started, done = read_trace(tmp_path / "cpu.trace").records
@@ -157,7 +138,7 @@ async def test_the_trace_tells_of_a_quick_job_as_of_any_other(tmp_path: Path) ->
 async def test_a_text_makes_way_for_a_quick_job_which_runs_on_the_texts_thread(
     dispatcher: Dispatcher,
 ) -> None:
-    await learned(dispatcher)
+    learn(dispatcher)
     is_over = threading.Event()
 
     class Text:
