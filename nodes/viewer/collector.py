@@ -17,6 +17,7 @@ from olympus.runtime.messages import (
     AudioChunk,
     Battery,
     Detections,
+    Diagnostic,
     HostStats,
     Image,
     Log,
@@ -42,6 +43,7 @@ PERCEPT_TTL_NS = 2_000_000_000
 PERCEPT_LONGEST_NS = 10_000_000_000
 """A claim says where something is as seen from the robot, which has moved on by then."""
 PERCEPTS_MAX = 100
+PARTS_MAX = 200
 POSE_NS = 1_000_000_000
 """A pose on the map that is older than this is not shown."""
 LOGS_KEPT, POINTS_KEPT, EVENTS_KEPT, TRAIL_KEPT = 2000, 12_000, 200, 3000
@@ -75,6 +77,7 @@ class Collector:
         self._series: dict[str, Json] = {}
         self._last_point_ns: dict[str, int] = {}
         self._percepts: dict[tuple[str, str, int], tuple[int, Json]] = {}
+        self._health: dict[tuple[str, str], Json] = {}
         self._last_place: tuple[float, float] | None = None
         self._pose: Pose | None = None
 
@@ -236,6 +239,21 @@ class Collector:
             }
         )
 
+    def on_diagnostic(self, news: Diagnostic) -> None:
+        """Show how a part of a node is; of too many parts those that were silent longest go."""
+        key = news.header.source, news.name
+        self._health.pop(key, None)
+        self._health[key] = {
+            "t": ms(news.header.stamp),
+            "node": news.header.source,
+            "part": news.name,
+            "level": news.level,
+            "text": news.text,
+            "values": news.values,
+        }
+        if len(self._health) > PARTS_MAX:
+            del self._health[next(iter(self._health))]
+
     def on_host_stats(self, stats: HostStats) -> None:
         """Take in what a host says of itself."""
         self.hosts.on_stats(stats, self._now_ns())
@@ -247,10 +265,11 @@ class Collector:
         self._board.value("percepts").set([row for _, row in self._percepts.values()])
 
     def on_rows(self, viewer: str) -> None:
-        """Bring nodes and topics up to date; `viewer` is our own node's name."""
+        """Bring nodes, their health and topics up to date; `viewer` is our own node's name."""
         now_ns = self._now_ns()
         self._board.value("nodes").set(self.hosts.node_rows(now_ns))
         self._board.value("topics").set(self.hosts.topic_rows(now_ns, viewer))
+        self._board.value("health").set([row for _, row in sorted(self._health.items())])
 
     def on_second(self) -> None:
         """Add a point to each topic's rate, as the rows say; None where its host is away."""

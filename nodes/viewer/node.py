@@ -25,6 +25,7 @@ from olympus.runtime.messages import (
     Battery,
     Command,
     Detections,
+    Diagnostic,
     HostStats,
     Image,
     Log,
@@ -84,6 +85,7 @@ class Viewer(Node):
         battery: str = Field("battery", description="Topic of the battery.")
         cmd_vel: str = Field("cmd_vel", description="Topic of the commanded speed.")
         mission: str = Field("mission", description="Topic of what the robot is about.")
+        diagnostics: str = Field("diagnostics", description="Topic of the health of nodes' parts.")
         plots: list[str] = Field(
             [], description="Fields to plot besides the readings: odometry:angular_radps."
         )
@@ -243,6 +245,7 @@ class Viewer(Node):
             Source("sound_events", SoundEvent, to.on_sound_event, queue),
             Source("odometry", Odometry, to.on_odometry, queue),
             Source("pose", Pose, to.on_pose, queue),
+            Source("diagnostics", Diagnostic, to.on_diagnostic, queue),
             Source("mission", MissionState, to.on_mission, queue),
             Source("camera", Image, to.on_image, latest, only_watched=True),
             Source("detections", Detections, to.on_detections, latest, only_watched=True),

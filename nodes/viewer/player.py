@@ -23,6 +23,7 @@ from olympus.runtime.messages import (
     Battery,
     Command,
     Detections,
+    Diagnostic,
     HostStats,
     Image,
     Log,
@@ -42,7 +43,8 @@ from olympus.runtime.replay.recording import Recording
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 EMPTY: dict[str, Json] = {
-    "series": {}, "nodes": [], "topics": [], "percepts": [], "safety": {"state": "unknown"}
+    "series": {}, "nodes": [], "topics": [], "percepts": [], "health": [],
+    "safety": {"state": "unknown"},
 }  # fmt: skip
 """What the page can show where there is nothing yet; all else may be missing."""
 _ROWS_NS = NS_PER_S
@@ -78,6 +80,7 @@ SOURCES = (
     Source(MissionState, "on_mission", "mission", 5, is_kept=True),
     Source(SafetyState, "on_safety", "safety/state", 5, is_kept=True),
     Source(HostStats, "on_host_stats", "@olympus/stats/*", 60, is_kept=True),
+    Source(Diagnostic, "on_diagnostic", "diagnostics", 10),
     Source(Log, "on_log", "@olympus/log", 3600),
 )
 """Of messages of the same time, pictures come before what was detected in them."""

@@ -18,10 +18,12 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from olympus.nodes.viewer import Viewer
+from olympus.runtime.bus import PublisherOptions
 from olympus.runtime.config import Session
 from olympus.runtime.messages import (
     Detection,
     Detections,
+    Diagnostic,
     Header,
     HostStats,
     Image,
@@ -384,6 +386,21 @@ async def test_a_topic_s_messages_are_shown_and_a_number_in_them_is_plotted(
         async with asyncio.timeout(15):
             while rover.bench.node.peek.topics:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_part_that_is_not_well_is_named_below_its_node(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session) as (page, rover):
+        part = page.locator('.part[data-level="stale"]')
+        await expect(page.locator('[data-node="rover/camera"]')).to_be_visible()
+        options = PublisherOptions(node="rover/camera")
+        health = rover.bench.bus.publisher("rover/diagnostics", Diagnostic, options)
+        for level in ("stale", "ok"):
+            health.publish(Diagnostic(level=level, name="camera/device", text="it is dark"))
+            await expect(part).to_have_count(1 if level == "stale" else 0)
+        await page.locator('[data-node="rover/camera"]').click()
+        await expect(page.locator('.part[data-level="ok"]')).to_contain_text("it is dark")
 
 
 async def test_the_graph_shows_who_tells_whom(session: Session, guardian: SafetyClient) -> None:

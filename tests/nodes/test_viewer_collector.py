@@ -12,6 +12,7 @@ from olympus.nodes.viewer.collector import Collector, levels_dbfs
 from olympus.nodes.viewer.streams import Board, Cursor
 from olympus.runtime.messages import (
     AudioChunk,
+    Diagnostic,
     Header,
     HostStats,
     NodeStats,
@@ -142,6 +143,20 @@ def test_of_a_flood_of_percepts_the_newest_are_shown() -> None:
     assert len(shown) == 100
     assert shown[0] == 0.9
     assert shown[-1] == 1.0
+
+
+def test_the_health_of_parts_is_shown_as_they_said_it_last() -> None:
+    to, board, _ = collector()
+    for level in ("ok", "stale"):
+        whose = Header(source="rover/camera", stamp=SECOND)
+        to.on_diagnostic(Diagnostic(header=whose, level=level, name="camera/device", text="x"))
+    to.on_rows("rover/viewer")
+    (row,) = plain(board.value("health").state)
+    assert (row["node"], row["part"], row["level"]) == ("rover/camera", "camera/device", "stale")
+    for number in range(300):
+        to.on_diagnostic(Diagnostic(level="ok", name=f"part{number}", text=""))
+    to.on_rows("rover/viewer")
+    assert len(plain(board.value("health").state)) == 200
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

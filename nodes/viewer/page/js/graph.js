@@ -53,6 +53,10 @@ function columns(edges) {
       if (!back.has(`${box}\n${next}`)) column.set(next, Math.max(column.get(next), column.get(box) + 1));
     }
   }
+  for (const box of order) {  // who hears nobody stands beside the first that hears it
+    const next = after.get(box).filter((other) => !back.has(`${box}\n${other}`)).map((other) => column.get(other));
+    if (!heads.has(box) && next.length) column.set(box, Math.min(...next) - 1);
+  }
   return column;
 }
 

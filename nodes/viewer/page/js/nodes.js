@@ -62,7 +62,16 @@ function nodeRow(node) {
     class: "node", type: "button", "data-node": node.name, "data-state": state, title: node.uses,
     "aria-expanded": String(opened === node.name), onclick: () => open(node.name),
   }, el("i"), el("b", {}, node.name), ...marks, el("span", {}, state));
-  return opened === node.name && params ? [row, params] : [row];
+  const isOpen = opened === node.name;
+  const parts = (values.health ?? []).filter((part) => part.node === node.name && (isOpen || part.level !== "ok"));
+  return [row, ...(node.away ? [] : parts.map(partRow)), ...(isOpen && params ? [params] : [])];
+}
+
+/** How a part of a node is, as it says itself; all of them where the node is open, else only what isn't well. */
+function partRow(part) {
+  const values = Object.entries(part.values).map(([name, value]) => `${name}=${value}`).join(" ");
+  return el("div", { class: "part", "data-level": part.level, title: `${part.text}\n${values}\nsaid ${span(robotNow() - part.t)} ago` },
+    el("b", {}, part.part), el("span", {}, part.level === "ok" ? part.text : `${part.level}: ${part.text}`));
 }
 
 async function open(name) {
@@ -94,6 +103,7 @@ export const refresh = () => values.nodes && values.nodes.some((n) => n.away) &&
 
 export function start() {
   onValue("nodes", show);
+  onValue("health", () => values.nodes && show(values.nodes));
   // A row must not be replaced between press and release, or its click is lost.
   $("nodes").addEventListener("pointerdown", () => { isPressed = true; });
   for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { isPressed = false; });
