@@ -115,14 +115,28 @@ class Crew(Witness):
         """Stop whatever still runs."""
         await asyncio.gather(*(member.stop(grace) for member in self._members.values()))
 
+    def is_ready(self, name: str) -> bool:
+        """Tell whether a process is there and ready."""
+        member = self._members.get(name)
+        return member is not None and member.life.phase is Phase.READY
+
+    def replace(self, name: str) -> None:
+        """End a process at once; its supervisor starts another one."""
+        if name in self._members:
+            self._members[name].replace()
+
     def kill(self) -> None:
         """End everything at once."""
         for member in self._members.values():
             member.kill()
 
     def given_up(self) -> list[str]:
-        """Return the names of processes that failed for good."""
-        return [name for name, m in self._members.items() if m.life.phase is Phase.FAILED]
+        """Return the names of processes that failed for good; hosts do without a nursery."""
+        return [
+            name
+            for name, m in self._members.items()
+            if m.life.phase is Phase.FAILED and m.recipe.kind != "nursery"
+        ]
 
     def restarts(self) -> dict[str, int]:
         """Return how often processes were started again, those never left out."""

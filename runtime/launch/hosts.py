@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 from olympus.runtime.config import Session
+from olympus.runtime.launch.forking import Nursery
+from olympus.runtime.launch.nursery import HOST_MODULE
 from olympus.runtime.launch.params import Params
 from olympus.runtime.launch.plan import LaunchPlan, PlannedHost
 from olympus.runtime.launch.process import Command, Fds
@@ -20,8 +23,6 @@ nothing."""
 TIGHT_S = 0.5
 """A heartbeat that may be silent for so long or less needs more than its share of a processor."""
 
-_MODULE = "olympus.runtime.node.host"
-
 
 class HostRecipes:
     """Makes the recipes of a launch's hosts."""
@@ -32,6 +33,7 @@ class HostRecipes:
         session: Session,
         params: Mapping[str, Params],
         *,
+        nursery: Nursery | None = None,
         is_guardian_urgent: bool = True,
     ) -> None:
         """Keep what they are made of.
@@ -42,8 +44,9 @@ class HostRecipes:
             params: Of each node, by id.
             is_guardian_urgent: Whether the guardian was granted its real-time priority; no host
                 gets one before it.
+            nursery: Forks the hosts; None to start each as a new interpreter.
         """
-        self._plan, self._session = plan, session
+        self._plan, self._session, self._nursery = plan, session, nursery
         self._is_guardian_urgent = is_guardian_urgent
         self._params = {node_id: dict(values) for node_id, values in params.items()}
 
@@ -59,7 +62,10 @@ class HostRecipes:
             folder = self._session.run_dir / "hosts"
             folder.mkdir(mode=0o700, exist_ok=True)
             file = private_file(folder / f"{host.name}.json", spec.model_dump_json(indent=1))
-            return Command([sys.executable, "-m", _MODULE, str(file)])
+            words = [sys.executable, "-m", HOST_MODULE, str(file)]
+            if self._nursery is None or not host.settings.forked:
+                return Command(words)
+            return Command(words, fork=partial(self._nursery.fork, words, fds))
 
         return Recipe(
             name=host.name,

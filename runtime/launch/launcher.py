@@ -15,7 +15,9 @@ from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch import recipes
+from olympus.runtime.launch.adopting import can_adopt
 from olympus.runtime.launch.crew import Crew, all_or_first_error
+from olympus.runtime.launch.forking import Nursery
 from olympus.runtime.launch.gateway import zenoh_settings
 from olympus.runtime.launch.hosts import HostRecipes, is_tight
 from olympus.runtime.launch.inspection import checked_params, placeholders
@@ -41,6 +43,7 @@ _BRAKE_S = 0.3
 _BEAT_S = 0.02
 _NICE = -10
 _CLEAR_S = 5.0
+_WORTH_A_NURSERY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,9 @@ class Launch:
         announced: dict[str, JsonValue] = {}
         guardian: dict[str, JsonValue] = {}
         services: list[Coroutine[None, None, None]] = []
+        nursery = self._nursery()
+        if nursery is not None:
+            services.append(nursery.start())
         if plan.safety.is_watched:
             wishes = self._manager.hear_guardian(session.run_dir / "guardian.notify")
             services.append(self._crew.start(recipes.guardian(plan, session, wishes), guardian))
@@ -151,12 +157,23 @@ class Launch:
         for node_id, params in effective_params(plan, self._late).items():
             self._params[node_id] |= params
         self._hosts = HostRecipes(
-            plan, session, self._params, is_guardian_urgent=recipes.is_urgent(guardian)
+            plan,
+            session,
+            self._params,
+            is_guardian_urgent=recipes.is_urgent(guardian),
+            nursery=nursery,
         )
         await self._crew.start_in_order(
             {name: self._hosts.recipe(host) for name, host in plan.hosts.items()},
             {name: host.depends_on for name, host in plan.hosts.items()},
         )
+
+    def _nursery(self) -> Nursery | None:
+        """Return what will fork hosts; None where fewer than two would share anything."""
+        forked = [name for name, host in self._plan.hosts.items() if host.settings.forked]
+        if len(forked) < _WORTH_A_NURSERY or not can_adopt():
+            return None
+        return Nursery(self._crew, self._report)
 
     async def _check(self) -> None:
         self._params = await checked_params(

@@ -7,11 +7,14 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch.adopting import Adopted
 from olympus.runtime.launch.pipes import LinePipe, open_pipe
 from olympus.runtime.launch.schema import Host
 
@@ -36,6 +39,10 @@ class Command:
     """The program and its arguments."""
     environment: Mapping[str, str] | None = None
     """All of its environment; None for ours."""
+    stdin: socket.socket | None = None
+    """Its standard input, closed here once it has it; None for nothing."""
+    fork: Callable[[int], Awaitable[Adopted | None]] | None = None
+    """Has it forked, its output going to a descriptor; where that comes to None it is executed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +65,28 @@ class Grace:
     """From SIGTERM to SIGKILL."""
 
 
+class Process(Protocol):
+    """What we know of a process, whoever forked it."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended: negative for a signal, None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send it a signal."""
+
+
 class Child:
     """A running child process; `start_child` makes one."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, pipes: Sequence[LinePipe], lifeline: int
-    ) -> None:
+    def __init__(self, process: Process, pipes: Sequence[LinePipe], lifeline: int) -> None:
         """Use `start_child` instead."""
         self._process = process
         self._pipes = pipes
@@ -144,16 +167,10 @@ async def start_child(
     status = await open_pipe(ears.on_status)
     lifeline_theirs, lifeline_ours = os.pipe()
     try:
-        execute = command(Fds(status.child_fd, lifeline_theirs))
-        process = await asyncio.create_subprocess_exec(
-            *execute.words,
-            env=execute.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output.child_fd,
-            stderr=output.child_fd,
-            pass_fds=(status.child_fd, lifeline_theirs),
-            start_new_session=True,
-        )
+        fds = Fds(status.child_fd, lifeline_theirs)
+        execute = command(fds)
+        forked = await execute.fork(output.child_fd) if execute.fork is not None else None
+        process = forked or await _executed(execute, output.child_fd, fds)
     except OSError as error:
         os.close(lifeline_ours)
         await output.drain(0)
@@ -163,7 +180,25 @@ async def start_child(
         os.close(lifeline_theirs)
     output.handed_over()
     status.handed_over()
-    return Child(process, (output, status), lifeline_ours), apply_settings(process.pid, settings)
+    child = Child(process, (output, status), lifeline_ours)
+    refused = apply_settings(process.pid, settings)
+    if forked is not None:
+        forked.let_go()
+    return child, refused
+
+
+async def _executed(command: Command, output: int, fds: Fds) -> asyncio.subprocess.Process:
+    """Execute a program."""
+    with command.stdin or contextlib.nullcontext():
+        return await asyncio.create_subprocess_exec(
+            *command.words,
+            env=command.environment,
+            stdin=command.stdin.fileno() if command.stdin else asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(fds.status, fds.lifeline),
+            start_new_session=True,
+        )
 
 
 def _way_out(error: OSError) -> str:

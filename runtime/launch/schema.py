@@ -183,6 +183,9 @@ class Host(Section):
     `nice` of its own, none for others. A niceness and a warning where the system refuses it."""
     nice: Annotated[int, Field(ge=-20, le=19)] = 0
     """Friendliness to other processes; below 0 needs a privilege."""
+    forked: bool = True
+    """Whether it may be forked from a process that has imported the runtime; else it is a new
+    interpreter, with an address layout of its own."""
     spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.00025
     """How long it stays awake at most for the next message where they follow each other closely."""
     respawn: Respawn = Respawn()

@@ -46,7 +46,7 @@ class Recipe:
 
     name: str
     """Unique in the launch."""
-    kind: Literal["guardian", "broker", "host"]
+    kind: Literal["guardian", "broker", "nursery", "host"]
     """What it is."""
     command: Callable[[Fds, int], Command]
     """What to execute, for its descriptors and how often it was restarted."""
@@ -143,6 +143,11 @@ class Supervisor:
     def retire(self) -> None:
         """Let it run, but don't start it again."""
         self._stopping.set()
+
+    def replace(self) -> None:
+        """End the process at once; another one follows as its recipe says."""
+        if self._child is not None and self._child.exit_code is None:
+            self._child.kill()
 
     def kill(self) -> None:
         """End the process at once."""

@@ -78,7 +78,8 @@ def _signals() -> Iterator[Fault]:
         yield Fault(f"{process} SIGSEGV", sent(process, _SEGV), weight=3)
     for number, weight in ((_KILL, 1), (_STOP, 4), (_SEGV, 1)):
         yield Fault(f"launcher {number.name}", sent("launcher", number), weight=weight)
-        yield Fault(f"viewer {number.name}", sent("viewer", number), "drive", weight=weight)
+        for process in ("viewer", "nursery"):
+            yield Fault(f"{process} {number.name}", sent(process, number), "drive", weight=weight)
 
 
 def _wounds() -> Iterator[Fault]:

@@ -93,7 +93,7 @@ async def served_nodes(robot: Launched) -> AsyncGenerator[list[dict[str, Any]]]:
 
 
 def test_nothing_outlives_a_launcher_that_is_killed(doomed: Launched) -> None:
-    assert len(doomed.alive()) == 9  # launcher, guardian, broker, six hosts
+    assert len(doomed.alive()) == 10  # launcher, guardian, broker, nursery, six hosts
     begun = kill(doomed.pid)
     while doomed.alive():
         assert time.monotonic() - begun < GONE_S
