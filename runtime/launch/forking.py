@@ -19,9 +19,9 @@ from olympus.runtime.launch.schema import Host, Respawn
 from olympus.runtime.launch.supervisor import Recipe
 
 NURSERY = "nursery"
-PATIENCE_S = 1.0
+PATIENCE_S = 2.0
 """How long an order may take; a nursery that takes longer is ended."""
-READY_S = 10.0
+READY_S = 30.0
 """How long a launch waits for its nursery before it goes on without."""
 _BACK_SOON = Respawn(policy="always", delay_s=0.1, max_delay_s=5.0, max_restarts=10)
 _LONGEST = 4096

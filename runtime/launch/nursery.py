@@ -40,7 +40,7 @@ GO = b"go"
 ROOM = "-" * 512
 """An argument that holds the place for the command line that a host shows."""
 _LONGEST = 64 * 1024
-_ADOPTED_S = 1.0
+_ADOPTED_S = 2.0
 _ARG_START, _ARG_END = 48, 49
 
 

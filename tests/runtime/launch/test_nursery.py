@@ -115,6 +115,13 @@ class Site:
         entry = self.robot.ledger(process)
         return entry.get("state") == "ready" and entry["restarts"] == restarts
 
+    def customized(self, code: str) -> None:
+        """Have every interpreter of the robot run some code when it starts."""
+        imports = "import os, signal, sys, threading, time\n"
+        (self.folder / "sitecustomize.py").write_text(imports + code)
+        path = {"PYTHONPATH": str(self.folder)}
+        self.robot = Launched(self.folder / "robot.yaml", root=self.folder, environment=path)
+
     def kill_one(self) -> None:
         """Kill the host `one` and wait until it is back."""
         entry = self.robot.ledger("one")
@@ -213,11 +220,18 @@ def test_a_killed_nursery_hurts_no_host_and_is_replaced(site: Site) -> None:
 
 
 def test_without_its_nursery_a_host_comes_back_as_a_new_interpreter(site: Site) -> None:
+    slow = site.folder / "slow"
+    site.customized(
+        f"while {MODULE!r} in sys.orig_argv and os.path.exists({str(slow)!r}):\n"
+        "    time.sleep(0.01)\n"
+    )
     with site.robot:
         site.robot.until_active()
-        # Both at once: the new nursery still imports when the host is started.
+        slow.touch()
         os.kill(site.robot.pids()[NURSERY], signal.SIGKILL)
+        site.until(lambda: site.robot.ledger(NURSERY)["restarts"] == 1, "it is missed")
         site.kill_one()
+        slow.unlink()
         site.until(lambda: site.is_ready(NURSERY, 1), "the nursery is back")
         assert not site.is_forked()
 
@@ -231,20 +245,17 @@ def test_a_frozen_nursery_is_given_up_and_replaced(site: Site) -> None:
         site.until(lambda: site.is_ready(NURSERY, 1), "there is a new nursery")
         assert not site.is_forked()
         assert site.robot.output.count(SAYS) == 1
-        assert "did not answer for 1 s" in site.robot.output
+        assert "did not answer for 2 s" in site.robot.output
         assert not Path(f"/proc/{frozen}").exists()
         site.kill_one()
         assert site.is_forked()
 
 
 def test_a_nursery_in_which_a_thread_begins_forks_nothing_any_more(site: Site) -> None:
-    (site.folder / "sitecustomize.py").write_text(
-        "import signal, threading, time\n"
+    site.customized(
         "begin = lambda *_: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
         "signal.signal(signal.SIGUSR1, begin)\n"
     )
-    path = {"PYTHONPATH": str(site.folder)}
-    site.robot = Launched(site.folder / "robot.yaml", root=site.folder, environment=path)
     with site.robot:
         site.robot.until_active()
         nursery = site.robot.pids()[NURSERY]
@@ -257,13 +268,10 @@ def test_a_nursery_in_which_a_thread_begins_forks_nothing_any_more(site: Site) -
 
 
 def test_a_launch_goes_on_where_no_nursery_can_be_made(site: Site) -> None:
-    (site.folder / "sitecustomize.py").write_text(
-        "import sys, threading, time\n"
-        f"if any({MODULE!r} in word for word in sys.orig_argv):\n"
+    site.customized(
+        f"if {MODULE!r} in sys.orig_argv:\n"
         "    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
     )
-    path = {"PYTHONPATH": str(site.folder)}
-    site.robot = Launched(site.folder / "robot.yaml", root=site.folder, environment=path)
     with site.robot:
         site.robot.until_active()
         assert site.robot.output.count(SAYS) == 1
