@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
@@ -23,7 +24,7 @@ from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.errors import BusError, DeviceError, OlympusError, SafetyError
-from olympus.runtime.messages import Ack, Empty, Message, MissionState, Pose
+from olympus.runtime.messages import Ack, Empty, Message, MissionState, Pose, RosValue
 from olympus.runtime.qos import QoS
 from olympus.runtime.safety.lease import LeaseWriter
 from olympus.runtime.safety.state import Mode
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 NAVIGATE = "nav2_msgs/action/NavigateToPose"
+FIBONACCI = "int32 order\n---\nint32[] sequence\n---\nint32[] sequence\n"
 ENDLESS, STUBBORN, WALL = Pose(x_m=9.0, y_m=0.0), Pose(x_m=8.0, y_m=0.0), Pose(x_m=-1.0, y_m=0.0)
 
 
@@ -135,12 +137,14 @@ Stage = Callable[..., Any]
 @pytest.fixture
 def stage(session: Session, way: dict[str, Any], join_any: Join) -> Stage:
     """Return what builds a scene; its words are those of the entry in the launch file."""
-    if way["backend"] == "rclpy" and importlib.util.find_spec("nav2_msgs") is None:
-        pytest.skip("the installed ROS has no nav2_msgs")
 
     @asynccontextmanager
     async def made(**more: Any) -> AsyncIterator[Scene]:
+        settings = way | {"interfaces": more.pop("interfaces", [])}
         entry = {"ros": "/navigate_to_pose", "type": NAVIGATE, "service": "rover/navigate"} | more
+        package = entry["type"].split("/")[0]
+        if way["backend"] == "rclpy" and importlib.util.find_spec(package) is None:
+            pytest.skip(f"the installed ROS has no {package}")
         clock = SystemClock(session.clock_offset_ns)
         async with AsyncExitStack() as stack:
             guardian = Guardian(session.safety_dir)
@@ -151,15 +155,16 @@ def stage(session: Session, way: dict[str, Any], join_any: Join) -> Stage:
             other = join_session(session, clock, host="bridge")
             stack.push_async_callback(other.close)
             bridge = Bridge(
-                BridgeSettings.model_validate(way | {"actions": [entry]}),
+                BridgeSettings.model_validate(settings | {"actions": [entry]}),
                 other,
                 name="rover/ros2",
                 safety_dir=session.safety_dir,
             )
             stack.push_async_callback(bridge.close)
             scene = Scene(bus, bridge, guardian, join_any, [])
-            options = SubscriptionOptions(qos=QoS.lossless())
-            bus.subscribe("rover/navigate/progress", MissionState, scene.told.append, options)
+            if entry["type"] == NAVIGATE:
+                options = SubscriptionOptions(qos=QoS.lossless())
+                bus.subscribe("rover/navigate/progress", MissionState, scene.told.append, options)
             async with asyncio.timeout(20):
                 while "rover/navigate" not in {one.topic for one in bus.graph()}:
                     await asyncio.sleep(0.01)
@@ -315,3 +320,49 @@ async def test_two_servers_for_one_action_are_refused(stage: Stage, until: Until
         with pytest.raises(BusError, match=r"2 servers .*/left/bt_navigator, /right/bt_navigator"):
             await scene.go(ENDLESS)
         assert scene.nav2.begun == []
+
+
+async def test_an_action_of_the_users_own_takes_its_goal_and_tells_its_feedback_as_they_are(
+    stage: Stage, join_any: Join, until: Until, tmp_path: Path
+) -> None:
+    package = tmp_path / "test_msgs"  # over rclpy a type must be installed, and this one is
+    (package / "action").mkdir(parents=True)
+    (package / "action" / "Fibonacci.action").write_text(FIBONACCI)
+    kind, off = "test_msgs/action/Fibonacci", list[int]()
+    more = {"ros": "/fibonacci", "type": kind, "interfaces": [str(package)]}
+    async with stage(**more) as scene:
+        ros = join_any(interfaces=[str(package)])
+        heard: list[RosValue] = []
+        options = SubscriptionOptions(qos=QoS.lossless())
+        scene.bus.subscribe("rover/navigate/progress", RosValue, heard.append, options)
+
+        async def count(goal: Goal) -> Any:
+            goal.tell(ros.new(f"{kind}_Feedback", sequence=[0, 1]))
+            try:
+                await asyncio.sleep(60 if goal.value.order > 10 else 0.2)
+            except asyncio.CancelledError:
+                off.append(goal.value.order)
+                raise
+            return ros.new(f"{kind}_Result", sequence=[0, 1, 1])
+
+        ActionServer(ros, ros.node("counter"), "/fibonacci", kind, count)
+        codec = ros.codecs.get(f"{kind}_Goal")
+
+        def goal(order: int) -> RosValue:
+            cdr = codec.encode(codec.cls(order=order))
+            return RosValue(type=f"{kind}_Goal", cdr=np.frombuffer(cdr, np.uint8))
+
+        assert (await scene.go(goal(3))).ok
+        await until(lambda: heard)
+        assert heard[0].type == f"{kind}_Feedback"
+        told = ros.codecs.get(heard[0].type).decode(heard[0].cdr.tobytes())
+        assert told.sequence.tolist() == [0, 1]
+        going = scene.going(goal(99))
+        await until(lambda: len(heard) == 2)
+        scene.guardian.stop()
+        answer = await asyncio.wait_for(going, 20)
+        assert answer.text.startswith("called off: motion is stopped")
+        assert off == [99]
+        with pytest.raises(OlympusError, match=f"takes a RosValue of {kind}_Goal, not Empty"):
+            scene.guardian.reset()
+            await scene.go(Empty())
