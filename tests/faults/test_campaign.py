@@ -86,6 +86,7 @@ def test_it_goes_on_where_nothing_is_wrong(rig: Rig, name: str) -> None:
 
 
 def test_the_loops_of_watched_hosts_are_urgent_and_nothing_else_of_them(rig: Rig) -> None:
+    launcher = os.getpriority(os.PRIO_PROCESS, rig.pid("launcher"))
     urgent = {}
     for host in ("control", "drive", "perception", "models", "viewer"):
         pid = rig.pid(host)
@@ -97,6 +98,8 @@ def test_the_loops_of_watched_hosts_are_urgent_and_nothing_else_of_them(rig: Rig
         pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
     ours = {"control": 20, "drive": 20}  # perception and models have a niceness of their own
     assert urgent == {**ours, "a thread of drive": 45}  # the drive's hand on the motors' port
+    assert launcher == -10
+    assert os.getpriority(os.PRIO_PROCESS, rig.pid("viewer")) == 0  # it inherits nothing
 
 
 def test_a_soak_names_why_the_motor_stood_with_a_trip_and_without(rig: Rig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -356,36 +357,21 @@ def test_a_guardian_that_makes_nothing_of_a_stop_is_stopped_through_shared_memor
     assert client.status().state is Mode.TRIPPED
 
 
-STARVED = """
-import os, resource, sys
-from pathlib import Path
-from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.client import SafetyClient
-client = SafetyClient(Path(sys.argv[1]))
-free = os.open("/dev/null", os.O_RDONLY)
-os.close(free)
-resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
-try:
-    client.report("battery", ok=True)
-except SafetyError as error:
-    print(error)
-outcome = client.stop("test", "starved")
-print(outcome.result, outcome.text)
-"""
-
-
 def test_a_process_without_a_descriptor_to_spare_says_that_it_could_not_ask(
     permitted: Permitted, safety_dir: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STARVED, str(safety_dir)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    report, stop = done.stdout.splitlines()
-    assert report.startswith("the guardian can't be asked: Too many open files")
-    assert stop.startswith("UNCERTAIN the guardian can't be asked")
-    assert stop.endswith("the stop was not even left in shared memory")
+    client, limits = SafetyClient(safety_dir), resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(SafetyError) as refusal:
+            client.report("battery", ok=True)
+        outcome = client.stop("test", "starved")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert str(refusal.value).startswith("the guardian can't be asked: Too many open files")
+    assert outcome.result is Result.UNCERTAIN
+    assert outcome.text.startswith("the guardian can't be asked")
+    assert outcome.text.endswith("the stop was not even left in shared memory")
     assert permitted[1].status().is_permitted

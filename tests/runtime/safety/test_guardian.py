@@ -268,6 +268,50 @@ def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) 
 
 
 @pytest.fixture
+def _niceness() -> Iterator[None]:
+    group = Path("/proc/self/autogroup")
+    had = group.read_text().split()[-1] if group.exists() else ""
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    yield
+    for task in Path("/proc/self/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
+    if had:
+        time.sleep(0.15)  # the kernel takes no second one sooner, of those without privilege
+        group.write_text(had)
+
+
+@pytest.mark.usefixtures("_niceness")
+def test_niceness_is_one_threads_alone_or_the_whole_process_s() -> None:
+    found: list[tuple[str, int, int]] = []
+
+    def act() -> None:
+        said = realtime.less_nice(-2)
+        found.append((said, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)))
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
+    said, nice, policy = found[0]
+    if said.startswith("refused"):
+        assert said == "refused: Permission denied for nice -2"
+        pytest.skip("no niceness below 0 is granted here (RLIMIT_NICE, CAP_SYS_NICE)")
+    assert (said, nice, policy) == ("granted: nice -2", -2, os.SCHED_RESET_ON_FORK)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+    assert realtime.less_nice(-3, whole_process=True) == "granted: nice -3"
+    tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    assert {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {-3}
+
+
+def test_a_limit_for_those_that_spin_never_goes_beyond_the_one_there_is() -> None:
+    realtime.limit_spinning(1000.0, 4000.0)
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (10**9, 4 * 10**9)
+    realtime.limit_spinning(3500.0, 3000.0)
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (3 * 10**9, 3 * 10**9)
+    realtime.limit_spinning(1000.0, 4000.0)
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (10**9, 3 * 10**9)
+
+
+@pytest.fixture
 def unprivileged() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     priority, top = resource.getrlimit(resource.RLIMIT_RTPRIO)
@@ -286,6 +330,7 @@ def unprivileged() -> Iterator[None]:
 def test_refusals_carry_the_reason_and_the_way_out() -> None:
     told = realtime.prepare(Settings(dir=Path("/"), watch={"a": 1.0}, sched_fifo=99))
     assert "RLIMIT_RTPRIO" in told["sched_fifo"]
+    assert "in its place refused: " in told["sched_fifo"]
     assert "RLIMIT_MEMLOCK" in told["memory_lock"]
 
 
