@@ -177,7 +177,7 @@ def bus_flooded(kind: str) -> Begin:
     """Let another host flood the topic of the commands as fast as it can: `old` ones or `good`."""
 
     def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
-        rig.begun_ns = rig.wound("perception", f"flood_{kind} {HOLD_S}")
+        rig.begun_ns = rig.wound("viewer", f"flood_{kind} {HOLD_S}")
         return lambda: None
 
     return begin

@@ -96,7 +96,7 @@ def test_the_loops_of_watched_hosts_are_urgent_and_nothing_else_of_them(rig: Rig
                 urgent[name] = os.sched_getparam(task).sched_priority
     if not urgent:
         pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
-    ours = {"control": 20, "drive": 20}  # perception and models have a niceness of their own
+    ours = {"control": 20, "drive": 20, "perception": 10, "models": 10}
     assert urgent == {**ours, "a thread of drive": 45}  # the drive's hand on the motors' port
     assert launcher == -10
     assert os.getpriority(os.PRIO_PROCESS, rig.pid("viewer")) == 0  # it inherits nothing
