@@ -101,6 +101,14 @@ async def test_a_recording_is_played_paused_and_sought_forward_and_back(tmp_path
         await expect(page.locator("#picture")).to_have_attribute("data-seq", "1")
 
 
+async def test_where_nothing_is_recorded_yet_no_alarm_is_raised(tmp_path: Path) -> None:
+    async with replayed(record(tmp_path / "drive", early_s=5)) as page:
+        await page.locator("#play").click()
+        await page.keyboard.press("Home")
+        await expect(page.locator("#latch-state")).to_have_text("Not known yet")
+        await expect(page.locator("#latch-why")).to_contain_text("nothing of the stop is recorded")
+
+
 async def test_the_speed_is_chosen_and_the_end_is_kept(tmp_path: Path) -> None:
     async with replayed(record(tmp_path / "drive"), "--from", "50", "--speed", "2") as page:
         pressed = page.locator('#speed button[aria-pressed="true"]')

@@ -30,10 +30,11 @@ BEGAN_NS = 1_700_000_000_000_000_000
 LENGTH_S = 60
 
 
-def record(folder: Path) -> Path:
-    """Write the recording; return its folder."""
+def record(folder: Path, *, early_s: int = 0) -> Path:
+    """Write the recording, begun so long before the drive; return its folder."""
     with StreamStore(folder) as store:
-        store.begin_run(Run(number=0, session="drive", started=BEGAN_NS, seen=BEGAN_NS))
+        started = BEGAN_NS - early_s * 10**9
+        store.begin_run(Run(number=0, session="drive", started=started, seen=BEGAN_NS))
         store.append(list(messages()))
         store.end_run(BEGAN_NS + LENGTH_S * 10**9)
     return folder

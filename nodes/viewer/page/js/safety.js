@@ -13,6 +13,8 @@ const WORDS = {
   unknown: "Guardian does not answer",
 };
 
+const words = (state) => (values.replay && state === "unknown" ? "Not known yet" : WORDS[state] ?? state);
+
 let holdingSince = 0, noticeUntil = 0;
 
 function notice(text, kind, forMs = 6000) {
@@ -81,6 +83,7 @@ function release() {
 
 function why(safety) {
   const parts = [];
+  if (safety.state === "unknown" && values.replay) return "nothing of the stop is recorded up to here";
   if (safety.state === "unknown") return "nothing is known about the stop; treat the robot as able to move";
   if (safety.cause && safety.state !== "permitted") parts.push(safety.cause);
   if (safety.by && safety.state !== "permitted") parts.push(`by ${safety.by}`);
@@ -93,7 +96,7 @@ function why(safety) {
 export function refresh() {
   const safety = values.safety ?? { state: "unknown" };
   $("top").dataset.state = safety.state;
-  put($("latch-state"), (isLive() || !robotNow() ? "" : "Was: ") + (WORDS[safety.state] ?? safety.state));
+  put($("latch-state"), (isLive() || !robotNow() ? "" : "Was: ") + words(safety.state));
   put($("latch-why"), why(safety));
   $("latch-why").title = why(safety);
   $("reset").hidden = !["stopped", "tripped"].includes(safety.state) || !isLive() || Boolean(values.replay);
