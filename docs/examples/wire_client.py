@@ -148,7 +148,10 @@ def save(session: zenoh.Session, wanted: argparse.Namespace) -> int:
     session.declare_subscriber(wanted.name, take)
     frame = read(pictures.get())
     if frame.type != "olympus/CompressedImage":
-        sys.stderr.write(f"{frame.type}: only olympus/CompressedImage is a file already\n")
+        sys.stderr.write(
+            f"{frame.type}: only olympus/CompressedImage is a file already; the robot's launch "
+            f"file makes it one with `bus: topics: {{{wanted.name}: {{jpeg: 80}}}}`\n"
+        )
         return 1
     with Path(wanted.words[0]).open("wb") as target:
         target.write(frame.arrays[0][2])
@@ -258,7 +261,8 @@ def main() -> int:
         with opened(wanted.endpoint, wanted.config) as session:
             return acts[wanted.act](session, wanted)
     except zenoh.ZError as error:
-        sys.stderr.write(f"{wanted.endpoint}: {error}\n")
+        hint = "" if wanted.config else "; does it ask for a certificate? --config FILE names one"
+        sys.stderr.write(f"{wanted.endpoint}: {error}{hint}\n")
         return 2
 
 

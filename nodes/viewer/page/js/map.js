@@ -125,7 +125,8 @@ function drawPercepts(pen, at, pose) {
     pen.fill();
     if (taken.every(([tx, ty]) => Math.abs(tx - x) > 70 || Math.abs(ty - y) > 12)) {
       taken.push([x, y]);
-      pen.fillText(`${p.label}${p.distance === null ? "" : ` ${p.distance.toFixed(1)} m`}`, x + 9, y + 4);
+      const text = `${p.label}${p.distance === null ? "" : ` ${p.distance.toFixed(1)} m`}`, wide = pen.measureText(text).width;
+      pen.fillText(text, x + 9 + wide > pen.canvas.clientWidth ? x - 9 - wide : x + 9, y + 4);
     }
     pen.globalAlpha = 1;
   }
