@@ -80,7 +80,7 @@ class MotorLoop:
         self._told: tuple[str, Order | None] = ("", None)
         self._newest: Order | None = None
         self._wake = threading.Event()
-        self._is_ending = False
+        self._is_ending = self._is_refused = False
         self._thread = threading.Thread(target=self._run, name="motors", daemon=True)
 
     def start(self) -> None:
@@ -145,10 +145,15 @@ class MotorLoop:
         order = self._newest
         try:
             applied = self._gate.tick(order.command if order is not None else None)
-        except DeviceError:  # acknowledged as not neutral; the node sees the count and reconnects
+        except DeviceError as error:
+            # Acknowledged as not neutral, which trips; the node sees the count and reconnects.
             self.faults += 1
+            if not self._is_refused:
+                _log.warning("motors to neutral: %s", error)
+            self._is_refused = True
             self._base.neutral()  # what did not take this command may still hold the last one
             return
+        self._is_refused = False
         at_ns = time.monotonic_ns()
         told = (applied.reason.name, order)
         if told != self._told:

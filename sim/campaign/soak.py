@@ -32,6 +32,7 @@ _SETTLED_S = 1.0
 _TOLD_S = 2.0
 _NEAR_NS = 100_000_000
 _NEUTRAL = "motors to neutral: "
+_BY_TRIP = "no_lease"  # what the gate says of a trip, which has a cause of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,11 @@ def _explained(
     watching = rig.observer
     is_trip = status is None or not status.is_permitted
     at_ns = change.at_ns if change is not None else time.monotonic_ns()
-    cause = _tripped(status) if is_trip else _told(rig, at_ns)
+    told = _told(rig, at_ns)
+    cause = told
+    if is_trip:
+        cause = status.cause if status is not None else "no guardian answers"
+        cause = f"{cause} ({told})" if told else cause
     if is_trip or not watching.is_driven:
         rig.drive()
         watching.catch_up()
@@ -110,10 +115,6 @@ def _explained(
     lasted_ms = (after.at_ns - at_ns) / 1e6 if after is not None else 0.0
     by = layer_of(change.seq) if change is not None else "nobody"
     return Moment(at_ns / 1e9 - begun, lasted_ms, is_trip, by, cause), after
-
-
-def _tripped(status: Status | None) -> str:
-    return status.cause if status is not None else "no guardian answers"
 
 
 def _told(rig: Rig, at_ns: int) -> str:
@@ -124,7 +125,8 @@ def _told(rig: Rig, at_ns: int) -> str:
             entry = json.loads(line)
             stamp_ns = entry["stamp"] - rig.robot.session.clock_offset_ns
             when_ns = int(entry.get("fields", {}).get("at_ns", stamp_ns))
-            if entry["text"].startswith(_NEUTRAL) and abs(when_ns - at_ns) < _NEAR_NS:
+            is_ours = entry["text"].startswith(_NEUTRAL) and _BY_TRIP not in entry["text"]
+            if is_ours and abs(when_ns - at_ns) < _NEAR_NS:
                 return str(entry["text"].removeprefix(_NEUTRAL))
         time.sleep(0.1)
     return ""

@@ -163,8 +163,8 @@ def test_what_was_applied_is_told_once_for_each_order_or_reason(
     assert rig.motors.told[-1] == (0.0, 0.0)
 
 
-def test_motors_that_do_not_answer_are_counted_and_ticked_on(
-    start: Callable[[float], Rig], guardian: Any
+def test_motors_that_do_not_answer_are_counted_named_and_ticked_on(
+    start: Callable[[float], Rig], guardian: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     guardian.permit()
     rig = start(100.0)
@@ -172,6 +172,8 @@ def test_motors_that_do_not_answer_are_counted_and_ticked_on(
     until(lambda: rig.count("no_command") >= 1)
     rig.order(1.0)
     until(lambda: rig.loop.faults >= 3)
+    said = [line.getMessage() for line in caplog.records]
+    assert sum(text.startswith("motors to neutral: ") for text in said) == 1  # for three in a row
     rig.motors.is_plugged = True
     before = rig.count("stale")
     until(lambda: rig.count("stale") > before + 3)
