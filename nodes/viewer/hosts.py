@@ -95,7 +95,7 @@ def _nodes(record: Record, now_ns: int) -> Iterator[Json]:
             "rss_mb": finite(stats.rss_mb, 1),
             "threads": stats.threads,
             "lag_ms": finite(stats.loop_lag_ms, 2),
-            "up_since": ms(record.seen_ns) - round(stats.uptime_s * 1e3),
+            "up_since": finite(ms(record.seen_ns) - stats.uptime_s * 1e3, 0),
             "restarts": max(stats.restarts, record.restarts_seen),
             "away": is_away,
             "seen": ms(record.seen_ns),

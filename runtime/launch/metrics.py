@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeAlias
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.messages import HostStats
 from olympus.runtime.qos import QoS
 from olympus.runtime.telemetry.prometheus import CONTENT_TYPE, exposition
+
+_Request: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
+MOST_CLIENTS = 16
+"""Each has a thread of the launcher, which has better things to do; one more is turned away."""
+PATIENCE_S = 2.0
+"""How long a client may be silent before it is cut off."""
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that clients can't make grow."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._free = threading.BoundedSemaphore(MOST_CLIENTS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: _Request, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: _Request, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: _Request, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that broke off is no news
+            super().handle_error(request, client_address)
 
 
 class MetricsServer:
@@ -29,13 +65,12 @@ class MetricsServer:
         self._hosts: dict[str, HostStats] = {}
         host, _, port = address.rpartition(":")
         try:
-            self._server = ThreadingHTTPServer((host, int(port)), _handler(self.text))
+            self._server = _Server((host, int(port)), _handler(self.text))
         except (OSError, ValueError, OverflowError) as error:
             raise LaunchError(
                 f"telemetry.prometheus={address!r}: {error}; give a free host:port such as "
                 "127.0.0.1:9464"
             ) from error
-        self._server.daemon_threads = True
         thread = threading.Thread(
             target=self._server.serve_forever,
             name="metrics",
@@ -71,6 +106,8 @@ class MetricsServer:
 def _handler(text: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """Answers GET /metrics."""
+
+        timeout = PATIENCE_S
 
         def do_GET(self) -> None:
             """Send the page."""

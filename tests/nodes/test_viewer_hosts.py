@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
+
 from olympus.nodes.viewer.hosts import Hosts
 from olympus.runtime.messages import (
     HostStats,
@@ -54,6 +58,14 @@ def test_a_silent_host_is_away_and_its_return_leaves_a_gap() -> None:
     hosts.on_stats(host("camera", pid=2, restarts=1), 15 * SECOND)
     row = node_row(hosts, 15 * SECOND)
     assert (row["away"], row["gaps"], row["restarts"]) == (False, [[10_000.0, 15_000.0]], 1)
+
+
+def test_a_host_whose_figures_are_no_numbers_hides_no_other() -> None:
+    hosts = Hosts()
+    for name, uptime_s in (("odd", math.nan), ("odder", math.inf), ("camera", 10.0)):
+        hosts.on_stats(replace(host(name), uptime_s=uptime_s, cpu=uptime_s), 10 * SECOND)
+    rows = json.loads(json.dumps(hosts.node_rows(10 * SECOND), allow_nan=False))
+    assert [row["up_since"] for row in rows] == [0.0, None, None]
 
 
 def test_a_restart_shows_even_when_it_was_quick_and_not_counted_elsewhere() -> None:
