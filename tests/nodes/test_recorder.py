@@ -13,8 +13,10 @@ import pytest
 
 from olympus.nodes.recorder import Recorder
 from olympus.runtime.bus import PublisherOptions
+from olympus.runtime.bus.link import Origin
+from olympus.runtime.bus.spill import Frame
 from olympus.runtime.config import Session
-from olympus.runtime.messages import Diagnostic, Header, Reading
+from olympus.runtime.messages import Diagnostic, Header, Reading, encode
 from olympus.runtime.node.lifecycle import Transition
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.store import StreamStore
@@ -99,6 +101,23 @@ async def test_a_gap_is_told_counted_and_kept(
         assert [(g.after_seq, g.missing, g.source) for g in store.gaps()] == [(1, 3, "sensor")]
     assert last_words(caplog) == "recording is NOT complete"
     assert "3 messages of rover/a are missing after no. 1" in caplog.text
+
+
+async def test_what_is_no_message_makes_a_recording_incomplete_and_an_unknown_type_does_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sent = Reading(header=Header(seq=1, stamp=5, source="n"), name="a", value=1.0, unit="1")
+    strange = encode(sent).replace(b"olympus/Reading", b"olympus/Strange")
+    for frame, word in ((strange, "complete"), (b"nonsense", "NOT complete")):
+        async with running(Recorder, params=params(tmp_path / word, "rover/a")) as bench:
+            (subscription, *_) = bench.node._subscriptions
+            subscription.push(Frame(frame), Origin("rover/a", "n", 1, 1))
+            await finish(bench)
+        assert last_words(caplog) == f"recording is {word}"
+        caplog.clear()
+    with StreamStore(tmp_path / "complete", read_only=True) as store:
+        assert [one.frame for one in store.records("rover/a")] == [strange]
 
 
 async def test_in_a_session_a_recording_can_be_stopped_and_taken_up_again(
