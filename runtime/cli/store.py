@@ -235,10 +235,8 @@ def _run_line(run: Run, *, is_alive: bool) -> str:
         )
     whole = "complete" if run.is_complete else "NOT complete"
     end = _time(run.ended) if run.ended else f"cut off after {_time(run.seen)}"
-    return (
-        f"run {run.number}: {_time(run.started)} to {end}, {run.recorded} recorded, "
-        f"{run.missing} missing: {whole}"
-    )
+    span = f"{_time(run.started)} to {end}" if run.started else f"until {end}"  # imported
+    return f"run {run.number}: {span}, {run.recorded} recorded, {run.missing} missing: {whole}"
 
 
 def _time(stamp_ns: int) -> str:

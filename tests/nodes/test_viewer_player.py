@@ -142,7 +142,15 @@ async def test_wishes_come_over_the_line_and_everything_else_is_refused(
         assert (await client.post("/api/playback", json={"is_playing": True})).json()["ok"]
         assert player.is_playing
         assert (await client.post("/api/playback", json={"speed": 0})).status_code == 422
-        for path, body in (("stop", {}), ("reset", {}), ("say", {"text": "go"})):
+        for place, x_m in ((20.0, 10.0), (30.0, 15.0), (20.0, 10.0)):
+            player.seek(place)
+            told = (await client.post("/api/newest", json={"topic": "rover/odometry"})).json()
+            assert told["fields"]["x_m"] == pytest.approx(x_m, abs=0.06)
+        answer = await client.post("/api/newest", json={"topic": "rover/odometri"})
+        assert answer.status_code == 409
+        assert "was not recorded; did you mean 'rover/odometry'" in answer.json()["text"]
+        plot = {"topic": "rover/odometry", "field": "x_m", "on": True}
+        for path, body in (("plot", plot), ("stop", {}), ("reset", {}), ("say", {"text": "go"})):
             answer = await client.post(f"/api/{path}", json=body)
             assert answer.status_code == 409
             assert "this is a recording" in answer.json()["text"]

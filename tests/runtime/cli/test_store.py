@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,8 @@ def test_a_recording_goes_out_as_mcap_and_comes_in_again(tmp_path: Path) -> None
     assert shown.output.startswith(f"{file}: 2 messages of 1 topics, 0.0 MB")
     shown = CliRunner().invoke(make(["store"]), ["store", "import", str(file), again])
     assert shown.output == f"{again}: 2 messages of 1 topics, 2 missing\n"
+    stats = CliRunner().invoke(make(["store"]), ["store", "stats", again])
+    assert re.search(r"run 1: until \d{4}-", stats.output)
 
 
 def test_an_export_says_what_it_does_not_understand(tmp_path: Path) -> None:
