@@ -155,6 +155,7 @@ def site() -> Iterator[Site]:
 
 
 def test_a_forked_host_finds_itself_as_an_executed_one_does(site: Site) -> None:
+    site.customized("import numpy.random\n")  # so the nursery has it, with a state of its own
     with site.robot:
         site.robot.until_active()
         first, second, third = (site.told(name) for name in ("first", "second", "third"))
