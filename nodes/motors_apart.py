@@ -87,6 +87,19 @@ class ApartBase(RoverBase):
         if self._end is not None:
             return
         self._forget()
+        try:
+            ours = self._start()
+        except OSError as error:
+            raise DeviceError(f"motors apart: can't start their process: {error}") from error
+        self._end = ours
+        threading.Thread(target=self._hear, args=(ours,), name="apart", daemon=True).start()
+        try:
+            self._await_ready()
+        except DeviceError:
+            self.close()
+            raise
+
+    def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             words = [sys.executable, "-c", _START, str(theirs.fileno())]
@@ -96,13 +109,7 @@ class ApartBase(RoverBase):
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # whoever ends our group leaves it the time for neutral
             )
-        self._end = ours
-        threading.Thread(target=self._hear, args=(ours,), name="apart", daemon=True).start()
-        try:
-            self._await_ready()
-        except DeviceError:
-            self.close()
-            raise
+        return ours
 
     def close(self) -> None:
         """End the process, which brings the motors to neutral first."""

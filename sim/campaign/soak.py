@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,15 +121,23 @@ def _told(rig: Rig, at_ns: int) -> str:
     """Return what the drive wrote of motors that went to neutral at about that time."""
     until = time.monotonic() + _TOLD_S
     while time.monotonic() < until:
-        for line in reversed((rig.robot.session.log_dir / "drive.jsonl").read_text().splitlines()):
-            entry = json.loads(line)
-            stamp_ns = entry["stamp"] - rig.robot.session.clock_offset_ns
-            when_ns = int(entry.get("fields", {}).get("at_ns", stamp_ns))
-            is_ours = entry["text"].startswith(_NEUTRAL) and _BY_TRIP not in entry["text"]
-            if is_ours and abs(when_ns - at_ns) < _NEAR_NS:
-                return str(entry["text"].removeprefix(_NEUTRAL))
+        for text, when_ns in _neutral_lines(rig):
+            if abs(when_ns - at_ns) < _NEAR_NS:
+                return text
         time.sleep(0.1)
     return ""
+
+
+def _neutral_lines(rig: Rig) -> Iterator[tuple[str, int]]:
+    """Yield what the drive's log says of motors that went to neutral, and when; newest first."""
+    session = rig.robot.session
+    lines = (session.log_dir / "drive.jsonl").read_text(errors="replace").splitlines()
+    for line in reversed(lines):
+        if _NEUTRAL not in line or _BY_TRIP in line or not line.endswith("}"):
+            continue  # another matter, or cut off
+        entry = json.loads(line)
+        at_ns = entry.get("fields", {}).get("at_ns", entry["stamp"] - session.clock_offset_ns)
+        yield str(entry["text"].removeprefix(_NEUTRAL)), int(at_ns)
 
 
 def measure_stops(rig: Rig, count: int) -> list[tuple[float, float]]:

@@ -7,6 +7,7 @@ must say neutral.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -117,6 +118,23 @@ def test_the_hand_on_the_port_is_as_urgent_as_the_gate(rig: Rig) -> None:
     if gate == (os.SCHED_OTHER, 0):
         pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
     assert found == (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 20)
+
+
+def test_a_process_that_can_not_be_started_for_want_of_descriptors_is_a_base_that_is_not_there(
+    rig: Rig,
+) -> None:
+    rig.motors.stop()
+    rig.base.close()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(DeviceError, match=r"start their process: .*Too many open"):
+            rig.base.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    rig.base.open()  # the next try finds it as it was
 
 
 def test_commands_that_stop_coming_stop_the_motors(rig: Rig, guardian_of_drive: Any) -> None:
