@@ -57,6 +57,7 @@ class Looked:
 
 def main(side: str, router: str) -> None:
     """Ask and measure, or answer for ever."""
+    os.environ["AMENT_PREFIX_PATH"] = sys.prefix  # where definitions and hashes came with rclpy
     warnings.simplefilter("ignore", UserWarning)  # it says of itself that it is unstable
     settings = {
         "mode": "peer",
