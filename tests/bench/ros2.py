@@ -68,7 +68,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LAUNCH = HERE / "_ros2.yaml"
 PLAIN = HERE / "peers" / "rclpy_peer.py"
-DORA_PEER = HERE / "peers" / "dora_peer.py"
+DORA_PEER = HERE / "peers" / "dora_ros2_peer.py"
 STRING, IMAGE, EMPTY = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_msgs/msg/Empty"
 BARE, OURS, BRIDGE, PLAIN_RCLPY, OVER_RCLPY, DORA = (
     "bare Zenoh", "zenoh backend", "bridge", "plain rclpy", "rclpy backend", "dora's bridge"

@@ -1,96 +1,71 @@
-"""dora's ROS 2 bridge over Zenoh, without a line of Olympus, for the ROS 2 benchmark.
+"""dora: two nodes of one dataflow, which `dora run` starts.
 
-dora_peer.py far|near ROUTER
-
-Outside of a dora dataflow it calls nobody when a message comes: who wants one looks, again and
-again. Here it is looked for every 50 us.
+dora_peer.py near|far FOLDER
 """
 
 from __future__ import annotations
 
-import json
-import os
-import queue
 import sys
-import tempfile
 import time
-import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+import numpy as np
 import pyarrow
-from _ros2_trips import COUNTS, STRING_TRIPS, TEXT, Answers, Taken, timed
-from dora import Ros2Context, Ros2NodeOptions, Ros2QosPolicies, Ros2Transport
-
-LOOK_S = 50e-6
+from _bus_trials import END, QUIET, Frame, carry_out, marked
+from dora import Node
 
 
-class Looked:
-    """A subscription that is looked at until something is there; has what `timed` needs."""
-
-    def __init__(self, take: Callable[[], Any]) -> None:
-        self._take = take
-
-    def get(self, timeout: float = 0.0) -> Any:
-        """Return the next message.
-
-        Raises:
-            queue.Empty: None came within `timeout`, s.
-        """
-        deadline = time.monotonic() + timeout
-        while (found := self._take()) is None:
-            if time.monotonic() > deadline:
-                raise queue.Empty
-            time.sleep(LOOK_S)
-        return found
-
-    def empty(self) -> bool:
-        """Drop what is there, and say that nothing is."""
-        while self._take() is not None:
-            pass
-        return True
+def next_input(node: Any) -> Any:
+    """Return the value of the next input; None when the dataflow ends."""
+    while (event := node.next()) is not None:
+        if event["type"] == "INPUT":
+            return event["value"]
+        if event["type"] == "STOP":
+            return None
+    return None
 
 
-def main(side: str, router: str) -> None:
-    """Ask and measure, or answer for ever."""
-    os.environ["AMENT_PREFIX_PATH"] = sys.prefix  # where definitions and hashes came with rclpy
-    warnings.simplefilter("ignore", UserWarning)  # it says of itself that it is unstable
-    settings = {
-        "mode": "peer",
-        "connect": {"endpoints": [router]},
-        "listen": {"endpoints": ["tcp/127.0.0.1:0"]},
-        "scouting": {"multicast": {"enabled": False}},
-    }
-    with tempfile.NamedTemporaryFile("w", suffix=".json5") as file:
-        file.write(json.dumps(settings))
-        file.flush()
-        transport = Ros2Transport.zenoh("rep2016", file.name)
-        context = Ros2Context(transport=transport, domain_id=0)
-        node = context.new_node(side, "/dora", Ros2NodeOptions())
-    qos = Ros2QosPolicies(reliable=True, keep_last=10)
-    ping, pong = (node.create_topic(name, "std_msgs/String", qos) for name in ("/ping", "/pong"))
-    if side == "near":
-        publisher, answers = node.create_publisher(ping, qos), node.create_subscription(pong, qos)
-        say = partial(publisher.publish, pyarrow.array([{"data": TEXT}]))
-        trips = timed(say, cast("Answers", Looked(answers.next)), COUNTS[STRING_TRIPS])
-        Taken({STRING_TRIPS: trips}).tell()
+class Near:
+    def __init__(self, node: Any) -> None:
+        self._node = node
+
+    def send(self, frame: Frame, is_copied: bool) -> None:
+        if is_copied:
+            self._node.send_output("blob", pyarrow.array(frame))
+            return
+        with self._node.send_output_raw("blob", len(frame)) as there:
+            view = np.frombuffer(there, np.uint8)
+            marked(view, frame)
+            del view
+
+    def answer(self) -> int:
+        value = next_input(self._node)
+        if value is None:
+            raise SystemExit("the dataflow ended")
+        return int(value[0].as_py())
+
+
+def answer_for_ever(node: Any) -> None:
+    count = 0
+    while (value := next_input(node)) is not None:
+        frame = value.to_numpy()
+        count += 1 + int(frame[-1])
+        if frame[0] != QUIET:
+            node.send_output("echo", pyarrow.array([count]))
+        if frame[0] == END:
+            return
+
+
+def main() -> None:
+    node = Node()
+    if sys.argv[1] == "far":
+        answer_for_ever(node)
         return
-    publisher, asked = (
-        node.create_publisher(pong, qos),
-        Looked(node.create_subscription(ping, qos).next),
-    )
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    while os.getppid() != 1:
-        try:
-            publisher.publish(asked.get(timeout=1.0))
-        except queue.Empty:
-            continue
+    near = Near(node)
+    time.sleep(1.0)
+    carry_out(near, Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
