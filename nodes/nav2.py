@@ -6,17 +6,17 @@ import asyncio
 import math
 
 from olympus.nodes.mission import Mission, Site
+from olympus.nodes.obeying import Permit, is_news, obeyed, state_of
 from olympus.nodes.odometry import Pose
 from olympus.nodes.whereabouts import as_message
-from olympus.runtime.agents import understand
 from olympus.runtime.errors import BusError, ConfigError
 from olympus.runtime.messages import Ack, Command, MissionState, Odometry, Percept
 from olympus.runtime.messages import Pose as PoseMessage
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS
-from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.safety.lease import LeaseReader
 
+_REASON = 200
+"""So much of a reason is news: how far Nav2 has still to go is."""
 NAVIGATE = "navigate"
 """The service that the section `ros2` of a launch file makes of /navigate_to_pose."""
 
@@ -58,9 +58,7 @@ class Nav2(Node):
         self._done = 0
         self._deadline_ns = 0
         self._told: MissionState | None = None
-        directory = self.session.safety_dir if self.session is not None else None
-        self._lease = LeaseReader(directory) if directory is not None else None
-        self._guardian = SafetyClient(directory) if directory is not None else None
+        self._permit = Permit(self)
         self._is_permitted = False
 
     async def on_deactivate(self) -> None:
@@ -69,8 +67,7 @@ class Nav2(Node):
 
     async def on_cleanup(self) -> None:
         """Let go of the lease."""
-        if self._lease is not None:
-            self._lease.close()
+        self._permit.close()
 
     @subscribe("pose")
     def on_pose(self, pose: PoseMessage) -> None:
@@ -95,15 +92,8 @@ class Nav2(Node):
         if (percept.kind, percept.label) != ("sound", "stop"):
             return
         self._end_mission()
-        if self.params.stop_on_shout and self._guardian is not None:
-            guardian, cause = self._guardian, f"heard 'stop' ({percept.confidence:.0%} sure)"
-
-            def stop() -> list[str]:
-                outcome = guardian.stop(cause, self.name)
-                return [str(outcome.text), str(outcome.result)]
-
-            text, outcome = await self.act("stop", stop)
-            self.log.warning(f"{cause}: {text}", outcome=outcome)
+        if self.params.stop_on_shout:
+            await self._permit.stop(percept)
 
     @subscribe("command", qos=QoS.queue(10))
     def on_command(self, command: Command) -> None:
@@ -118,17 +108,12 @@ class Nav2(Node):
 
     def obey(self, command: Command) -> Ack:
         """Take on a command; a sentence that was only typed is understood here."""
-        try:
-            if not command.verb:
-                command = understand(command.text)
-            return Ack(ok=True, text=self._take_on(command))
-        except (ConfigError, ValueError) as error:
-            return Ack(ok=False, text=str(error))
+        return obeyed(command, self._take_on)
 
     @timer(0.1)
     def on_tick(self) -> None:
         """Go on with the mission, and say how it goes."""
-        self._is_permitted = self._read_lease()
+        self._is_permitted = self._permit.look()
         if not self._is_permitted:
             if self._mission is not None:
                 self.log.warning("stopped: the mission is cleared", mission=self._mission.text)
@@ -143,7 +128,7 @@ class Nav2(Node):
             self._end_mission()
             self._paused = paused
             return "standing; say 'continue' to go on"
-        if not self._read_lease():  # else a later reset would cause motion, which it must not
+        if not self._permit.look():  # else a later reset would cause motion, which it must not
             raise ConfigError("motion is stopped; reset it, then say it again")
         if self._pose is None:
             raise ConfigError("nobody says where the rover is; is there an odometry or a pose?")
@@ -208,27 +193,9 @@ class Nav2(Node):
         else:
             mission.reached()
 
-    def _read_lease(self) -> bool:
-        if self._lease is None or self.session is None:
-            return True
-        now_ns, lease = self.clock.now_ns() - self.session.clock_offset_ns, self._lease
-        return self.observe("lease", lambda: lease.check(now_ns).valid)
-
     def _tell(self) -> None:
-        mission = self._mission
-        goal = mission.goal if mission is not None else None
-        state, reason = self._state()
-        told = MissionState(
-            mission=mission.text if mission is not None else "",
-            state=state,
-            reason=reason,
-            goal=f"{goal[0]:g}, {goal[1]:g}" if goal is not None else "",
-            goal_x_m=goal[0] if goal is not None else 0.0,
-            goal_y_m=goal[1] if goal is not None else 0.0,
-            laps=mission.laps if mission is not None else 0,
-            done=self._done,
-        )
-        if self._told is None or _facts(told) != _facts(self._told):
+        told = state_of(self._mission, *self._state(), self._done)
+        if is_news(told, self._told, reason_length=_REASON):
             self._told = self.mission_state.publish(told)
 
     def _state(self) -> tuple[str, str]:
@@ -238,7 +205,3 @@ class Nav2(Node):
         if not self._is_permitted:
             return "stopped", "no permission to move; reset it, then give a command"
         return ("failed", self._failed) if self._failed else ("idle", "waiting for a command")
-
-
-def _facts(state: MissionState) -> tuple[object, ...]:
-    return (state.mission, state.state, state.goal, state.laps, state.reason, state.done)

@@ -11,10 +11,10 @@ from olympus.nodes.corridor import Corridor
 from olympus.nodes.manners import Patience, Plan, ease
 from olympus.nodes.mission import Mission, Site
 from olympus.nodes.neighbours import Neighbours
+from olympus.nodes.obeying import Permit, is_news, obeyed, state_of
 from olympus.nodes.odometry import Pose
 from olympus.nodes.steering import Body, Disc, Motion, believable, steer
 from olympus.nodes.whereabouts import Whereabouts, as_message
-from olympus.runtime.agents import understand
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import (
     Ack,
@@ -30,11 +30,11 @@ from olympus.runtime.messages import (
 from olympus.runtime.messages import Pose as PoseMessage
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS, Tier
-from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.safety.lease import LeaseReader
 
 NEAR_M = 5.0
 """People farther away than this are no concern yet."""
+_REASON = 12
+"""So much of a reason is news; what follows may be figures that change all the time."""
 PASSING_S = 8.0
 """How long it may take to pass somebody closely."""
 STILL = Motion(0.0, 0.0, 0.0, is_blocked=False)
@@ -107,15 +107,12 @@ class Navigator(Node):
         self._done = 0
         self._deadline_ns = 0
         self._decided_ns = 0
-        directory = self.session.safety_dir if self.session is not None else None
-        self._lease = LeaseReader(directory) if directory is not None else None
-        self._guardian = SafetyClient(directory) if directory is not None else None
+        self._permit = Permit(self)
         self._is_permitted = False
 
     async def on_cleanup(self) -> None:
         """Let go of the lease."""
-        if self._lease is not None:
-            self._lease.close()
+        self._permit.close()
 
     @subscribe("odometry")
     def on_odometry(self, odometry: Odometry) -> None:
@@ -160,12 +157,7 @@ class Navigator(Node):
 
     def obey(self, command: Command) -> Ack:
         """Take on a command; a sentence that was only typed is understood here."""
-        try:
-            if not command.verb:
-                command = understand(command.text)
-            return Ack(ok=True, text=self._take_on(command))
-        except (ConfigError, ValueError) as error:
-            return Ack(ok=False, text=str(error))
+        return obeyed(command, self._take_on)
 
     def pose(self) -> Pose:
         """Return where the rover believes to be, map frame."""
@@ -200,7 +192,7 @@ class Navigator(Node):
         if command.verb == "stop":
             self._paused, self._mission = self._mission or self._paused, None
             return "standing; say 'continue' to go on"
-        if not self._read_lease():  # else a later reset would cause motion, which it must not
+        if not self._permit.look():  # else a later reset would cause motion, which it must not
             raise ConfigError("motion is stopped; reset it, then say it again")
         if command.verb == "continue":
             if self._paused is None:
@@ -215,19 +207,12 @@ class Navigator(Node):
 
     def _notice_stop(self) -> None:
         """After a stop nothing goes on by itself: the mission is gone, a new command is needed."""
-        self._is_permitted = self._read_lease()
+        self._is_permitted = self._permit.look()
         if self._is_permitted:
             return
         if self._mission is not None:
             self.log.warning("stopped: the mission is cleared", mission=self._mission.text)
         self._mission = self._paused = None
-
-    def _read_lease(self) -> bool:
-        if self._lease is None or self.session is None:
-            return True
-        now_ns = self.clock.now_ns() - self.session.clock_offset_ns
-        lease = self._lease
-        return self.observe("lease", lambda: lease.check(now_ns).valid)
 
     def _plan(self) -> Plan:
         if not self._is_permitted:
@@ -318,33 +303,10 @@ class Navigator(Node):
             Twist(header=Header(stamp=self.clock.now_ns()), linear_mps=0.0, angular_radps=0.0),
             cause=percept,
         )
-        if self.params.stop_on_shout and self._guardian is not None:
-            cause = f"heard 'stop' ({percept.confidence:.0%} sure)"
-            guardian = self._guardian
-
-            def stop() -> list[str]:
-                outcome = guardian.stop(cause, self.name)
-                return [str(outcome.text), str(outcome.result)]
-
-            text, outcome = await self.act("stop", stop)
-            self.log.warning(f"{cause}: {text}", outcome=outcome)
+        if self.params.stop_on_shout:
+            await self._permit.stop(percept)
 
     def _tell(self, plan: Plan) -> None:
-        mission = self._mission
-        goal = mission.goal if mission is not None else None
-        state = MissionState(
-            mission=mission.text if mission is not None else "",
-            state=plan.state,
-            reason=plan.reason,
-            goal=f"{goal[0]:g}, {goal[1]:g}" if goal is not None else "",
-            goal_x_m=goal[0] if goal is not None else 0.0,
-            goal_y_m=goal[1] if goal is not None else 0.0,
-            laps=mission.laps if mission is not None else 0,
-            done=self._done,
-        )
-        if self._told is None or _facts(state) != _facts(self._told):
+        state = state_of(self._mission, plan.state, plan.reason, self._done)
+        if is_news(state, self._told, reason_length=_REASON):
             self._told = self.mission_state.publish(state)
-
-
-def _facts(state: MissionState) -> tuple[object, ...]:
-    return (state.mission, state.state, state.goal, state.laps, state.reason[:12], state.done)
