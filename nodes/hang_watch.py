@@ -55,6 +55,7 @@ class HangWatch:
         self._clock, self._running, self._limit_ns = clock, running, hang_s * NS_PER_S
         self._file, self._abort, self._end = file, abort, end
         self._aborted: dict[tuple[int, int], int] = {}
+        self._counts = _read(file) if file is not None else {}
         self._is_over = threading.Event()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,11 +71,8 @@ class HangWatch:
         self._is_over.set()
 
     def counts(self) -> dict[str, int]:
-        """Return how often models have hung in this session."""
-        if self._file is None or not self._file.exists():
-            return {}
-        found = json.loads(self._file.read_text())
-        return {str(name): int(count) for name, count in found.items()}
+        """Return how often models have hung in this session, also before this process began."""
+        return dict(self._counts)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, is_over: threading.Event) -> None:
         while not is_over.wait(LOOK_S):  # real time: nothing takes any in virtual time
@@ -115,6 +113,23 @@ class HangWatch:
             os._exit(1)
 
     def _note(self, name: str) -> None:
-        if self._file is not None:
-            counts = self.counts()
-            self._file.write_text(json.dumps(counts | {name: counts.get(name, 0) + 1}))
+        self._counts = {**self._counts, name: self._counts.get(name, 0) + 1}
+        if self._file is None:
+            return
+        fresh = self._file.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps(self._counts))
+            fresh.replace(self._file)  # whole or not at all: this process may be cut off next
+        except OSError as error:  # a full disk must not end the watch
+            _log.error("that model %s has hung is forgotten with this process: %s", name, error)
+
+
+def _read(file: Path) -> dict[str, int]:
+    try:
+        found = json.loads(file.read_text())
+        return {str(name): int(count) for name, count in found.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        _log.error("how often models have hung before is not known: %s: %s", file, error)
+        return {}
