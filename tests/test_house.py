@@ -183,3 +183,14 @@ def project_requirements() -> Iterator[str]:
     for extra, requirements in project["project"]["optional-dependencies"].items():
         if extra not in ("train", "llm"):  # llm has a lock of its own, setup/llm.txt
             yield from requirements
+
+
+@pytest.mark.parametrize("peer", sorted(PEERS.glob("*.py")), ids=lambda peer: peer.stem)
+def test_a_peer_belongs_to_one_benchmark_and_does_what_that_asks(peer: Path) -> None:
+    trials = {"_bus_peers.py": "_bus_trials", "ros2.py": "_ros2_trips"}
+    benches = [one for one in sorted(PEERS.parent.glob("*.py")) if peer.name in one.read_text()]
+    assert len(benches) == 1, (
+        f"{peer.name} is of {[one.name for one in benches]}: give each its own"
+    )
+    wanted = trials[benches[0].name]
+    assert re.search(rf"^from {wanted} import ", peer.read_text(), re.MULTILINE)
