@@ -65,10 +65,7 @@ class Workers:
             is_free = bool(self._free) and not self._queue.has_waiting
             shed = self._arrive(ticket)
             if is_free and not shed and not self._queue.rules.cores:
-                slot = self._free.pop()
-                if self._queue.next(slot, ticket.job.arrived_ns).job is None:  # its budget is used
-                    self._free.append(slot)
-                    slot = -1
+                slot, shed = self._claim(ticket.job.arrived_ns)
             if slot < 0:
                 self._call_a_thread()
         if shed:
@@ -106,18 +103,27 @@ class Workers:
         slot, shed = -1, _NOBODY
         with self._lock:
             if self._free and self._queue.waiting() == (ticket.job,):
-                slot = self._free.pop()
-                turn = self._queue.next(slot, self._clock.now_ns())
-                shed = turn.shed
-                if turn.job is None:  # too late, or its budget is used up
-                    self._free.append(slot)
-                    slot = -1
+                slot, shed = self._claim(self._clock.now_ns())
             if slot < 0:
                 self._call_a_thread()
         if shed:
             self._tell(shed)
         if slot >= 0:
             self._run_and_leave(slot, ticket)
+
+    def _claim(self, now_ns: int) -> tuple[int, tuple[Shed, ...]]:
+        """Take a free slot for the one job that waits, with the lock held.
+
+        Returns:
+            The slot, -1 if it may not run now: it is too late, or its budget is used up. And what
+            was shed, which is to be told without the lock.
+        """
+        slot = self._free.pop()
+        turn = self._queue.next(slot, now_ns)
+        if turn.job is None:
+            self._free.append(slot)
+            slot = -1
+        return slot, turn.shed
 
     def _run_and_leave(self, slot: int, ticket: Ticket) -> None:
         self._run(slot, ticket)

@@ -51,6 +51,17 @@ async def test_a_job_past_its_deadline_is_not_run_and_its_caller_is_told() -> No
     dispatcher.close()
 
 
+@pytest.mark.timeout(30)
+def test_a_caller_that_waits_on_its_own_thread_is_told_too_that_its_job_is_too_late() -> None:
+    clock = SystemClock()
+    dispatcher, ran = Dispatcher(clock), []
+    with pytest.raises(JobDroppedError, match="past its deadline"):
+        dispatcher.call(lambda: ran.append(1), deadline_ns=clock.now_ns() - 1)
+    assert (ran, dispatcher.counts[End.EXPIRED]) == ([], 1)
+    assert dispatcher.call(lambda: 5) == 5
+    dispatcher.close()
+
+
 async def test_a_full_lane_refuses_and_says_what_to_do() -> None:
     dispatcher, gate = narrow(SystemClock()), threading.Event()
     running = asyncio.create_task(dispatcher.run(gate.wait))
