@@ -34,10 +34,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: _Request, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had: handle_error tells, and the place is free
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: _Request, client_address: Any) -> None:
         try:
