@@ -6,16 +6,17 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from olympus.models.attempt import Attempt
 from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
-from olympus.models.onnx import OPENER, OnnxModel
+from olympus.models.onnx import OPENER, OnnxModel, OnnxRun
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import REMOTE, Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
 from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
+from olympus.nodes.model_questions import request_of, wishes_of
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
@@ -29,12 +30,12 @@ from olympus.runtime.messages.inference import (
     tensors_of,
 )
 from olympus.runtime.node import Field, Node, NodeParams, service, timer
-from olympus.runtime.qos import Tier
-from olympus.runtime.scheduler import NEVER_NS
 
 T = TypeVar("T")
 TASK = "task:"
 """`task:plan` asks for whichever model serves that task."""
+_FAR = ModelOrigin()
+"""Of a model that runs elsewhere."""
 
 
 class ModelHost(Node):
@@ -82,7 +83,7 @@ class ModelHost(Node):
                 allowed, or two models have the same name.
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
-        self._places: dict[str, str] = {}  # by the sha256 of the file
+        self._origins: dict[str, ModelOrigin] = {}  # by the sha256 of the file
         self._broken: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._router = self._new_router()
@@ -118,7 +119,8 @@ class ModelHost(Node):
         Raises:
             ModelError: It is changed, damaged, or fails its trial run.
         """
-        self._places[stored.manifest.model_file.sha256] = stored.place
+        digest = stored.manifest.model_file.sha256
+        self._origins[digest] = ModelOrigin(loader=OPENER, place=stored.place, digest=digest)
         return load(stored, trial_s=self.params.hang_s)
 
     async def on_activate(self) -> None:
@@ -138,7 +140,7 @@ class ModelHost(Node):
         self._models.clear()
         self._router.close()
 
-    @service("infer")
+    @service("infer", at_once="infer_at_once")
     async def on_infer(self, question: Infer) -> Inferred:
         """Run a tensor model.
 
@@ -146,9 +148,8 @@ class ModelHost(Node):
             ModelError: It is not served here, refused the tensors, or failed.
             JobDroppedError: Its deadline passed before its turn, or its lane was full.
         """
-        inputs = arrays_of(question.tensors)
         if question.model.startswith(TASK):
-            routed = await self._routed(inputs, question)
+            routed = await self._routed(arrays_of(question.tensors), question)
             return Inferred(
                 tensors=tensors_of(routed.value),
                 model=routed.model,
@@ -156,14 +157,28 @@ class ModelHost(Node):
                 passed_over=dict(routed.passed_over),
                 origin=self._origin(routed.digest),
             )
-        model = self._served(question.model)
-        if not isinstance(model, OnnxModel):
-            raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        work, what = model.begin(inputs), model.name
+        model, work = self._readied(question)
         outputs = await self.scheduler.run_quick(
-            work, self._quick_ns, what=what, **_wishes(question)
+            work, self._quick_ns, what=model.name, **wishes_of(question)
         )
         return Inferred(tensors=tensors_of(outputs), origin=self._origin(model.digest))
+
+    def infer_at_once(self, question: Infer) -> Inferred | None:
+        """Run a tensor model that is quick here and now; None where it has to take its turn.
+
+        Raises:
+            ModelError: As for `on_infer`.
+            JobDroppedError: As for `on_infer`.
+        """
+        if not self.scheduler.can_run_now(question.model, self._quick_ns):
+            return None
+        model, work = self._readied(question)
+        outcome = self.scheduler.run_now(
+            work, self._quick_ns, what=model.name, **wishes_of(question)
+        )
+        if outcome is None:
+            return None
+        return Inferred(tensors=tensors_of(outcome.unwrap()), origin=self._origin(model.digest))
 
     @service("prompt")
     async def on_prompt(self, question: Prompt) -> Completed:
@@ -173,7 +188,7 @@ class ModelHost(Node):
             ModelError: It is not served here, or can't read the request.
             JobDroppedError: Its deadline passed before its turn, or its lane was full.
         """
-        request = _request(question.model, question.request)
+        request = request_of(question.model, question.request)
         if question.model.startswith(TASK):
             routed = await self._routed(request, question)
             how = {"is_cached": routed.is_cached, "passed_over": routed.passed_over}
@@ -182,7 +197,7 @@ class ModelHost(Node):
         if not isinstance(model, LlamaModel):
             raise ModelError(f"model {model.name}: takes tensors, not text; call `infer`")
         answering = model.begin(request)
-        answer = await self.compute(answering, what=model.name, **_wishes(question))
+        answer = await self.compute(answering, what=model.name, **wishes_of(question))
         return Completed(answer=json.dumps(answer))
 
     @service("swap")
@@ -217,6 +232,12 @@ class ModelHost(Node):
                 if isinstance(version, OnnxModel):
                     version.abort(f"it has hung for {seconds:.1f} s")
 
+    def _readied(self, question: Infer) -> tuple[OnnxModel, OnnxRun]:
+        model = self._served(question.model)
+        if not isinstance(model, OnnxModel):
+            raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
+        return model, model.begin(arrays_of(question.tensors))
+
     async def _routed(self, request: Mapping[str, Any], question: Infer | Prompt) -> Routed:
         """Have the router's candidates tried, each attempt in its turn.
 
@@ -245,7 +266,7 @@ class ModelHost(Node):
         if attempt.is_remote:  # it only waits, so it needs no turn
             await self._aside(attempt.step)
             return attempt.result()
-        return await self.compute(attempt, what=_short(attempt.name), **_wishes(question))
+        return await self.compute(attempt, what=_short(attempt.name), **wishes_of(question))
 
     @staticmethod
     async def _aside(work: Callable[..., T], *words: Any) -> T:
@@ -268,8 +289,7 @@ class ModelHost(Node):
         )
 
     def _origin(self, digest: str) -> ModelOrigin:
-        place = self._places.get(digest)  # of a far model there is none
-        return ModelOrigin(loader=OPENER, place=place, digest=digest) if place else ModelOrigin()
+        return self._origins.get(digest, _FAR)
 
     def _wanted(self) -> list[str]:
         """Return all models that are named, each once."""
@@ -302,17 +322,6 @@ class ModelHost(Node):
         return self.session.run_dir / f"{self.name.replace('/', '.')}.hangs"
 
 
-class _Wishes(TypedDict):
-    tier: Tier
-    deadline_ns: int
-    source: str
-
-
-def _wishes(question: Infer | Prompt) -> _Wishes:
-    deadline_ns = question.deadline or NEVER_NS
-    return {"tier": question.tier, "deadline_ns": deadline_ns, "source": question.source}
-
-
 def _hung(name: str, times: int) -> str:
     return f"model {name}: hung {times} times; it is not run again"
 
@@ -329,16 +338,6 @@ def _free(retired: list[OnnxModel | LlamaModel]) -> None:
         elif model.is_idle:
             retired.remove(model)
             model.close()
-
-
-def _request(model: str, text: str) -> Mapping[str, Any]:
-    try:
-        request = json.loads(text)
-    except ValueError as error:
-        raise ModelError(f"model {model}: the request is no JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise ModelError(f"model {model}: the request is no JSON object")
-    return request
 
 
 async def _die(model: str, seconds: float) -> None:

@@ -21,7 +21,7 @@ from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import All, AnswerHistory, Closable, Entity, Link, Origin
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
-from olympus.runtime.bus.service import Service, ServiceHandler, checked
+from olympus.runtime.bus.service import AtOnce, Service, ServiceHandler, checked
 from olympus.runtime.bus.subscription import (
     Handler,
     Subscription,
@@ -180,6 +180,7 @@ class Bus:
         *,
         response: type[Message] = Message,
         node: str = "",
+        at_once: AtOnce | None = None,
     ) -> Service:
         """Answer the questions that come to the service `name`, several at a time.
 
@@ -189,6 +190,7 @@ class Bus:
             handler: Function or coroutine function; cancelled when its caller gives up or dies.
             response: Type of the answers; `Message` for any.
             node: Full name of the node that answers.
+            at_once: Asked first, and without a task, where a question of another host came alone.
 
         Raises:
             BusError: This host serves it already.
@@ -197,7 +199,7 @@ class Bus:
         check_topic(name)
         if name in self._services:
             raise BusError(f"service {name!r} is served already in this host; remap one of the two")
-        made = Service(name, request, handler, response)
+        made = Service(name, request, handler, response, at_once)
         if self.near is not None:
             made.ends.append(self.near.serve(made))
         if self._link is not None:
@@ -254,7 +256,6 @@ class Bus:
         return checked(await self._answer(name, request, timeout_s), answer or Message, name)
 
     async def _answer(self, name: str, request: Message, timeout_s: float) -> Message:
-        check_topic(name)
         local = self._services.get(name)
         if local is not None:
             try:
@@ -263,9 +264,11 @@ class Bus:
                 raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
             except OlympusError as error:  # as it would come from another host
                 raise failure_of(failure_bytes(error), name) from error
-        pair = await self.near.server_of(name) if self.near is not None else None
-        if self.near is not None and pair is not None:
-            return await self.near.calls.ask(pair, name, request, timeout_s)
+        if (near := self.near) is not None:
+            pair = near.known_server_of(name) or await near.server_of(check_topic(name))
+            if pair is not None:
+                return await near.calls.ask(pair, name, request, timeout_s)
+        check_topic(name)
         if self._link is None:
             raise BusError(f"no service {name!r}; {did_you_mean(name, self._services)}")
         return decode(await self._link.request(name, encode(request), timeout_s))

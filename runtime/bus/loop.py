@@ -50,6 +50,8 @@ class PromptSelector(selectors.BaseSelector):
         self._prompt: dict[int, Act] = {}
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
+        self.is_alone = False
+        """Within a prompt reader: whether nothing else has come that would have its turn after."""
         self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
         self._may_spin = self._alertness.is_possible
 
@@ -104,7 +106,9 @@ class PromptSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
         ready, is_fed = [], False
-        for descriptor, events in self._events(timeout):
+        come = self._events(timeout)
+        self.is_alone = timeout != 0 and len(come) == 1  # 0: asyncio has callbacks at hand
+        for descriptor, events in come:
             act = self._prompt.get(descriptor)
             if act is not None and events != select.EPOLLOUT:
                 if self._may_spin and not is_fed:
@@ -117,6 +121,7 @@ class PromptSelector(selectors.BaseSelector):
             key = self._keys.get(descriptor)
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
+        self.is_alone = False
         if is_fed and self._may_spin:
             self._awake_until_s = self._alertness.until(time.monotonic())
         return ready
@@ -194,6 +199,11 @@ class BusLoop(asyncio.SelectorEventLoop):
         """
         self._prompt.set_prompt(descriptor, act)
 
+    @property
+    def is_alone(self) -> bool:
+        """Within a prompt reader: whether nothing else has come that would have its turn after."""
+        return self._prompt.is_alone
+
 
 def start_reading(loop: asyncio.AbstractEventLoop, end: HasFileno, act: Act) -> None:
     """Have `act` called when there is something to read, at once where the loop can do that."""
@@ -209,6 +219,11 @@ def stop_reading(loop: asyncio.AbstractEventLoop, end: HasFileno) -> None:
         loop.set_prompt_reader(end.fileno(), None)
     else:
         loop.remove_reader(end.fileno())
+
+
+def is_alone(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether a loop has nothing to do but to call the reader that asks; False if unknown."""
+    return isinstance(loop, BusLoop) and loop.is_alone
 
 
 def _descriptor(fileobj: FileLike) -> int:

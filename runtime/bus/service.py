@@ -13,6 +13,10 @@ from olympus.runtime.messages import Message, decode, encode
 
 A = TypeVar("A", bound=Message)
 ServiceHandler = Callable[[Any], Awaitable[Message] | Message]
+AtOnce = Callable[[Any], Message | None]
+"""Answers without waiting where it can, and else returns None, having done nothing: then the
+handler is asked. Only for questions of other hosts of this machine, when one is all that has come.
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -25,9 +29,10 @@ class Service:
         request: type[Message],
         handler: ServiceHandler,
         response: type[Message] = Message,
+        at_once: AtOnce | None = None,
     ) -> None:
         self.name, self.request, self.response = name, request, response
-        self._handler = handler
+        self._handler, self.at_once = handler, at_once
         self.ends: list[Closable] = []
 
     async def answer(self, question: Message) -> Message:
@@ -38,18 +43,33 @@ class Service:
             OlympusError: What the handler raises.
             BusError: The handler failed with an error that is not ours.
         """
-        if not isinstance(question, self.request):
-            raise MessageError(
-                f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
-            )
+        self._check(question)
         try:
             answer = await call_handler(self._handler, question)
         except OlympusError:
             raise
         except Exception as error:
-            _log.exception("service %s failed", self.name)
-            raise BusError(f"the service failed: {type(error).__name__}: {error}") from error
+            raise self._failure(error) from error
         return checked(answer, self.response, self.name)
+
+    def answer_at_once(self, question: Message) -> Message | None:
+        """Return the answer where the service has it without waiting, else None.
+
+        To be called from an event loop that has nothing else to do first.
+
+        Raises:
+            MessageError: As for `answer`.
+            OlympusError: As for `answer`.
+            BusError: As for `answer`.
+        """
+        self._check(question)
+        try:
+            answer = self.at_once(question) if self.at_once is not None else None
+        except OlympusError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+        return None if answer is None else checked(answer, self.response, self.name)
 
     async def answer_frame(self, question: bytes) -> bytes:
         """Return the answer to a question that came from another host.
@@ -58,6 +78,16 @@ class Service:
             OlympusError: As for `answer`; MessageError too when the question is no message.
         """
         return encode(await self.answer(decode(question)))
+
+    def _check(self, question: Message) -> None:
+        if not isinstance(question, self.request):
+            raise MessageError(
+                f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
+            )
+
+    def _failure(self, error: Exception) -> BusError:
+        _log.error("service %s failed", self.name, exc_info=error)
+        return BusError(f"the service failed: {type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Stop answering; again is harmless."""

@@ -79,6 +79,24 @@ def rest_unpacker(cls: type[Any], kinds: Sequence[Kind]) -> Callable[..., Any]:
     return _unpacker(cls, kinds, given=1)
 
 
+def items_packer(kind: Kind) -> Callable[..., list[Any]]:
+    """Return what turns items of one kind into a list: `(items, arrays) -> list`."""
+    item = "pack_item(v, arrays)"
+    if kind.text in _INLINE:
+        item = f"v if {_INLINE[kind.text]} else {item}"
+    lines = ["def pack(items, arrays):", f" return [{item} for v in items]"]
+    return _function("pack", lines, {"pack_item": kind.pack})
+
+
+def items_unpacker(kind: Kind) -> Callable[..., tuple[Any, ...]]:
+    """Return what turns a list into items of one kind: `(items, arrays, where) -> tuple`."""
+    item = "unpack_item(v, arrays, where)"
+    if kind.text in _INLINE:
+        item = f"v if {_INLINE[kind.text]} else {item}"
+    lines = ["def unpack(items, arrays, where):", f" return tuple([{item} for v in items])"]
+    return _function("unpack", lines, {"unpack_item": kind.unpack})
+
+
 def _unpacker(cls: type[Any], kinds: Sequence[Kind], *, given: int) -> Callable[..., Any]:
     names = [field.name for field in dataclasses.fields(cls)]
     wanted = len(names) - given

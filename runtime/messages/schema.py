@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages.compiled import packer, unpacker
+from olympus.runtime.messages.compiled import items_packer, items_unpacker, packer, unpacker
 
 Items = TypeVar("Items", bound=Sized)
 AnyArray = NDArray[Any]
@@ -113,6 +113,9 @@ def _float_kind() -> Kind:
 
 
 def _enum_kind(cls: type[enum.Enum]) -> Kind:
+    values = {member: member.value for member in cls}  # quicker to ask than `cls` and `.value`
+    members = {value: member for member, value in values.items()}
+
     def member(value: Any, where: str) -> enum.Enum:
         try:
             return cls(value)
@@ -120,12 +123,16 @@ def _enum_kind(cls: type[enum.Enum]) -> Kind:
             known = [member.value for member in cls]
             raise MessageError(f"{where}: {value!r:.40} is none of {known}") from None
 
-    values = ",".join(str(member.value) for member in cls)
-    return Kind(
-        f"enum({values})",
-        lambda value, _a: member(value, "value").value,
-        lambda value, _a, where: member(value, where),
-    )
+    def pack(value: Any, _arrays: list[AnyArray]) -> Any:
+        return values[value] if type(value) is cls else member(value, "value").value
+
+    def unpack(value: Any, _arrays: list[AnyArray], where: str) -> enum.Enum:
+        try:
+            return members[value]
+        except (KeyError, TypeError):  # it is none, or something that can't even be looked up
+            return member(value, where)
+
+    return Kind(f"enum({','.join(str(value) for value in values.values())})", pack, unpack)
 
 
 def _array_kind(spec: Array) -> Kind:
@@ -152,27 +159,34 @@ def _array_kind(spec: Array) -> Kind:
 
 
 def _tuple_kind(item: Kind) -> Kind:
+    pack_items, unpack_items = items_packer(item), items_unpacker(item)
+
     def unpack(value: Any, arrays: list[AnyArray], where: str) -> tuple[Any, ...]:
         if type(value) is not list:
             raise MessageError(f"{where}: {type(value).__name__} where a list is needed")
-        return tuple(item.unpack(v, arrays, f"{where}[{i}]") for i, v in enumerate(value))
+        try:
+            return unpack_items(value, arrays, where)
+        except MessageError:
+            for i, v in enumerate(value):  # says which item it is
+                item.unpack(v, arrays, f"{where}[{i}]")
+            raise
 
     def pack(value: Any, arrays: list[AnyArray]) -> list[Any]:
         if not isinstance(value, tuple | list):
             raise MessageError(f"{type(value).__name__} where a tuple is needed")
-        return [item.pack(v, arrays) for v in _not_too_many(value)]
+        return pack_items(_not_too_many(value), arrays)
 
     return Kind(f"[{item.text}]", pack, unpack)
 
 
 def _dict_kind(item: Kind) -> Kind:
     def unpack(value: Any, arrays: list[AnyArray], where: str) -> dict[str, Any]:
-        if type(value) is not dict or any(type(key) is not str for key in value):
+        if type(value) is not dict or (value and any(type(key) is not str for key in value)):
             raise MessageError(f"{where}: a map from text is needed")
         return {k: item.unpack(v, arrays, f"{where}[{k!r}]") for k, v in value.items()}
 
     def pack(value: Any, arrays: list[AnyArray]) -> dict[str, Any]:
-        if not isinstance(value, dict) or any(type(key) is not str for key in value):
+        if not isinstance(value, dict) or (value and any(type(key) is not str for key in value)):
             raise MessageError(f"{value!r:.40} is no map from text")
         return {k: item.pack(v, arrays) for k, v in _not_too_many(value).items()}
 

@@ -178,6 +178,8 @@ class ServiceMark:
     """A method that answers questions."""
 
     name: str
+    at_once: str = ""
+    """Name of the method that is asked first where an answer needs no waiting."""
 
 
 Mark = SubscribeMark | TimerMark | ServiceMark
@@ -215,9 +217,15 @@ def timer(period_s: float | None = None, *, hz: str | None = None) -> Callable[[
     return _mark(TimerMark(period_s, hz))
 
 
-def service(name: str) -> Callable[[F], F]:
-    """Have a method answer questions; its annotations say the types of question and answer."""
-    return _mark(ServiceMark(name))
+def service(name: str, *, at_once: str = "") -> Callable[[F], F]:
+    """Have a method answer questions; its annotations say the types of question and answer.
+
+    Args:
+        name: Of the service, relative to the node's.
+        at_once: Name of another method that is asked first where a question comes alone: it answers
+            without waiting and without a task of its own, or returns None.
+    """
+    return _mark(ServiceMark(name, at_once))
 
 
 def _mark(mark: Mark) -> Callable[[F], F]:

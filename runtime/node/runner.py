@@ -124,8 +124,12 @@ class NodeRunner:
                 end.bind(self._bus.publisher(end.topic, mark.cls, mark.options(node.name)))
             for method, service, request, answer in node.declared.services:
                 name, handler = f"{node.name}/{service.name}", self._answering(method)
+                is_plain = self._journal is None  # what is written down is answered in one way
+                at_once = getattr(node, service.at_once) if service.at_once and is_plain else None
                 self._services.append(
-                    self._bus.serve(name, request, handler, response=answer, node=node.name)
+                    self._bus.serve(
+                        name, request, handler, response=answer, node=node.name, at_once=at_once
+                    )
                 )
             await self._hook(node.on_configure)
         except BaseException:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from olympus.runtime.clock import Clock, VirtualClock
 from olympus.runtime.errors import ConfigError, did_you_mean
@@ -19,9 +17,10 @@ from olympus.runtime.scheduler.job import NEVER_NS, End, Job, JobDroppedError
 from olympus.runtime.scheduler.profile import Pace, Profile
 from olympus.runtime.scheduler.queue import Queue
 from olympus.runtime.scheduler.rules import ResourceRules
-from olympus.runtime.scheduler.ticket import OnNews, Outcome, Ticket
+from olympus.runtime.scheduler.ticket import OnNews, Outcome, Ticket, make_job
 from olympus.runtime.scheduler.trace import Trace
 from olympus.runtime.scheduler.virtual import VirtualWorkers
+from olympus.runtime.scheduler.waiting import Latch, Waiter
 from olympus.runtime.scheduler.work import Work
 from olympus.runtime.scheduler.workers import CallSoon, Workers
 
@@ -33,7 +32,11 @@ class _Resource(Protocol):
 
     def submit(self, ticket: Ticket) -> None: ...
 
-    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon | None) -> None: ...
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None: ...
+
+    def can_run_now(self, what: str, quick_ns: int) -> bool: ...
+
+    def run_now(self, ticket: Ticket, quick_ns: int) -> bool: ...
 
     def run_here(self, ticket: Ticket) -> None: ...
 
@@ -121,7 +124,7 @@ class Dispatcher:
             JobDroppedError: It was not run, or not to its end; `end` says why.
             CancelledError: Who asked was cancelled, and so is the job.
         """
-        waiter: _Waiter[T] = _Waiter(on_news)
+        waiter: Waiter[T] = Waiter(on_news)
         news = waiter.tell if on_news else None
         asked = Job(0, tier, deadline_ns, source, what)
         ticket = Ticket(asked, work, waiter.deliver, on_news=news, profile=profile)
@@ -140,8 +143,9 @@ class Dispatcher:
     ) -> T:
         """Run `work` like `run`; a call may hold up the loop where that is short.
 
-        Where `what` lately took no longer than `quick_ns`, and nothing else runs or waits, it runs
-        on the loop's own thread, which saves two changes of thread.
+        Where `what` lately took no longer than `quick_ns`, and nothing else runs or waits once all
+        has had its turn that came to the loop together with it, it runs on the loop's own thread,
+        which saves two changes of thread.
 
         Args:
             work: A function that needs no event loop, or stepped work.
@@ -155,13 +159,50 @@ class Dispatcher:
             JobDroppedError: As for `run`.
             CancelledError: As for `run`.
         """
-        waiter: _Waiter[T] = _Waiter(None)
+        waiter: Waiter[T] = Waiter(None)
         ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, waiter.deliver)
-        call_soon = None if _is_quiet(waiter.loop) else waiter.call_soon
-        self._open(None, source).submit_quick(ticket, quick_ns, call_soon)
+        self._open(None, source).submit_quick(ticket, quick_ns, waiter.call_soon)
         return await self._outcome(ticket, waiter, None)
 
-    async def _outcome(self, ticket: Ticket, waiter: _Waiter[T], resource: str | None) -> T:
+    def can_run_now(self, what: str, quick_ns: int) -> bool:
+        """Tell whether `run_now` would run this at the moment."""
+        return self._resources[self._first].can_run_now(what, quick_ns)
+
+    def run_now(
+        self,
+        work: Callable[[], T],
+        quick_ns: int,
+        *,
+        tier: Tier = Tier.NORMAL,
+        deadline_ns: int = NEVER_NS,
+        source: str = "",
+        what: str = "",
+    ) -> Outcome | None:
+        """Run a call on this thread at once, where that is short and nothing else runs or waits.
+
+        For whoever knows that nothing else has come that might be more urgent: an event loop, while
+        it takes in what came alone.
+
+        Args:
+            work: As for `run_quick`.
+            quick_ns: As for `run_quick`.
+            tier: Its urgency.
+            deadline_ns: Robot time after which nobody wants the result.
+            source: Who asks.
+            what: Name of the model.
+
+        Returns:
+            What came of it. None where it has to take its turn: nothing has happened then.
+
+        Raises:
+            JobDroppedError: The host is ending.
+        """
+        ends: list[Outcome] = []
+        ticket = Ticket(make_job(0, tier, deadline_ns, source, what, 0), work, ends.append)
+        is_done = self._open(None, source).run_now(ticket, quick_ns)
+        return ends[0] if is_done else None
+
+    async def _outcome(self, ticket: Ticket, waiter: Waiter[T], resource: str | None) -> T:
         try:
             return await waiter.future
         except asyncio.CancelledError:
@@ -187,7 +228,7 @@ class Dispatcher:
             JobDroppedError: It was not run, or not to its end; `end` says why.
             Exception: What the work raised.
         """
-        done = _Latch()
+        done = Latch()
         ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, done.put)
         self._open(resource, source).run_here(ticket)
         found: T = done.take().unwrap()
@@ -241,78 +282,3 @@ class Dispatcher:
         if name not in self._resources:
             raise ConfigError(f"no resource {name!r}; {did_you_mean(name, self._resources)}")
         return self._resources[name]
-
-
-class _Waiter(Generic[T]):
-    """Hands outcome and news of a job to the event loop it was made in."""
-
-    def __init__(self, on_news: OnNews | None) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[T] = self.loop.create_future()
-        self._on_news, self._me = on_news, threading.get_ident()
-
-    def deliver(self, outcome: Outcome) -> None:
-        """Give the outcome; from any thread."""
-        if threading.get_ident() == self._me:
-            _settle(self.future, outcome)
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
-                self.loop.call_soon_threadsafe(_settle, self.future, outcome)
-
-    def call_soon(self, act: Callable[[], None]) -> None:
-        """Have the loop call something soon, unless whoever waits has gone by then."""
-        self.loop.call_soon(self._call_if_wanted, act)
-
-    def _call_if_wanted(self, act: Callable[[], None]) -> None:
-        if not self.future.done():
-            act()
-
-    def tell(self, news: object) -> None:
-        """Give news; from any thread."""
-        if self._on_news is not None:
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._on_news, news)
-
-
-class _Latch:
-    """Hands one outcome from one thread to another, or to itself."""
-
-    __slots__ = ("_is_there", "_outcome")
-
-    def __init__(self) -> None:
-        self._outcome: Outcome | None = None
-        self._is_there = threading.Lock()
-        self._is_there.acquire()
-
-    def put(self, outcome: Outcome) -> None:
-        """Give the outcome; once."""
-        self._outcome = outcome
-        self._is_there.release()
-
-    def take(self) -> Outcome:
-        """Wait for the outcome; once."""
-        self._is_there.acquire()
-        return self._outcome or _LOST
-
-
-_LOST = Outcome(End.CANCELLED)
-
-
-def _is_quiet(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether nothing else has come to a loop that would have its turn after this.
-
-    asyncio has no word for that; of a loop that is not its own, nothing is known.
-    """
-    ready = getattr(loop, "_ready", None)
-    return isinstance(loop, asyncio.BaseEventLoop) and ready is not None and not ready
-
-
-def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:
-    if future.done():
-        return
-    if outcome.end is End.CANCELLED:
-        future.cancel()
-    elif outcome.error is not None:
-        future.set_exception(outcome.error)
-    else:
-        future.set_result(outcome.value)

@@ -31,7 +31,7 @@ class Outcome:
         return self.value
 
 
-_job, _outcome = maker(Job), maker(Outcome)
+make_job, _outcome = maker(Job), maker(Outcome)
 """Each of them is made for every job: a frozen dataclass takes thrice as long to make itself."""
 Deliver = Callable[[Outcome], None]
 """Called once, from whichever thread the job ended on; must return within microseconds."""
@@ -92,7 +92,7 @@ class Ticket:
     def enter(self, number: int, now_ns: int) -> None:
         """Give the job its place in the order of arrival."""
         asked = self.job
-        self.job = _job(number, asked.tier, asked.deadline_ns, asked.source, asked.what, now_ns)
+        self.job = make_job(number, asked.tier, asked.deadline_ns, asked.source, asked.what, now_ns)
 
     def advance(self) -> Outcome | None:
         """Do the next step and hand on its news; the outcome, if that was the last one."""

@@ -39,12 +39,20 @@ class VirtualWorkers:
 
     run_here = submit
 
-    def submit_quick(
-        self, ticket: Ticket, quick_ns: int, call_soon: Callable[..., object] | None
-    ) -> None:
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: Callable[..., object]) -> None:
         """Take in a job: all run on the loop's thread here."""
         del quick_ns, call_soon
         self.submit(ticket)
+
+    def can_run_now(self, what: str, quick_ns: int) -> bool:
+        """Tell that nothing can: in virtual time every job takes a while."""
+        del what, quick_ns
+        return False
+
+    def run_now(self, ticket: Ticket, quick_ns: int) -> bool:
+        """Leave it."""
+        del ticket, quick_ns
+        return False
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""

@@ -73,7 +73,30 @@ class Workers:
         if slot >= 0:
             self._run_and_leave(slot, ticket)
 
-    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon | None) -> None:
+    def can_run_now(self, what: str, quick_ns: int) -> bool:
+        """Tell whether a plain job is known to be quick, and nothing else runs or waits."""
+        rules = self._queue.rules
+        is_free = bool(self._free) and not self._queue.has_waiting and not self._is_closed
+        return is_free and not rules.has_budgets and self._is_known_quick(what, quick_ns)
+
+    def run_now(self, ticket: Ticket, quick_ns: int) -> bool:
+        """Run a quick job on the calling thread if nothing else runs or waits, else do nothing.
+
+        Returns:
+            Whether it has ended, be it that it came too late.
+        """
+        with self._lock:
+            if ticket.is_stepped or not self.can_run_now(ticket.job.what, quick_ns):
+                return False
+            self._arrive(ticket)  # nothing waits, so nothing makes way for it
+            slot, shed = self._claim(ticket.job.arrived_ns)
+        if slot >= 0:
+            self._run_and_leave(slot, ticket)
+        else:
+            self._tell(shed)
+        return True
+
+    def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.
 
         It runs when all has had its turn that came to the loop together with it: if another job is
@@ -82,7 +105,7 @@ class Workers:
         Args:
             ticket: The job.
             quick_ns: For how long it may hold the loop up: what it runs took no longer lately.
-            call_soon: Has the loop call something soon; None where nothing came together with it.
+            call_soon: Has the loop call something soon.
         """
         with self._lock:
             is_free = bool(self._free) and not self._queue.has_waiting
@@ -92,11 +115,7 @@ class Workers:
                 self._call_a_thread()
         if shed:
             self._tell(shed)
-        if not is_here:
-            return
-        if call_soon is None:
-            self._run_if_alone(ticket)
-        else:
+        if is_here:
             call_soon(partial(self._run_if_alone, ticket))
 
     def _run_if_alone(self, ticket: Ticket) -> None:
@@ -133,9 +152,12 @@ class Workers:
 
     def _is_quick(self, ticket: Ticket, quick_ns: int) -> bool:
         """Tell whether a job may hold an event loop up; no other worker may need that meanwhile."""
-        rules, lasted = self._queue.rules, self._lasted.get(ticket.job.what, ())
-        is_plain = not ticket.is_stepped and rules.workers == 1 and not rules.cores
-        return is_plain and len(lasted) == _LOOKS_BACK and max(lasted) <= quick_ns
+        return not ticket.is_stepped and self._is_known_quick(ticket.job.what, quick_ns)
+
+    def _is_known_quick(self, what: str, quick_ns: int) -> bool:
+        rules, lasted = self._queue.rules, self._lasted.get(what, ())
+        is_apt = rules.workers == 1 and not rules.cores and len(lasted) == _LOOKS_BACK
+        return is_apt and max(lasted) <= quick_ns
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""

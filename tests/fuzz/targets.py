@@ -107,7 +107,7 @@ def feed_ipc(data: bytes) -> None:
     channel = Channel("r", (schema.name, schema.version, schema.hash), "n", 1)
     try:
         frame = Frame(channel, HEAD.unpack_from(record), record, _BASES)
-        encode(frame.message())
+        encode(frame.asked() if frame.head[0] else frame.message())
     except MessageError:
         return
 
@@ -157,7 +157,9 @@ def feed_edges(data: bytes) -> None:
 def _ipc_seeds() -> Iterator[bytes]:
     for number, message in enumerate(messages()):
         packing = Packing(type(message), 5, Pools())
-        yield bytes([number]) + packing.pack(Kind.DATA, message, (2, 1, 0, 0, 0)).data
+        packed = packing.record(message, Header(seq=1, trace=(Hop("r", 1, 0, 0),)))
+        yield bytes([number]) + (packed if isinstance(packed, bytes) else packed.data)
+        yield bytes([number]) + packing.call(Kind.ASK, message, 1).data
 
 
 def _edge_seeds() -> list[bytes]:

@@ -23,8 +23,8 @@ from olympus.models.onnx import OnnxModel, open_model
 from olympus.models.registry import ZOO, Registry, StoredModel
 from olympus.nodes.model_host import ModelHost
 from olympus.runtime.config import Session
-from olympus.runtime.errors import ConfigError, MessageError, ServiceError
-from olympus.runtime.messages import Ack
+from olympus.runtime.errors import ConfigError, MessageError, ModelError, ServiceError
+from olympus.runtime.messages import Ack, encode
 from olympus.runtime.messages.inference import (
     Completed,
     Infer,
@@ -37,6 +37,7 @@ from olympus.runtime.messages.inference import (
 )
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.qos import Tier
+from olympus.runtime.scheduler import JobDroppedError
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 PICTURE = np.zeros((1, 120, 160, 3), np.uint8)
@@ -98,6 +99,23 @@ async def test_a_model_answers_as_it_would_in_the_asking_process() -> None:
     assert (answer.origin.place, len(answer.origin.digest)) == ("person-obstacle", 64)
     assert its.keys() == mine.keys()
     assert all(np.array_equal(its[name], mine[name]) for name in mine)
+
+
+async def test_a_question_that_comes_alone_is_answered_at_once_and_the_same() -> None:
+    feed = picture()
+    async with hosting("person-obstacle", quick_ms=100) as bench:
+        asked = question("person-obstacle", **feed)
+        assert bench.node.infer_at_once(asked) is None  # nobody knows yet how long it takes
+        while (answer := bench.node.infer_at_once(asked)) is None:
+            mine = await bench.bus.call("models/infer", asked, Inferred)
+        assert encode(answer) == encode(mine)
+        late = replace(asked, deadline=1)
+        with pytest.raises(JobDroppedError, match="past its deadline"):
+            bench.node.infer_at_once(late)
+        for other in ("no-such", "task:look"):
+            assert bench.node.infer_at_once(replace(asked, model=other)) is None
+        with pytest.raises(ModelError, match="input nonsense is unknown"):
+            bench.node.infer_at_once(question("person-obstacle", **feed, nonsense=PICTURE))
 
 
 async def test_a_broken_model_is_refused_by_name_and_the_others_serve(tmp_path: Path) -> None:

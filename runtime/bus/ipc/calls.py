@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olympus.runtime.bus.failure import failure_bytes, failure_of
-from olympus.runtime.bus.ipc.frames import Frame, asked_header
+from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
-from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
+from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing, bare
 from olympus.runtime.bus.ipc.shelf import NoRoomError
 from olympus.runtime.bus.service import Service
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import Message, schema_by_class
-from olympus.runtime.messages.parts import parts_of
 
 if TYPE_CHECKING:
     from olympus.runtime.bus.ipc.member import Member
@@ -32,7 +31,7 @@ class Calls:
         self.services: dict[str, Service] = {}
         self._member = member
         self._packings: dict[tuple[str, type[Message]], Packing] = {}
-        self._asked: dict[int, tuple[Pair, str, asyncio.Future[Message]]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._answering: dict[tuple[Pair, int], asyncio.Task[None]] = {}
         self._count = 0
 
@@ -47,18 +46,26 @@ class Calls:
             MessageError: The question or the answer can't travel.
             CancelledError: The task of the caller is asked to end.
         """
-        self._count += 1
-        number = self._count
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._asked[number] = pair, name, answer
+        self._count = number = self._count + 1
+        loop = asyncio.get_running_loop()
+        asked = self._asked[number] = _Asked(pair, name, loop.create_future())
         try:
-            await self._send(pair, Kind.ASK, name, number, question)
-            return await asyncio.wait_for(answer, timeout_s)
+            if not self._sent(pair, Kind.ASK, name, number, question):
+                await self._send_with_room(pair, Kind.ASK, name, number, question)
+            # `asyncio.wait_for` does the same and takes the loop two turns where this takes one.
+            timer = loop.call_later(timeout_s, _give_up, asked.is_over)
+            try:
+                await asked.is_over
+            finally:
+                timer.cancel()
+            return asked.take()
         except TimeoutError:
             self._send_bare(pair, Kind.CANCEL, number)
             raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
         except asyncio.CancelledError:
             self._send_bare(pair, Kind.CANCEL, number)
+            if asked.is_over.done() and not asked.is_over.cancelled():
+                asked.is_over.exception()  # nobody else will look at it
             raise
         finally:
             del self._asked[number]
@@ -67,22 +74,22 @@ class Calls:
         """Take in a question, an answer, or the end of one."""
         kind, number = frame.head[0], frame.head[4]
         if kind == Kind.ASK:
-            task = asyncio.get_running_loop().create_task(self._answer(pair, number, frame))
-            self._answering[pair, number] = task
-            task.add_done_callback(lambda _: self._answering.pop((pair, number), None))
+            if not (pair.is_alone and self._answered_at_once(pair, number, frame)):
+                self._begin(pair, number, frame)
         elif kind == Kind.CANCEL:
             if (task_of := self._answering.get((pair, number))) is not None:
                 task_of.cancel()
-        elif number in self._asked and self._asked[number][0] is pair:
-            _, name, answer = self._asked[number]
-            if not answer.done():
-                self._settle(answer, name, frame, record)
+        else:
+            asked = self._asked.get(number)
+            if asked is not None and asked.pair is pair and not asked.is_over.done():
+                _settle(asked, frame, record)
 
     def forget(self, pair: Pair) -> None:
         """Fail what was asked there, and stop answering its questions: that host is gone."""
-        for other, name, answer in self._asked.values():
-            if other is pair and not answer.done():
-                answer.set_exception(BusError(f"{name}: its host {pair.host} is gone"))
+        for asked in self._asked.values():
+            if asked.pair is pair and not asked.is_over.done():
+                gone = BusError(f"{asked.name}: its host {pair.host} is gone")
+                asked.is_over.set_exception(gone)
         for (other, _), task in list(self._answering.items()):
             if other is pair:
                 task.cancel()
@@ -92,62 +99,83 @@ class Calls:
         for task in self._answering.values():
             task.cancel()
 
-    def _settle(
-        self, answer: asyncio.Future[Message], name: str, frame: Frame, record: bytes | memoryview
-    ) -> None:
-        if frame.head[0] == Kind.FAILURE:
-            answer.set_exception(failure_of(bytes(record[HEAD.size :]), name))
-            return
+    def _answered_at_once(self, pair: Pair, number: int, frame: Frame) -> bool:
+        """Answer a question to which the service has the answer without waiting; else False."""
+        service = self.services.get(frame.channel.topic)
+        if service is None or service.at_once is None:
+            return False
         try:
-            answer.set_result(_message_of(frame))
-        except MessageError as error:
-            answer.set_exception(error)
+            answer = service.answer_at_once(frame.asked())
+            if answer is None:
+                return False
+            if not self._sent(pair, Kind.ANSWER, "", number, answer):
+                self._begin(pair, number, frame, answer)
+        except OlympusError as error:
+            self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
+        return True
 
-    async def _answer(self, pair: Pair, number: int, frame: Frame) -> None:
+    def _begin(self, pair: Pair, number: int, frame: Frame, answer: Message | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(pair, number, frame, answer))
+        self._answering[pair, number] = task
+        task.add_done_callback(lambda _: self._answering.pop((pair, number), None))
+
+    async def _answer(self, pair: Pair, number: int, frame: Frame, answer: Message | None) -> None:
         try:
-            question = _message_of(frame)
-            service = self.services.get(frame.channel.topic)
-            if service is None:
-                raise BusError("it is not served here any more")
-            await self._send(pair, Kind.ANSWER, "", number, await service.answer(question))
+            answer = answer or await self._found(frame)
+            if not self._sent(pair, Kind.ANSWER, "", number, answer):
+                await self._send_with_room(pair, Kind.ANSWER, "", number, answer)
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
 
-    async def _send(self, pair: Pair, kind: Kind, name: str, number: int, message: Message) -> None:
-        packing, card = self._packing(name, type(message)), schema_by_class(type(message))
-        header = message.header
-        stamps = (header.tier, number, header.stamp, header.expires, 0)
-        hops = [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in header.trace]
-        call = [header.seq, header.source, hops]
-        packed = await self._room_for(lambda: packing.pack(kind, message, stamps, call=call))
-        if packing.channel not in pair.opened:
-            pair.opened.add(packing.channel)
-            pair.tell("open", packing.channel, name, card.name, card.version, card.hash, "", 0)
-        member = self._member
+    async def _found(self, frame: Frame) -> Message:
+        question, service = frame.asked(), self.services.get(frame.channel.topic)
+        if service is None:
+            raise BusError("it is not served here any more")
+        return await service.answer(question)
+
+    def _sent(self, pair: Pair, kind: Kind, name: str, number: int, message: Message) -> bool:
+        """Send a question or an answer; False if no shared memory is free for it now.
+
+        Raises:
+            MessageError: It can't travel.
+        """
+        cls = type(message)
+        packing = self._packings.get((name, cls)) or self._packing(name, cls)
+        try:
+            packed = packing.call(kind, message, number)
+        except NoRoomError:
+            return False
+        channel, member = packing.channel, self._member
+        if channel not in pair.opened:
+            card = schema_by_class(cls)
+            pair.opened.add(channel)
+            pair.tell("open", channel, name, card.name, card.version, card.hash, "", 0)
         try:
             if packed.slots:
                 member.lend(pair, packed.slots)
-                await self._room_for(lambda: _held(pair, packed, member.readers))
-            pair.send(packed, packing.channel, PATIENT)
+                if not pair.is_gone and not pair.holds.add(packed.slots, member.readers):
+                    return False
+            pair.send(packed, channel, PATIENT)
         finally:
             for slot in packed.taken:
                 member.pools.drop(slot)
+        return True
 
-    async def _room_for(self, act: Any) -> Any:
-        """Do something that needs slots, as soon as there are some.
+    async def _send_with_room(
+        self, pair: Pair, kind: Kind, name: str, number: int, message: Message
+    ) -> None:
+        """Send a question or an answer as soon as shared memory is free for it.
 
         Raises:
-            BusError: There are none for too long.
+            BusError: There is none for too long.
+            MessageError: It can't travel.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _WAIT_S
-        while True:
-            try:
-                return act()
-            except NoRoomError:
-                if loop.time() > deadline:
-                    raise BusError("no shared memory is free; who keeps arrays?") from None
-                await asyncio.sleep(_LOOK_S)
+        while not self._sent(pair, kind, name, number, message):
+            if loop.time() > deadline:
+                raise BusError("no shared memory is free; who keeps arrays?")
+            await asyncio.sleep(_LOOK_S)
 
     def _send_bare(self, pair: Pair, kind: Kind, number: int, text: bytes = b"") -> None:
         pair.send(bare(kind, 0, number, text), 0, PATIENT)
@@ -160,13 +188,39 @@ class Calls:
         return found
 
 
-def _held(pair: Pair, packed: Packed, readers: int) -> None:
-    if not pair.is_gone and not pair.holds.add(packed.slots, readers):
-        raise NoRoomError
+class _Asked:
+    """A question that waits for its answer."""
+
+    __slots__ = ("answer", "is_over", "name", "pair")
+
+    def __init__(self, pair: Pair, name: str, is_over: asyncio.Future[None]) -> None:
+        self.pair, self.name, self.is_over = pair, name, is_over
+        self.answer: Message | None = None
+
+    def take(self) -> Message:
+        """Return the answer, once: a future, which the loop holds for longer, would keep it.
+
+        Raises:
+            BusError: There is none.
+        """
+        answer, self.answer = self.answer, None
+        if answer is None:
+            raise BusError(f"{self.name}: no answer")
+        return answer
 
 
-def _message_of(frame: Frame) -> Message:
-    message, call = frame.read()
-    header = asked_header(call, message.header, frame.channel.type)
-    made: Message = parts_of(type(message)).with_header(message, header)
-    return made
+def _settle(asked: _Asked, frame: Frame, record: bytes | memoryview) -> None:
+    if frame.head[0] == Kind.FAILURE:
+        asked.is_over.set_exception(failure_of(bytes(record[HEAD.size :]), asked.name))
+        return
+    try:
+        asked.answer = frame.asked()
+    except MessageError as error:
+        asked.is_over.set_exception(error)
+    else:
+        asked.is_over.set_result(None)
+
+
+def _give_up(is_over: asyncio.Future[None]) -> None:
+    if not is_over.done():
+        is_over.set_exception(TimeoutError())

@@ -153,7 +153,7 @@ class Frame:
             MessageError: It is no valid message.
         """
         if self.channel.parts is None:
-            header, body, arrays, _ = self._opened()
+            header, body, arrays = self._opened()
             return frame_of(self.channel.kind, header, body, arrays)
         return encode(self.message())
 
@@ -170,7 +170,7 @@ class Frame:
         made = self._message
         if made is None:
             head = self.head
-            made = self.read()[0] if head[2] or head[8] else self._read_plain(head)
+            made = self._read() if head[2] or head[8] else self._read_plain(head)
             self._message = made
         return made
 
@@ -193,27 +193,50 @@ class Frame:
         message: Message = channel.parts.unpack(body, [], channel.type, header)
         return message
 
-    def read(self) -> tuple[Message, Any]:
-        """Return the message, and for a call what belongs to it.
+    def asked(self) -> Message:
+        """Return the message of a question or an answer, which says itself what its header is.
 
         Raises:
             MessageError: As for `message`.
         """
+        made, channel = self._message, self.channel
+        if made is None:
+            if channel.parts is None:
+                raise channel.error or MessageError(f"{channel.type} is unknown")
+            body, arrays, call, _ = self._taken_apart()
+            header = _asked_header(call, self.head, channel.type)
+            made = self._message = channel.parts.unpack(body, arrays, channel.type, header)
+        return made
+
+    def _read(self) -> Message:
         channel = self.channel
         if channel.parts is None:
             raise channel.error or MessageError(f"{channel.type} is unknown")
-        header, body, arrays, call = self._opened()
+        header, body, arrays = self._opened()
         message: Message = channel.parts.unpack(body, arrays, channel.type, header)
-        return message, call
+        return message
 
-    def _opened(self) -> tuple[Header, list[Any], list[AnyArray], Any]:
-        """Return header, fields and arrays, which nobody has checked yet, and what a call has.
+    def _opened(self) -> tuple[Header, list[Any], list[AnyArray]]:
+        """Return header, fields and arrays; nobody has checked the latter two yet.
 
         Raises:
             MessageError: There is less than it announces.
         """
         channel = self.channel
-        _, tier, flags, _, seq, stamp, expires, sent, slots, length = self.head
+        _, tier, _, _, seq, stamp, expires, sent, _, _ = self.head
+        body, arrays, _, past = self._taken_apart()
+        trace = (*_past(past, channel.type), make_hop(channel.topic, seq, stamp, sent))
+        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
+        return header, body, arrays
+
+    def _taken_apart(self) -> tuple[list[Any], list[AnyArray], object, object]:
+        """Return fields and arrays, what belongs to a call, and past hops, all unchecked.
+
+        Raises:
+            MessageError: There is less than it announces.
+        """
+        channel = self.channel
+        _, tier, flags, _, _, _, _, _, slots, length = self.head
         start = HEAD.size + 8 * slots
         if flags & LONG and self._bases:
             body, end = unpack_body(self._bases[-1], 0, length), start
@@ -226,10 +249,7 @@ class Frame:
             tail = -(-end // ALIGN) * ALIGN
             arrays = read_arrays(body.pop(), self._record, tail, self._bases)
         call = body.pop() if flags & CALL else None
-        past = _past(body.pop(), channel.type) if flags & TRACE else ()
-        trace = (*past, make_hop(channel.topic, seq, stamp, sent))
-        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
-        return header, body, arrays, call
+        return body, arrays, call, body.pop() if flags & TRACE else []
 
 
 def _past(hops: object, where: str) -> tuple[Hop, ...]:
@@ -238,7 +258,7 @@ def _past(hops: object, where: str) -> tuple[Hop, ...]:
     return tuple(_HOP.unpack(hop, [], f"{where}.trace") for hop in hops)
 
 
-def asked_header(call: object, header: Header, where: str) -> Header:
+def _asked_header(call: object, head: tuple[int, ...], where: str) -> Header:
     """Return the header of a question or an answer: what a record has no place for is in `call`.
 
     Raises:
@@ -247,5 +267,5 @@ def asked_header(call: object, header: Header, where: str) -> Header:
     match call:
         case [int(seq), str(source), list(hops)] if 0 <= seq < 2**63 and len(hops) <= MAX_HOPS:
             trace = tuple(_HOP.unpack(hop, [], f"{where}.trace") for hop in hops)
-            return make_header(seq, header.stamp, header.expires, header.tier, source, trace)
+            return make_header(seq, head[5], head[6], _TIERS[head[1]], source, trace)
     raise MessageError(f"{where}: {call!r:.60} is not [seq, source, trace]")

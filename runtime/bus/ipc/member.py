@@ -133,13 +133,15 @@ class Member:
         return _Ended(lambda: self._stop_serving(service.name))
 
     async def server_of(self, name: str) -> Pair | None:
-        """Return the host that serves `name`; None if nobody does."""
-        found = self._server_of(name)
-        if found is None:
-            for pair in self.pairs():  # it may be said already, and only not heard yet
-                pair.read_talk()
-            await self.settle()
-        return found or self._server_of(name)
+        """Return the host that serves `name`, also if it is only about to say so; else None."""
+        for pair in self.pairs():  # it may be said already, and only not heard yet
+            pair.read_talk()
+        await self.settle()
+        return self.known_server_of(name)
+
+    def known_server_of(self, name: str) -> Pair | None:
+        """Return the host that said it serves `name`; None if nobody did."""
+        return next((pair for pair in self._pairs.values() if name in pair.services), None)
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible until it is taken back or this process ends."""
@@ -313,9 +315,6 @@ class Member:
     def _take_back(self, number: int) -> None:
         if self._entities.pop(number, None) is not None:
             self._tell_all("gone", number)
-
-    def _server_of(self, name: str) -> Pair | None:
-        return next((pair for pair in self._pairs.values() if name in pair.services), None)
 
     def _aim_anew(self) -> None:
         for pair in self._pairs.values():

@@ -24,7 +24,7 @@ from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
 from olympus.runtime.bus.ipc.pool import Holds, Pools
 from olympus.runtime.bus.ipc.records import LENGTH, MANY, MOST_PACKET, Packed
 from olympus.runtime.bus.link import Entity
-from olympus.runtime.bus.loop import start_reading, stop_reading
+from olympus.runtime.bus.loop import is_alone, start_reading, stop_reading
 
 MOST_TALK = 65_536
 _BUDGET = 64
@@ -65,6 +65,8 @@ class Pair:
         self.channels: dict[int, Channel] = {}
         self.pools: dict[int, Lent] = {}
         self.is_met = self.is_gone = False
+        self.is_alone = False
+        """Whether the event loop has nothing to do but to take in the record that is at hand."""
         self._data, self._talk = peer.data, peer.talk
         self._listener = listener
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
@@ -203,8 +205,10 @@ class Pair:
             other = self.other
             more = other is None or other.cells[0] > received
             if packet[0] == MANY:
+                self.is_alone = False
                 budget -= self._read_many(packet)
             else:
+                self.is_alone = budget == _BUDGET and not more and is_alone(self._loop)
                 budget -= 1
                 on_record(self, packet, more)
             if not more:

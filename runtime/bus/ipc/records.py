@@ -91,7 +91,7 @@ class Packing:
         body, trace, flags = self._pack_fields(message, arrays), header.trace, 0
         if len(trace) > 1:
             flags = TRACE
-            body.append(past_hops(trace))
+            body.append(hops_of(trace[:-1]))
         if arrays:
             if len(arrays) == 1:
                 array = arrays[0]
@@ -126,35 +126,31 @@ class Packing:
         )  # fmt: skip
         return head + packed + _GAPS[-(HEAD.size + length) % ALIGN] + array.tobytes()
 
-    def pack(
-        self, kind: int, message: Message, stamps: tuple[int, int, int, int, int], **more: Any
-    ) -> Packed:
-        """Return the record of a message.
+    def call(self, kind: int, message: Message, number: int) -> Packed:
+        """Return the record of a question or an answer.
 
         Args:
             kind: A `Kind`.
-            message: The message; what its header says comes from `stamps`.
-            stamps: tier, seq, stamp, expires, sent.
-            more: `trace` and `call`, msgpack values, if there are such.
+            message: The message; what a record has no place for in its header goes with the body.
+            number: Of the call.
 
         Raises:
             MessageError: A field holds what its type does not allow, or too much.
             NoRoomError: Every slot is held.
         """
         arrays: list[AnyArray] = []
-        body = self.parts.pack(message, arrays)
-        flags = 0
-        for flag, word in ((TRACE, "trace"), (CALL, "call")):
-            if word in more:
-                flags |= flag
-                body.append(more[word])
+        body, header = self._pack_fields(message, arrays), message.header
+        body.append([header.seq, header.source, hops_of(header.trace)])
+        stamps = header.tier, number, header.stamp, header.expires, 0
         if arrays:
-            return self._pack_arrays(kind, body, arrays, flags, stamps)
+            return self._pack_arrays(kind, body, arrays, CALL, stamps)
         packed = self._packed(body)
         if len(packed) > _LONG_BODY:
-            return self._finish(kind, flags, packed, Shelf(self._pools), stamps)
-        tier, seq, stamp, expires, sent = stamps
-        head = HEAD.pack(kind, tier, flags, self.channel, seq, stamp, expires, sent, 0, len(packed))
+            return self._finish(kind, CALL, packed, Shelf(self._pools), stamps)
+        tier, _, stamp, expires, sent = stamps
+        head = _pack_head(
+            kind, tier, CALL, self.channel, number, stamp, expires, sent, 0, len(packed)
+        )
         return Packed(head + packed)
 
     def _with_slot(self, body: list[Any], array: AnyArray, flags: int, header: Header) -> Packed:
@@ -233,9 +229,9 @@ def bare(kind: Kind, channel: int, number: int = 0, text: bytes = b"") -> Packed
     return Packed(HEAD.pack(kind, 0, 0, channel, number, 0, 0, 0, 0, len(text)) + text)
 
 
-def past_hops(trace: Sequence[Hop]) -> list[list[Any]]:
-    """Return a trace but its last hop, as msgpack values."""
-    return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in trace[:-1]]
+def hops_of(trace: Sequence[Hop]) -> list[list[Any]]:
+    """Return hops as msgpack values."""
+    return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in trace]
 
 
 def _stamps(header: Header) -> tuple[int, int, int, int, int]:

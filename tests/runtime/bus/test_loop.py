@@ -9,12 +9,13 @@ import selectors
 import socket
 import time
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from olympus.runtime.bus.alertness import FEWEST, Alertness
-from olympus.runtime.bus.loop import BusLoop, PromptSelector, start_reading, stop_reading
+from olympus.runtime.bus.loop import BusLoop, PromptSelector, is_alone, start_reading, stop_reading
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -99,6 +100,38 @@ def test_a_reader_that_fails_is_logged_and_the_loop_goes_on(
     with caplog.at_level(logging.ERROR, logger="olympus"):
         run(work())
     assert "no sense in it" in caplog.text
+
+
+def test_a_reader_knows_whether_anything_else_has_come(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    selector, found = PromptSelector(), []
+
+    def read(end: socket.socket) -> None:
+        end.recv(100)
+        found.append(selector.is_alone)
+
+    try:
+        for end in ends:
+            selector.set_prompt(end.fileno(), partial(read, end))
+        far.send(b"alone")
+        selector.select(1.0)
+        far.send(b"while callbacks are at hand")  # then asyncio does not wait
+        selector.select(0)
+        far.send(b"one")
+        near.send(b"and another")
+        selector.select(1.0)
+        far.send(b"alone")
+        selector.select(None)
+        assert found == [True, False, False, False, True]
+        assert not selector.is_alone
+    finally:
+        selector.close()
+
+
+async def test_of_other_loops_nothing_is_known() -> None:
+    assert not is_alone(asyncio.get_running_loop())
 
 
 def test_a_reader_hears_of_the_end_of_the_other_side(

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,60 @@ async def test_a_job_whose_caller_goes_before_its_turn_is_not_run(dispatcher: Di
     assert dispatcher.counts[End.CANCELLED] == 1
 
 
+def test_who_has_nothing_else_to_do_runs_what_is_quick_here_and_now(dispatcher: Dispatcher) -> None:
+    me = threading.get_ident()
+    learn(dispatcher)
+    outcome = dispatcher.run_now(threading.get_ident, QUICK_NS, what="eyes")
+    assert outcome is not None
+    assert (outcome.end, outcome.unwrap()) == (End.DONE, me)
+    for name, quick_ns in (("ears", QUICK_NS), ("eyes", 1)):
+        assert dispatcher.run_now(threading.get_ident, quick_ns, what=name) is None
+    failed = dispatcher.run_now(lambda: 1 // 0, QUICK_NS, what="eyes")
+    assert failed is not None
+    with pytest.raises(ZeroDivisionError):
+        failed.unwrap()
+    assert dispatcher.counts == {End.DONE: RUNS + 1, End.FAILED: 1}
+
+
+def test_here_and_now_too_a_job_that_came_too_late_is_not_run(dispatcher: Dispatcher) -> None:
+    learn(dispatcher)
+    ran: list[int] = []
+    late_ns = SystemClock().now_ns() - 1
+    outcome = dispatcher.run_now(lambda: ran.append(1), QUICK_NS, what="eyes", deadline_ns=late_ns)
+    assert outcome is not None
+    assert (outcome.end, ran) == (End.EXPIRED, [])
+    with pytest.raises(JobDroppedError, match="past its deadline"):
+        outcome.unwrap()
+    assert dispatcher.counts == {End.DONE: RUNS, End.EXPIRED: 1}
+
+
+def test_while_another_job_runs_nothing_is_run_here_and_now(dispatcher: Dispatcher) -> None:
+    learn(dispatcher)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        has_begun.set()
+        assert may_end.wait(20)
+
+    other = threading.Thread(target=partial(dispatcher.call, hold))
+    other.start()
+    assert has_begun.wait(20)
+    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is None
+    may_end.set()
+    other.join()
+    assert dispatcher.counts == {End.DONE: RUNS + 1}
+    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is not None
+
+
+def test_where_tiers_have_budgets_nothing_is_run_here_and_now() -> None:
+    lanes = {Tier.LOW: LaneRules(limit=0.5)}
+    dispatcher = Dispatcher(SystemClock(), resources=[ResourceRules(lanes=lanes)])
+    learn(dispatcher)
+    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is None
+    assert dispatcher.counts == {End.DONE: RUNS}
+    dispatcher.close()
+
+
 class Stuck:
     """A call that ends only when it is aborted."""
 
@@ -121,10 +176,14 @@ async def test_a_late_job_is_stopped_on_the_loop_too_where_its_lane_says_so() ->
     dispatcher.close()
 
 
-async def test_the_trace_tells_of_a_quick_job_as_of_any_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_now", [True, False])
+async def test_the_trace_tells_of_a_quick_job_as_of_any_other(tmp_path: Path, is_now: bool) -> None:
     dispatcher = Dispatcher(SystemClock(), trace_dir=tmp_path)
     learn(dispatcher)
-    await dispatcher.run_quick(lambda: 1, QUICK_NS, what="eyes", source="camera")
+    if is_now:
+        dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes", source="camera")
+    else:
+        await dispatcher.run_quick(lambda: 1, QUICK_NS, what="eyes", source="camera")
     dispatcher.close()
     *_, arrived, started, done = read_trace(tmp_path / "cpu.trace").records
     assert [one.event for one in (arrived, started, done)] == [

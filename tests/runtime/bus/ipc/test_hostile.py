@@ -19,18 +19,17 @@ from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.ipc.door import enter
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.pool import Pools
-from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing
+from olympus.runtime.bus.ipc.records import HEAD, Packing
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.errors import BusError, MessageError
-from olympus.runtime.messages import Image, Message, Reading, opaque, schema_by_class
+from olympus.runtime.messages import Header, Hop, Image, Message, Reading, opaque, schema_by_class
 from olympus.runtime.qos import QoS
 
 CARD = schema_by_class(Reading)
-RECORD = (
-    Packing(Reading, 5, Pools())
-    .pack(Kind.DATA, Reading(name="a", value=1.0, unit="1"), (2, 1, 0, 0, 0))
-    .data
+_MADE = Packing(Reading, 5, Pools()).record(
+    Reading(name="a", value=1.0, unit="1"), Header(seq=1, trace=(Hop("r", 1, 0, 0),))
 )
+RECORD = _MADE if isinstance(_MADE, bytes) else _MADE.data
 
 
 @pytest.fixture

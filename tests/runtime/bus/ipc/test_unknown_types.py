@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.pool import Pools
-from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing
+from olympus.runtime.bus.ipc.records import HEAD, Packing
 from olympus.runtime.bus.letters import TOPIC
 from olympus.runtime.bus.link import Origin, Payload
 from olympus.runtime.clock import VirtualClock
@@ -28,7 +29,7 @@ from olympus.runtime.messages import (
 )
 from olympus.runtime.messages.letters import DeadLetter
 from olympus.runtime.messages.robot import Numbers
-from olympus.runtime.qos import QoS, Tier
+from olympus.runtime.qos import QoS
 
 SENT = 9
 
@@ -36,13 +37,11 @@ SENT = 9
 def frame_of(message: Message, *, name: str = "") -> Frame:
     """Return a message as it comes from another host, of a type that may be unknown here."""
     schema, header = schema_by_class(type(message)), message.header
-    packed = Packing(type(message), 5, Pools()).pack(
-        Kind.DATA,
-        message,
-        (tuple(Tier).index(header.tier), header.seq, header.stamp, header.expires, SENT),
-    )
+    whole = replace(header, trace=(Hop("r", header.seq, header.stamp, SENT),))
+    packed = Packing(type(message), 5, Pools()).record(message, whole)
+    data = packed if isinstance(packed, bytes) else packed.data
     kind = (name or schema.name, schema.version, schema.hash)
-    return Frame(Channel("r", kind, "n", 1), HEAD.unpack_from(packed.data), packed.data, [])
+    return Frame(Channel("r", kind, "n", 1), HEAD.unpack_from(data), data, [])
 
 
 MESSAGES = (
