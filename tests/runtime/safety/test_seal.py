@@ -161,3 +161,11 @@ def test_a_real_guardian_opens_seals_and_counts_what_is_none(
     assert status.state is Mode.KILLED
     wanted = {"seals_replayed": 1, "seals_forged": 1, "seals_malformed": 1}
     assert wanted.items() <= dict(status.counters).items()
+
+
+def test_half_a_character_in_a_forged_order_does_not_end_the_guardian(tmp_path: Path) -> None:
+    one, counters = reader(tmp_path)
+    body = json.dumps({"key": "tower", "counter": 9, "op": "stop", "cause": "x"})[:-1]
+    order = json.dumps({"body": body + ', "by": "\udc80"}', "mac": "00"})
+    assert "forged" in str(one.open(order))
+    assert counters == {"seals_forged": 1}
