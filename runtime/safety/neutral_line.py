@@ -47,6 +47,8 @@ class NeutralLine:
         if not 0 < len(frame) <= _LONGEST_FRAME:
             raise SafetyError(f"a neutral frame of {len(frame)} bytes; 1 to {_LONGEST_FRAME} fit")
         self._frame = frame
+        self.is_lost = False
+        """Whether the port is gone: unplugged, though there may be a new one of its name."""
         try:
             flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
             self._fd = os.open(device, flags)
@@ -61,7 +63,10 @@ class NeutralLine:
         try:
             # A newline first: it ends whatever a frozen process left half written.
             return os.write(self._fd, b"\n" + self._frame) == len(self._frame) + 1
+        except BlockingIOError:
+            return False
         except OSError:
+            self.is_lost = True
             return False
 
     def close(self) -> None:
@@ -125,7 +130,9 @@ class NeutralLines:
             except OSError:
                 continue  # gone again
             mark = (about.st_mtime_ns, about.st_ino)
-            if self._seen.get(name) != mark or name in self.troubles:
+            line = self._lines.get(name)
+            is_lost = line is not None and line.is_lost
+            if self._seen.get(name) != mark or name in self.troubles or is_lost:
                 self._seen[name] = mark
                 self._open(name, path)
 

@@ -148,3 +148,23 @@ def test_a_port_that_is_full_is_left_alone(port: Port) -> None:
         pass
     assert not line.write()
     line.close()
+
+
+def test_a_port_that_was_unplugged_is_opened_again_when_it_is_back(tmp_path: Path) -> None:
+    name, first = tmp_path / "ttyROVER", Port()
+    name.symlink_to(first.name)
+    announce(tmp_path, "drive", str(name), FRAME)
+    one = NeutralLines(tmp_path)
+    one.look()
+    first.close()
+    now_ns = STOP_NS + SILENT_NS
+    one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=now_ns)
+    assert one.written == 0
+    back = Port()
+    name.unlink()
+    name.symlink_to(back.name)
+    one.look()
+    one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=now_ns + AGAIN_NS)
+    assert back.heard() == b"\n" + FRAME
+    one.close()
+    back.close()
