@@ -15,8 +15,12 @@ FILE: Final = "lease"
 RECORD: Final = Record(b"OLYLEASE", 1, "QQqqI")
 """epoch, sequence, granted_ns, valid_until_ns, mode; then the CRC."""
 
-LONGEST_NS: Final = 1_000_000_000
-"""No lease may reach further into the future than this; one that does is damaged."""
+LONGEST_NS: Final = 1_250_000_000
+"""No lease may reach further into the future than this; one that does is damaged.
+
+More than the longest that may be set, 1 s: a reader takes the time before it reads, so a lease that
+was renewed in between reaches a little further.
+"""
 
 _MODES: Final = (Mode.STOPPED, Mode.PERMITTED, Mode.TRIPPED, Mode.KILLED)
 _TRIES: Final = 3
