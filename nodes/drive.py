@@ -121,8 +121,9 @@ class Drive(Node):
     async def on_deactivate(self) -> None:
         """Bring the motors to rest and let the base go."""
         self._is_telling = False
-        await asyncio.to_thread(self._motors.stop)
-        self._base.close()
+        why = "the drive is deactivated; the log of its host says by whom"
+        await asyncio.to_thread(self._motors.stop, why)
+        await asyncio.to_thread(self._close, why)
 
     async def on_cleanup(self) -> None:
         """Close the lease and the pose's file."""
@@ -236,12 +237,20 @@ class Drive(Node):
         self._base.open()
         self._base.neutral()
 
+    def _close(self, why: str) -> None:
+        """Let the base go; a gate that is closed by that says why."""
+        if isinstance(self._base, ApartBase):
+            self._base.close(why)
+        else:
+            self._base.close()
+
     async def _recover(self, text: str) -> None:
         self._say_trouble(text)
         # A link that comes back moves nothing by itself: its loss trips, and a trip latches.
         await self._report_condition("base", False, text)
         try:
-            self._base.close()
+            # Not in the loop: a process that is frozen is waited for, and the heart must beat on.
+            await asyncio.to_thread(self._close, f"the drive opens its base again: {text}")
             await asyncio.to_thread(self._open)
         except DeviceError as error:
             self._say_trouble(str(error))

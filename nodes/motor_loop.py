@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # varies throughout: these are motors
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -103,12 +104,17 @@ class MotorLoop:
         self._newest = None
         self._wake.set()
 
-    def stop(self) -> None:
-        """End with neutral motors."""
+    def stop(self, why: str = "its motors are let go") -> None:
+        """End with neutral motors.
+
+        Args:
+            why: In words, for the log and for the trip that a closed gate is.
+        """
         self._is_ending = True
         self._wake.set()
         self._thread.join()
-        self._gate.close()
+        _log.info("gate drive is closed: %s", why)
+        self._gate.close(why)
         self._base.neutral()
 
     @property
@@ -171,4 +177,7 @@ class MotorLoop:
         measured_ns = state.stamp_ns - self._offset_ns
         if measured_ns < since_ns or time.monotonic_ns() - measured_ns > FRESH_NS:
             return None
-        return max(abs(state.left_radps), abs(state.right_radps)) < STILL_RADPS
+        speeds = (abs(state.left_radps), abs(state.right_radps))
+        if any(map(math.isnan, speeds)):
+            return None  # an encoder that is not known to count proves nothing
+        return max(speeds) < STILL_RADPS

@@ -61,6 +61,7 @@ class MotorProcess:
             base.neutral()
             self._loop.start()
             reports = threading.Thread(target=self._report, name="reports", daemon=True)
+            why = "the drive is gone: nobody holds the other end of its line"
             try:
                 device, frame = base.neutral_line(hand=1) or ("", b"")
                 send(
@@ -73,10 +74,15 @@ class MotorProcess:
                 reports.start()
                 while (packet := receive(self._end)) is not None and packet.kind != "end":
                     self._carry_out(packet)
+                if packet is not None:
+                    why = str(packet.told.get("why"))
+            except BaseException as error:
+                why = f"their process fails: {type(error).__name__}: {error}"
+                raise
             finally:
                 base.neutral()  # before anything that could take time
                 self._is_ending.set()
-                self._loop.stop()
+                self._loop.stop(why)
 
     def _carry_out(self, packet: Packet) -> None:
         if packet.kind == "order":

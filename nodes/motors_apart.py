@@ -111,13 +111,17 @@ class ApartBase(RoverBase):
             )
         return ours
 
-    def close(self) -> None:
-        """End the process, which brings the motors to neutral first."""
+    def close(self, why: str = "the drive lets go of its motors") -> None:
+        """End the process, which brings the motors to neutral first.
+
+        Args:
+            why: In words, for the gate that is closed by that.
+        """
         end, self._end = self._end, None
         process = self._process
         if end is None or process is None:
             return
-        send(end, "end")
+        send(end, "end", why=why)
         try:
             process.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -203,11 +207,12 @@ class ApartBase(RoverBase):
                 if packet is None:
                     break
                 self._take(packet)
-        is_unwanted = self._end is end
-        if is_unwanted:
+        if self._end is end:
             self._insist_for(_EAGER_S)
         with self._news:
-            self._trouble = self._trouble or "motors apart: their process has ended; open it again"
+            if self._end is end:  # else it was closed, and perhaps opened again, meanwhile
+                ended = "motors apart: their process has ended; open it again"
+                self._trouble = self._trouble or ended
             self._news.notify_all()
 
     def _take(self, packet: Packet) -> None:
@@ -272,8 +277,13 @@ class ApartMotors:
         """Hand an order over."""
         self._base.obey(order)
 
-    def stop(self) -> None:
-        """Bring the motors to neutral; the process ends when the base is closed."""
+    def stop(self, why: str = "") -> None:
+        """Bring the motors to neutral; the process ends when the base is closed.
+
+        Args:
+            why: Told when it is closed.
+        """
+        del why
         self._base.neutral()
 
     @property

@@ -8,16 +8,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.shared import Record, SharedFile, packed_name, suffixes
+from olympus.runtime.safety.protocol import printable
+from olympus.runtime.safety.shared import (
+    Record,
+    SharedFile,
+    packed_name,
+    plain_name,
+    suffixes,
+)
 
 PREFIX: Final = "gate."
 """A gate called `drive` writes the file `gate.drive` in the safety directory."""
 
-RECORD: Final = Record(b"OLYGATE", 1, "48sQqQQIII")
-"""name, sequence, tick_ns, epoch, burned, reason, flags, pid; then the CRC."""
+WHY_BYTES: Final = 160
+"""Room for what a gate says in words, in bytes of UTF-8; more is cut."""
+
+RECORD: Final = Record(b"OLYGATE", 2, f"48sQqQQIII{WHY_BYTES}s")
+"""name, sequence, tick_ns, epoch, burned, reason, flags, pid, why; then the CRC."""
 
 _TRIES: Final = 3
 
@@ -90,6 +100,8 @@ class Ack:
     reason: Reason
     flags: Flag
     pid: int
+    why: str = ""
+    """The reason in words, or what the actuator's driver said; cut to fit."""
 
     @property
     def is_neutral(self) -> bool:
@@ -102,9 +114,13 @@ class Ack:
         return Flag.STILL in self.flags if Flag.SENSED in self.flags else None
 
     def is_proven_since(self, at_ns: int) -> bool:
-        """Whether it stopped, and its measurement, where it has one, says that it stands."""
+        """Whether it stopped, and its measurement, where it has one, says that it stands.
+
+        A gate that was closed before it could measure that proves nothing: the line to its actuator
+        may have been cut.
+        """
         is_seen = Flag.WATCHED not in self.flags or self.is_still is True
-        return self.has_stopped_since(at_ns) and (is_seen or Flag.CLOSED in self.flags)
+        return self.has_stopped_since(at_ns) and is_seen
 
     def has_stopped_since(self, at_ns: int) -> bool:
         """Whether it ticked at neutral after `at_ns`, or was closed at neutral."""
@@ -131,11 +147,21 @@ class AckWriter:
         self._pid = os.getpid()
         self._sequence = 0
 
-    def write(self, tick_ns: int, *, epoch: int, burned: int, reason: Reason, flags: Flag) -> bool:
+    def write(
+        self,
+        tick_ns: int,
+        *,
+        epoch: int,
+        burned: int,
+        reason: Reason,
+        flags: Flag,
+        why: str = "",
+    ) -> bool:
         """Acknowledge one tick; False when the system refuses to write."""
         self._sequence += 1
+        words = why.encode(errors="replace")[:WHY_BYTES]
         raw = RECORD.pack(
-            self._name, self._sequence, tick_ns, epoch, burned, reason, flags, self._pid
+            self._name, self._sequence, tick_ns, epoch, burned, reason, flags, self._pid, words
         )
         return self._file.write(raw)
 
@@ -191,7 +217,8 @@ class AckBoard:
             self._files[name] = SharedFile(self._directory / f"{PREFIX}{name}")
 
 
-def _ack(fields: tuple[int, ...]) -> Ack:
-    sequence, tick_ns, epoch, burned, reason, flags, pid = fields
+def _ack(fields: tuple[Any, ...]) -> Ack:
+    sequence, tick_ns, epoch, burned, reason, flags, pid, why = fields
     known = Reason(reason) if reason in _REASONS else Reason.NO_LEASE
-    return Ack(sequence, tick_ns, epoch, burned, known, Flag(flags & _ALL_FLAGS), pid)
+    told = printable(plain_name(why))
+    return Ack(sequence, tick_ns, epoch, burned, known, Flag(flags & _ALL_FLAGS), pid, told)

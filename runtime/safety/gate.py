@@ -96,7 +96,7 @@ def decide(
     if reason is Reason.OK:
         reason, detail = _objection(command, lease, rules, now_ns)
     limited = False
-    output = _halt(state, rules, elapsed_s)
+    output = _halt(state, rules, now_ns)
     if reason is Reason.OK and command is not None:
         moved = rules.approach(state.output, command.channels, elapsed_s)
         limited = any(abs(a - b) > _NEAR for a, b in zip(moved, command.channels, strict=True))
@@ -118,9 +118,11 @@ def _elapsed_s(state: GateState, now_ns: int) -> float:
     return min(max(now_ns - state.tick_ns, 0), LONGEST_TICK_NS) / 1e9
 
 
-def _halt(state: GateState, rules: Rules, elapsed_s: float) -> tuple[float, ...]:
-    if rules.category is Category.CUT:
+def _halt(state: GateState, rules: Rules, now_ns: int) -> tuple[float, ...]:
+    if rules.category is Category.CUT or state.tick_ns is None:
         return rules.neutral
+    # A brake that is seldom ticked ends no later than others: all of the time counts here.
+    elapsed_s = max(now_ns - state.tick_ns, 0) / 1e9
     return rules.approach(state.output, rules.neutral, elapsed_s)
 
 
@@ -244,30 +246,35 @@ class Gate:
         self._deliver(applied, now_ns, Flag(0))
         return applied
 
-    def close(self) -> None:
-        """Apply neutral, acknowledge that the gate is closed, and let go of the files."""
+    def close(self, why: str = "") -> None:
+        """Apply neutral, acknowledge that the gate is closed, and let go of the files.
+
+        Args:
+            why: In words; part of the cause where that trips.
+        """
         self._state = replace(_burn(self._state), output=self._rules.neutral)
         try:
-            closing = Applied(self._rules.neutral, Reason.CLOSED)
+            closing = Applied(self._rules.neutral, Reason.CLOSED, why)
             self._deliver(closing, self._now_ns(), Flag.CLOSED)
         finally:
             self._acks.close()
             self._lease.close()
 
     def _deliver(self, applied: Applied, tick_ns: int, flags: Flag) -> None:
-        taken = False
+        taken, why = False, applied.detail
         try:
             self._apply(applied.channels)
             taken = applied.channels == self._rules.neutral
-        except BaseException:
+        except BaseException as error:
             flags |= Flag.REFUSED
+            why = str(error) or type(error).__name__
             raise
         finally:
             if taken:
                 flags |= Flag.NEUTRAL | self._sensed(tick_ns)
             else:
                 self._neutral_since_ns = None
-            self._acknowledge(applied.reason, tick_ns, flags)
+            self._acknowledge(applied.reason, tick_ns, flags, why)
 
     def _sensed(self, tick_ns: int) -> Flag:
         if self._sense is None:
@@ -282,9 +289,9 @@ class Gate:
             return Flag.WATCHED
         return Flag.WATCHED | Flag.SENSED | (Flag.STILL if is_still else Flag(0))
 
-    def _acknowledge(self, reason: Reason, tick_ns: int, flags: Flag) -> None:
+    def _acknowledge(self, reason: Reason, tick_ns: int, flags: Flag, why: str) -> None:
         state = self._state
         if not self._acks.write(
-            tick_ns, epoch=state.epoch, burned=state.burned, reason=reason, flags=flags
+            tick_ns, epoch=state.epoch, burned=state.burned, reason=reason, flags=flags, why=why
         ):
             self.unwritten += 1

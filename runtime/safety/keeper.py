@@ -299,7 +299,7 @@ class Keeper:
             ack = acks.get(name)
             problem = silence(ack.tick_ns if ack else None, limit_s, now_ns)
             if problem or (ack and Flag.CLOSED in ack.flags):
-                yield f"gate {name}: {problem or 'closed'}"
+                yield f"gate {name}: {problem or _with_why('closed', ack)}"
         for name, ack in acks.items():
             problem = self._gate_problem(name, ack, now_ns)
             if problem:
@@ -311,8 +311,9 @@ class Keeper:
             return ""
         if self.state.mode is Mode.PERMITTED:
             if Flag.REFUSED in ack.flags:
-                return "its actuator does not take what it is given"
-            return "saw the lease lapse" if ack.burned >= self.state.epoch else ""
+                return _with_why("its actuator does not take what it is given", ack)
+            has_lapsed = ack.burned >= self.state.epoch
+            return _with_why("saw the lease lapse", ack) if has_lapsed else ""
         return "" if ack.is_neutral else "not at neutral"
 
     def _bad_conditions(self) -> Iterator[str]:
@@ -342,3 +343,8 @@ class Keeper:
             | told_ack(acks.get(name))
             for name in self._gates.names()
         ]
+
+
+def _with_why(what: str, ack: Ack | None) -> str:
+    """Say what a gate did, and why where it tells."""
+    return f"{what}: {ack.why}" if ack is not None and ack.why else what

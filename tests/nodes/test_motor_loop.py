@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ class Motors(RoverBase):
         self.told: list[tuple[float, float]] = []
         self.is_plugged = True
         self.creep_radps = 0.0
+        self.is_half_blind = False
         self.age_ns = 0
 
     def open(self) -> None: ...
@@ -48,6 +50,7 @@ class Motors(RoverBase):
 
     def state(self) -> BaseState:
         left, right = self.told[-1]
+        right = math.nan if self.is_half_blind else right
         nothing = np.zeros(0, np.float32)
         return BaseState(
             left_radps=left + self.creep_radps,
@@ -235,3 +238,26 @@ def test_a_loop_that_fails_leaves_neutral_motors_and_a_silent_gate(
     until(lambda: bool(failed))
     until(lambda: rig.motors.told[-1] == (0.0, 0.0))
     until(lambda: not guardian_of_drive.client.status().is_permitted)
+
+
+def test_a_wheel_whose_speed_nobody_knows_is_no_confirmed_stop(
+    start: Callable[[float], Rig], guardian_of_drive: Any
+) -> None:
+    rig = start(100.0)
+    permit(guardian_of_drive)
+    rig.motors.is_half_blind = True
+    outcome = guardian_of_drive.client.stop("test")
+    assert (outcome.result, "nothing measures drive" in outcome.text) == ("UNCERTAIN", True), (
+        outcome
+    )
+
+
+def test_a_loop_that_is_stopped_says_why_in_the_trip(
+    start: Callable[[float], Rig], guardian_of_drive: Any
+) -> None:
+    rig = start(100.0)
+    permit(guardian_of_drive)
+    rig.loop.stop("its base is opened again: unplugged")
+    until(lambda: not guardian_of_drive.client.status().is_permitted)
+    trip = guardian_of_drive.client.status().trips[0]
+    assert trip.cause == "gate drive: closed: its base is opened again: unplugged"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -221,3 +222,33 @@ def test_a_base_that_is_not_there_is_refused_with_its_reason(session: Session) -
     base = ApartBase(spec, tell=lambda *_: None)
     with pytest.raises(DeviceError, match="no such device"):
         base.open()
+
+
+@pytest.mark.parametrize("how", ["closed", "left", "garbled"])
+def test_a_process_that_closes_its_gate_says_why(
+    rig: Rig, guardian_of_drive: Any, how: str
+) -> None:
+    rig.drive(guardian_of_drive)
+    end = rig.base._end
+    assert end is not None
+    if how == "closed":
+        rig.base.close("the drive opens its base again: no report")
+        why = "the drive opens its base again: no report"
+    elif how == "left":
+        end.shutdown(socket.SHUT_RDWR)
+        why = "the drive is gone"
+    else:
+        end.send(b"{")
+        why = "their process fails: JSONDecodeError"
+    until(lambda: not guardian_of_drive.client.status().is_permitted)
+    trip = guardian_of_drive.client.status().trips[0]
+    assert trip.cause.startswith(f"gate drive: closed: {why}"), trip
+
+
+def test_a_process_that_was_killed_a_moment_ago_does_not_spoil_the_next_one(rig: Rig) -> None:
+    for _ in range(3):
+        os.kill(rig.base.pid, signal.SIGKILL)
+        time.sleep(0.1)  # the hand on the port still says neutral in its place
+        rig.base.close()
+        rig.base.open()
+        assert rig.base.state().charge > 0

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.acks import PREFIX, RECORD, AckBoard, AckWriter, Flag, Reason
+from olympus.runtime.safety.acks import (
+    PREFIX,
+    RECORD,
+    WHY_BYTES,
+    Ack,
+    AckBoard,
+    AckWriter,
+    Flag,
+    Reason,
+)
 
 
 def test_gates_are_found_as_they_come(tmp_path: Path) -> None:
@@ -38,7 +47,7 @@ def test_damage_keeps_the_last_good_acknowledgement(tmp_path: Path) -> None:
 
 
 def test_an_unknown_reason_is_no_reason_to_move(tmp_path: Path) -> None:
-    (tmp_path / f"{PREFIX}a").write_bytes(RECORD.pack(b"a", 1, 1, 1, 1, 999, 3, 1))
+    (tmp_path / f"{PREFIX}a").write_bytes(RECORD.pack(b"a", 1, 1, 1, 1, 999, 3, 1, b""))
     assert AckBoard(tmp_path, ["a"]).read()["a"].reason is Reason.NO_LEASE
 
 
@@ -46,3 +55,29 @@ def test_an_unknown_reason_is_no_reason_to_move(tmp_path: Path) -> None:
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SafetyError, match="gate name"):
         AckWriter(tmp_path, name)
+
+
+@pytest.mark.parametrize("why", ["", "unplugged", "é" * 300, "\udc80", "two\nlines"])
+def test_why_is_told_in_words_and_cut_to_fit(tmp_path: Path, why: str) -> None:
+    writer = AckWriter(tmp_path, "a")
+    assert writer.write(5, epoch=0, burned=0, reason=Reason.OK, flags=Flag(0), why=why)
+    told = AckBoard(tmp_path, ["a"]).read()["a"].why
+    assert told.isprintable()
+    assert told == why[: WHY_BYTES // 2].replace("\udc80", "?").replace("\n", "?")
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_proven"),
+    [
+        (Flag.CLOSED, True),  # nothing measures it: the driver's word is all there is
+        (Flag.CLOSED | Flag.WATCHED, False),
+        (Flag.CLOSED | Flag.WATCHED | Flag.SENSED, False),
+        (Flag.CLOSED | Flag.WATCHED | Flag.SENSED | Flag.STILL, True),
+        (Flag.WATCHED, False),
+    ],
+)
+def test_a_gate_that_was_closed_before_it_measured_proves_nothing(
+    flags: Flag, is_proven: bool
+) -> None:
+    ack = Ack(1, 5, 0, 0, Reason.CLOSED, flags | Flag.NEUTRAL, 1)
+    assert ack.is_proven_since(4) is is_proven

@@ -216,9 +216,9 @@ def test_a_gate_applies_counts_and_acknowledges(tmp_path: Path) -> None:
     assert gate.tick(ask(5, 5)).channels == motor.outputs[-1] != (0.0, 0.0)
     ack = board.read()["drive"]
     assert (ack.is_neutral, ack.epoch, ack.reason, ack.sequence) == (False, 7, Reason.OK, 3)
-    gate.close()
+    gate.close("the drive is deactivated")
     ack = board.read()["drive"]
-    assert ack.flags == Flag.NEUTRAL | Flag.CLOSED
+    assert (ack.flags, ack.why) == (Flag.NEUTRAL | Flag.CLOSED, "the drive is deactivated")
     assert (ack.reason, ack.burned) == (Reason.CLOSED, 7)
     assert ack.has_stopped_since(2 * NOW)
     assert motor.outputs[-1] == (0.0, 0.0)
@@ -231,7 +231,8 @@ def test_a_motor_that_takes_nothing_is_not_acknowledged_as_neutral(tmp_path: Pat
     motor.is_broken = True
     with pytest.raises(DeviceError, match="unplugged"):
         gate.tick(None)
-    assert not AckBoard(tmp_path, ["drive"]).read()["drive"].is_neutral
+    ack = AckBoard(tmp_path, ["drive"]).read()["drive"]
+    assert (ack.is_neutral, ack.why) == (False, "motor: unplugged; plug it in")
     with pytest.raises(DeviceError, match="unplugged"):
         gate.close()
 
@@ -241,3 +242,13 @@ def test_a_gate_goes_on_when_it_cannot_acknowledge(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "missing", "drive", RULES, apply=motor.apply)
     assert gate.tick(None).channels == (0.0, 0.0)
     assert gate.unwritten == 1
+
+
+@pytest.mark.parametrize("pause_ms", [20, 100, 250, 1000])
+def test_a_brake_that_is_seldom_ticked_ends_no_later(pause_ms: int) -> None:
+    state, now_ns = replace(MOVING, output=(12.0, -10.0)), NOW - TICK
+    while state.output != (0.0, 0.0):
+        now_ns += pause_ms * MS
+        _, state = decide(NO_LEASE, None, state, BRAKE, now_ns)
+    # Half a second from full output, and the tick that finds it over.
+    assert now_ns - (NOW - TICK) <= (500 + pause_ms) * MS

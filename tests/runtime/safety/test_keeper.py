@@ -243,3 +243,26 @@ def test_a_required_gate_is_told_before_it_comes(tmp_path: Path) -> None:
     status = read_status(told)
     assert (status.gates[0].is_neutral, status.gates[0].reason) == (None, "never seen")
     bench.keeper.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "burned", "what"),
+    [
+        (Flag.NEUTRAL | Flag.CLOSED, 0, "closed"),
+        (Flag.REFUSED, 0, "its actuator does not take what it is given"),
+        (Flag.NEUTRAL, 1, "saw the lease lapse"),
+    ],
+)
+def test_a_trip_by_a_gate_tells_in_the_gates_own_words(
+    tmp_path: Path, flags: Flag, burned: int, what: str
+) -> None:
+    bench = Bench(tmp_path, gates={"drive": 10.0}, conditions=())
+    writer = AckWriter(tmp_path, "drive")
+    ack(writer, bench.now_ns)
+    bench.permit()
+    why = "ttyUSB0 was unplugged"
+    writer.write(bench.now_ns, epoch=1, burned=burned, reason=Reason.OK, flags=flags, why=why)
+    bench.forward(10)
+    assert bench.cause == f"gate drive: {what}: {why}"
+    writer.close()
+    bench.keeper.close()
