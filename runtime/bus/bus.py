@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from olympus.runtime.bus.astray import astray
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.ipc.member import Member
 from olympus.runtime.bus.ipc.pair import Pair
@@ -281,15 +282,14 @@ class Bus:
 
     def graph(self) -> list[Entity]:
         """Return all nodes, publishers, subscribers and services alive in the session."""
-        found = set(self._link.entities()) if self._link is not None else set()
-        if self.near is not None:
-            found |= self.near.entities()
+        found = {one for link in (self._link, self.near) if link for one in link.entities()}
         return sorted(found, key=lambda e: (e.kind, e.topic, e.node, e.host, e.type))
 
     def stats(self, now_ns: int) -> tuple[TopicStats, ...]:
-        """Return the statistics of every end of a topic in this host."""
-        sending = [publisher.stats(now_ns) for publisher in self._publishers]
-        return (*sending, *(end.stats(now_ns) for end in self._subscriptions))
+        """Return the statistics of every end of a topic in this host, and of what went astray."""
+        rows = [publisher.stats(now_ns) for publisher in self._publishers]
+        rows += [subscription.stats(now_ns) for subscription in self._subscriptions]
+        return (*rows, *astray(self.host, self.near))
 
     async def close(self) -> None:
         """End all publishers, subscriptions and services; the link too."""

@@ -54,6 +54,8 @@ class PromptSelector(selectors.BaseSelector):
         """Within a prompt reader: whether nothing else has come that would have its turn after."""
         self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
         self._may_spin = self._alertness.is_possible
+        self.failures = 0
+        """How often a reader that `select` called has failed."""
 
     def register(
         self, fileobj: FileLike, events: int, data: object = None
@@ -117,7 +119,13 @@ class PromptSelector(selectors.BaseSelector):
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
-                    _log.error("taking in what came failed: %r", error, exc_info=error)
+                    self.failures += 1
+                    _log.error(
+                        "taking in what came failed, no. %d: %r",
+                        self.failures,
+                        error,
+                        exc_info=error,
+                    )
             key = self._keys.get(descriptor)
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
@@ -195,7 +203,7 @@ class BusLoop(asyncio.SelectorEventLoop):
     def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
         """Call `act` as soon as there is something to read; with None, no longer.
 
-        It is not called in a context of its own, and what it raises is logged.
+        It is not called in a context of its own, and what it raises is logged and counted.
         """
         self._prompt.set_prompt(descriptor, act)
 
@@ -203,6 +211,11 @@ class BusLoop(asyncio.SelectorEventLoop):
     def is_alone(self) -> bool:
         """Within a prompt reader: whether nothing else has come that would have its turn after."""
         return self._prompt.is_alone
+
+    @property
+    def failures(self) -> int:
+        """How often a prompt reader has failed; what it was reading may be lost."""
+        return self._prompt.failures
 
 
 def start_reading(loop: asyncio.AbstractEventLoop, end: HasFileno, act: Act) -> None:
@@ -224,6 +237,11 @@ def stop_reading(loop: asyncio.AbstractEventLoop, end: HasFileno) -> None:
 def is_alone(loop: asyncio.AbstractEventLoop) -> bool:
     """Tell whether a loop has nothing to do but to call the reader that asks; False if unknown."""
     return isinstance(loop, BusLoop) and loop.is_alone
+
+
+def intake_failures(loop: asyncio.AbstractEventLoop) -> int:
+    """Return how often taking in what the bus brought has failed; 0 in a loop that is not ours."""
+    return loop.failures if isinstance(loop, BusLoop) else 0
 
 
 def _descriptor(fileobj: FileLike) -> int:

@@ -76,7 +76,8 @@ class TopicStats:
     age_p99_ms: float
     dropped: dict[str, int]
     """Since the start, by reason: `superseded`, `overflow`, `expired`, `malformed`, `schema`,
-    `lost`, `duplicate`, `failed`; at a publisher `afar_thinned`, `afar_busy`, `afar_failed`."""
+    `lost`, `duplicate`, `failed`, `senseless`; at a publisher `afar_thinned`, `afar_busy`,
+    `afar_failed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,24 @@ import socket
 import time
 from collections.abc import Coroutine, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from olympus.runtime.bus import Bus
 from olympus.runtime.bus.alertness import FEWEST, Alertness
-from olympus.runtime.bus.loop import BusLoop, PromptSelector, is_alone, start_reading, stop_reading
+from olympus.runtime.bus.astray import ASTRAY
+from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.bus.loop import (
+    BusLoop,
+    PromptSelector,
+    intake_failures,
+    is_alone,
+    start_reading,
+    stop_reading,
+)
+from olympus.runtime.clock import SystemClock
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -83,8 +95,8 @@ def test_one_waits_for_room_on_the_same_socket_that_is_read_at_once(
     run(work())
 
 
-def test_a_reader_that_fails_is_logged_and_the_loop_goes_on(
-    ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
+def test_a_reader_that_fails_is_logged_and_counted_and_the_loop_goes_on(
+    ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     near, far = ends
 
@@ -93,13 +105,20 @@ def test_a_reader_that_fails_is_logged_and_the_loop_goes_on(
         raise RuntimeError("no sense in it")
 
     async def work() -> None:
-        start_reading(asyncio.get_running_loop(), near, fail)
-        far.send(b"x")
-        await asyncio.sleep(0.01)
+        loop = asyncio.get_running_loop()
+        bus = Bus(SystemClock(), host="a", door=tmp_path / "s")
+        start_reading(loop, near, fail)
+        for count in (1, 2):
+            far.send(b"x")
+            await asyncio.sleep(0.01)
+            assert intake_failures(loop) == count
+        (row,) = [row for row in bus.stats(0) if row.topic == ASTRAY]
+        assert (row.node, row.dropped) == ("a", {"failed": 2})
+        await bus.close()
 
-    with caplog.at_level(logging.ERROR, logger="olympus"):
+    with caplog.at_level(logging.ERROR, logger="olympus"), open_door(tmp_path / "s"):
         run(work())
-    assert "no sense in it" in caplog.text
+    assert "no. 2: RuntimeError('no sense in it')" in caplog.text
 
 
 def test_a_reader_knows_whether_anything_else_has_come(

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
+from olympus.runtime.bus.astray import ASTRAY
 from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.ipc.door import enter
 from olympus.runtime.bus.ipc.frames import Channel, Frame
@@ -67,7 +68,10 @@ async def test_nonsense_is_counted_and_the_next_message_heard(
     say(peer, "sub", 1, "r", "whenever", 3)
     say(peer, ["what"], None)
     peer.talk.send(b"\xc1")
+    assert ASTRAY not in {row.topic for row in bus.stats(0)}
     await taken_in(bus, 7)
+    (row,) = [row for row in bus.stats(0) if row.topic == ASTRAY]
+    assert (row.node, row.dropped) == ("a", {"senseless": 7})
     say(peer, "open", 5, "r", CARD.name, CARD.version, CARD.hash, "n", 1)
     peer.data.send(RECORD)
     async with asyncio.timeout(20):
