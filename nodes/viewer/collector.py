@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from olympus.nodes.viewer.audience import Audience
 from olympus.nodes.viewer.hosts import Hosts
 from olympus.nodes.viewer.picture import CLOCK_SET_NS, Pairing, framed, picture_head
 from olympus.nodes.viewer.streams import Board, Json, finite, ms
@@ -50,11 +50,22 @@ LOGS_KEPT, POINTS_KEPT, EVENTS_KEPT, TRAIL_KEPT = 2000, 12_000, 200, 3000
 RATES_KEPT, LEVELS_KEPT = 120, 300
 
 
+class Watchers(Protocol):
+    """Whom pictures are shown to."""
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether anybody watches the camera."""
+
+    def offer_picture(self, encode: Callable[[], bytes]) -> None:
+        """Have a picture sent; it is encoded only if somebody can take it."""
+
+
 class Collector:
     """Holds the board; each `on_…` takes in one message, from the event loop's thread."""
 
     def __init__(
-        self, board: Board, audience: Audience, now_ns: Callable[[], int], *, quality: int = 80
+        self, board: Board, audience: Watchers, now_ns: Callable[[], int], *, quality: int = 80
     ) -> None:
         """Fill `board`, and show pictures to `audience`.
 

@@ -119,7 +119,7 @@ class PlaybackWeb(Web):
     async def wish(self, wish: Wish) -> dict[str, Json]:
         """Go where and as fast as somebody wants."""
         if wish.place is not None:
-            self._player.seek(wish.place)
+            await self._player.go(wish.place)
         self._player.play(is_playing=wish.is_playing, speed=wish.speed, loops=wish.loops)
         self._audience.offer_state()
         return {"ok": True, "text": ""}

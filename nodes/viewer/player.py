@@ -1,100 +1,30 @@
 """Plays a recording onto the page's board: what was shown at a time, at any speed, from anywhere.
 
 It shows what was recorded; nothing is computed again. So any place of the recording is there at
-once, before or after the present one: the board is emptied, and filled with what the page would
-have had at that time.
+once, before or after the present one: a new scene is set up behind the one that is shown, and takes
+its place when it is ready.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+import time
+from collections.abc import Iterator
 
 from olympus.nodes.viewer.audience import Audience
-from olympus.nodes.viewer.collector import Collector
 from olympus.nodes.viewer.peek import shown
+from olympus.nodes.viewer.scene import Scene, source_of
 from olympus.nodes.viewer.streams import Board, Json, ms
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import ConfigError, did_you_mean
-from olympus.runtime.messages import (
-    AudioChunk,
-    Battery,
-    Command,
-    Detections,
-    Diagnostic,
-    HostStats,
-    Image,
-    Log,
-    Message,
-    MissionState,
-    Odometry,
-    Percept,
-    Pose,
-    Ranges,
-    Reading,
-    SafetyState,
-    SoundEvent,
-    Twist,
-    decode,
-)
+from olympus.runtime.errors import ConfigError, StoreError, did_you_mean
+from olympus.runtime.messages import Command, Message, SafetyState, SoundEvent, decode
 from olympus.runtime.replay.recording import Recording
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-EMPTY: dict[str, Json] = {
-    "series": {}, "nodes": [], "topics": [], "percepts": [], "health": [],
-    "safety": {"state": "unknown"},
-}  # fmt: skip
-"""What the page can show where there is nothing yet; all else may be missing."""
-_ROWS_NS = NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One type of message the page shows something of."""
-
-    cls: type[Message]
-    handler: str
-    """Of the player, or else of the collector."""
-    topic: str
-    """End of the topic's name."""
-    back_s: float
-    """What came so long before the place that is sought is shown too."""
-    is_kept: bool = False
-    """Whether the last one holds until there is another, however old it is."""
-
-
-SOURCES = (
-    Source(Image, "on_image", "camera/image", 0.5),
-    Source(Detections, "on_detections", "detections", 0.5),
-    Source(AudioChunk, "on_audio", "microphone/audio", 30),
-    Source(SoundEvent, "on_sound_event", "sound_events", 600),
-    Source(Reading, "on_reading", "iot/readings", 120),
-    Source(Pose, "on_pose", "pose", 60),
-    Source(Odometry, "on_odometry", "odometry", 60),
-    Source(Percept, "on_percept", "percepts", 3),
-    Source(Ranges, "on_ranges", "ranges", 1),
-    Source(Battery, "on_battery", "battery", 120, is_kept=True),
-    Source(Twist, "on_twist", "cmd_vel", 60),
-    Source(MissionState, "on_mission", "mission", 5, is_kept=True),
-    Source(SafetyState, "on_safety", "safety/state", 5, is_kept=True),
-    Source(HostStats, "on_host_stats", "@olympus/stats/*", 60, is_kept=True),
-    Source(Diagnostic, "on_diagnostic", "diagnostics", 10),
-    Source(Log, "on_log", "@olympus/log", 3600),
-)
-"""Of messages of the same time, pictures come before what was detected in them."""
-
-
-def source_of(topic: str) -> Source | None:
-    """Return what is shown of a topic; None for nothing."""
-    for source in SOURCES:
-        end = source.topic
-        if end.endswith("*") and topic.startswith(end[:-1]):
-            return source
-        if topic == end or topic.endswith(f"/{end}"):
-            return source
-    return None
+KEPT = ("marks", "session", "replay")
+"""What the board says of the recording, not of a place in it."""
+TURN_S = 0.01
+"""How long a scene is set up before others get their turn."""
 
 
 class Player:
@@ -120,12 +50,10 @@ class Player:
         self._topics = {
             topic: source for topic in recording.topics if (source := source_of(topic)) is not None
         }
-        self._now_ns = self._place_ns = self.began_ns
-        self._handlers: dict[type[Message], Callable[[Any], None]] = {}
-        self._coming: Iterator[tuple[int, int, bytes]] = iter(())
-        self._next: tuple[int, int, bytes] | None = None
-        self._rows_ns = 0
-        self._collector: Collector | None = None
+        self._scene = self._scene_at(0.0)
+        self._wishes = 0
+        """How often somebody wanted to go somewhere."""
+        self._is_on_its_way = False
         self.board.value("marks").set(self._marks())
         self.board.value("session").set({"name": recording.folder.name})
         self.seek(0.0)
@@ -138,37 +66,55 @@ class Player:
     @property
     def place_s(self) -> float:
         """Where it stands, counted from the beginning, s."""
-        return (self._place_ns - self.began_ns) / NS_PER_S
+        return (self._scene.place_ns - self.began_ns) / NS_PER_S
 
     def now_ms(self) -> float:
         """Return the robot time that is shown, ms."""
-        return ms(self._place_ns)
+        return ms(self._scene.place_ns)
 
     def seek(self, place_s: float) -> None:
-        """Go to a place, and show what there was to see then.
+        """Go to a place at once, and show what there was to see then.
 
         Args:
             place_s: From the beginning; outside of the recording it is its nearer end.
+
+        Raises:
+            StoreError: The store is damaged.
         """
-        target_ns = self.began_ns + round(min(max(place_s, 0.0), self.length_s) * NS_PER_S)
-        if self._collector is not None:
-            self._collector.forget()
-        self.board.start_over(EMPTY, but=("marks", "session"))
-        self._audience.start_over()
-        collector = Collector(
-            self.board, self._audience, lambda: self._now_ns, quality=self._quality
-        )
-        self._collector, self._rows_ns = collector, 0
-        self._handlers = {
-            source.cls: getattr(self, source.handler, None) or getattr(collector, source.handler)
-            for source in SOURCES
-        }
-        for frame in self._kept(target_ns):
-            self._take(frame)
-        self._coming = heapq.merge(*(self._records(topic, target_ns) for topic in self._topics))
-        self._next = next(self._coming, None)
-        self._go_on(target_ns)
-        self._tell()
+        self._wishes += 1
+        self._is_on_its_way = False
+        for _ in self._way_to(place_s):
+            pass
+
+    async def go(self, place_s: float, *, turn_s: float = TURN_S) -> bool:
+        """Go to a place as `seek` does, and let others have their turn on the way.
+
+        Until it is there, the page keeps what it shows, at rest.
+
+        Args:
+            place_s: As for `seek`.
+            turn_s: How long to work before others have their turn.
+
+        Returns:
+            Whether it got there: False when somebody wanted to be elsewhere meanwhile.
+
+        Raises:
+            StoreError: The store is damaged.
+        """
+        self._wishes += 1
+        wish, self._is_on_its_way = self._wishes, True
+        try:
+            due_s = time.monotonic() + turn_s  # varies: somebody watches
+            for _ in self._way_to(place_s):
+                if time.monotonic() >= due_s:  # varies: somebody watches
+                    await asyncio.sleep(0)
+                    if wish != self._wishes:
+                        return False
+                    due_s = time.monotonic() + turn_s  # varies: somebody watches
+        finally:
+            if wish == self._wishes:
+                self._is_on_its_way = False
+        return True
 
     def play(
         self,
@@ -189,24 +135,24 @@ class Player:
         if speed is not None:
             self.speed = speed
         if is_playing is not None:
-            if is_playing and self._place_ns >= self.ended_ns:
+            if is_playing and self._scene.place_ns >= self.ended_ns:
                 self.seek(0.0)
             self.is_playing = is_playing
         self._tell()
 
     def advance(self, passed_s: float) -> None:
-        """Let time go by.
+        """Let time go by; where the store can't be read it rests, and the log says why.
 
         Args:
             passed_s: On the watcher's clock.
         """
-        if self.is_playing:
-            self._go_on(self._place_ns + round(passed_s * self.speed * NS_PER_S))
-            if self._place_ns >= self.ended_ns:
-                if self._loops:
-                    self.seek(0.0)
-                else:
-                    self.is_playing = False
+        if self.is_playing and not self._is_on_its_way:
+            place_ns = self._scene.place_ns + round(passed_s * self.speed * NS_PER_S)
+            try:
+                self._play_on(min(place_ns, self.ended_ns))
+            except StoreError as error:
+                self.is_playing = False
+                self._scene.note(f"the recording can't be played on from here: {error}")
         self._tell()
 
     def newest(self, topic: str) -> dict[str, Json]:
@@ -220,66 +166,34 @@ class Player:
             known = did_you_mean(topic, self._recording.topics)
             raise ConfigError(f"{topic} was not recorded; {known}")
         frames = self._recording.store.newest(
-            topic, 1, since=self._recording.since, until=self._place_ns
+            topic, 1, since=self._recording.since, until=self._scene.place_ns
         )
         return shown(decode(frames[0]) if frames else None, len(frames))
 
-    def on_safety(self, state: SafetyState) -> None:
-        """Show the latch, as it was."""
-        self.board.value("safety").set(
-            {
-                "state": state.state,
-                "cause": state.cause,
-                "by": state.by,
-                "since": round(ms(state.since or state.header.stamp)),
-                "epoch": state.epoch,
-                "latch": None,
-                "waiting": list(state.waiting_for),
-                "gates": [],
-            }
+    def _play_on(self, place_ns: int) -> None:
+        self._scene.go_on(place_ns)
+        if place_ns < self.ended_ns:
+            return
+        if self._loops:
+            self.seek(0.0)
+        else:
+            self.is_playing = False
+
+    def _scene_at(self, place_s: float) -> Scene:
+        place_ns = self.began_ns + round(min(max(place_s, 0.0), self.length_s) * NS_PER_S)
+        return Scene(
+            self._recording, self._topics, self._audience, place_ns=place_ns, quality=self._quality
         )
 
-    def _go_on(self, target_ns: int) -> None:
-        """Show everything up to a time."""
-        target_ns = min(target_ns, self.ended_ns)
-        while self._next is not None and self._next[0] <= target_ns:
-            stamp, _, frame = self._next
-            self._now_ns = max(stamp, self.began_ns)
-            self._take(frame)
-            self._count_rows()
-            self._next = next(self._coming, None)
-        self._now_ns = self._place_ns = target_ns
-        self._count_rows()
-        if self._collector is not None:
-            self._collector.on_tick()
-
-    def _count_rows(self) -> None:
-        """Bring nodes and topics up to date, once a second of the recording."""
-        if self._now_ns - self._rows_ns >= _ROWS_NS and self._collector is not None:
-            self._rows_ns = self._now_ns
-            self._collector.on_rows("")
-            self._collector.on_second()
-
-    def _take(self, frame: bytes) -> None:
-        message = decode(frame)
-        if (handler := self._handlers.get(type(message))) is not None:
-            handler(message)
-
-    def _kept(self, target_ns: int) -> Iterator[bytes]:
-        """Yield what still holds from before the time that is read."""
-        for topic, source in self._topics.items():
-            if source.is_kept:
-                until = target_ns - round(source.back_s * NS_PER_S) - 1
-                yield from self._recording.store.newest(
-                    topic, 1, since=self._recording.since, until=max(0, until)
-                )
-
-    def _records(self, topic: str, target_ns: int) -> Iterator[tuple[int, int, bytes]]:
-        source = self._topics[topic]
-        since = max(self._recording.since, target_ns - round(source.back_s * NS_PER_S))
-        order = SOURCES.index(source)
-        for one in self._recording.store.records(topic, since=since, until=self._recording.until):
-            yield one.stamp, order, one.frame
+    def _way_to(self, place_s: float) -> Iterator[None]:
+        scene = self._scene_at(place_s)
+        yield from scene.set_up()
+        self._scene.take_down()
+        self._scene = scene
+        self.board.become(scene.board, but=KEPT)
+        self._audience.start_over()
+        scene.reveal()
+        self._tell()
 
     def _marks(self) -> list[Json]:
         """Return what stands out, for the bar: when, s, of which kind, in words."""
@@ -314,5 +228,6 @@ class Player:
                 "is_playing": self.is_playing,
                 "speed": self.speed,
                 "loops": self._loops,
+                "unread": sum(self._scene.unread.values()),
             }
         )

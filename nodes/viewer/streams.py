@@ -77,17 +77,17 @@ class Board:
         """Return the stream of that name, made on first use to hold `keep` items."""
         return self._streams.setdefault(name, Stream(keep))
 
-    def start_over(self, states: Mapping[str, Json], *, but: Collection[str] = ()) -> None:
-        """Forget all streams, and all values `but` some.
+    def become(self, other: Board, *, but: Collection[str] = ()) -> None:
+        """Show what another board shows, now and from now on; who has read this one begins anew.
 
         Args:
-            states: What values are then, by name; others are None.
-            but: Names of values that stay.
+            other: It may go on being filled.
+            but: Names of values of this one that stay.
         """
-        self._streams.clear()
-        for name, value in self._values.items():
-            if name not in but:
-                value.set(states.get(name))
+        for name in self._values.keys() - other._values.keys():
+            other.value(name).version += 1  # it is told that there is nothing any more
+        other._values.update((name, self._values[name]) for name in but if name in self._values)
+        self._values, self._streams = other._values, other._streams
 
     def news(self, cursor: Cursor) -> dict[str, Json]:
         """Return what changed since `cursor`, and move it; everything for a new cursor.

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from olympus.nodes.viewer.audience import Audience, Client
 from olympus.nodes.viewer.playback import PlaybackWeb
-from olympus.nodes.viewer.player import Player, source_of
+from olympus.nodes.viewer.player import Player
+from olympus.nodes.viewer.scene import source_of
 from olympus.nodes.viewer.streams import Board, Cursor
+from olympus.runtime.messages import Header, Image
 from olympus.runtime.replay.recording import Recording
+from olympus.runtime.store import StreamStore
 from recorded_drive import BEGAN_NS, LENGTH_S, record
 
 
@@ -97,6 +101,101 @@ async def test_a_loop_begins_again(recording: Recording) -> None:
     player.seek(59.0)
     player.advance(2.0)
     assert (player.place_s, player.is_playing) == (60.0, False)
+
+
+async def test_on_the_way_to_a_place_others_have_their_turn_and_the_page_keeps_what_it_shows(
+    recording: Recording,
+) -> None:
+    player = Player(recording, Audience())
+    player.seek(20.0)
+    player.play(is_playing=True)
+    before, turns = shown(player.board), 0
+    going = asyncio.create_task(player.go(50.0, turn_s=0.0))
+    while not going.done():
+        await asyncio.sleep(0)
+        if not going.done():
+            turns += 1
+            player.advance(1.0)  # it rests meanwhile
+            assert shown(player.board) == before
+    assert turns > 100
+    assert (going.result(), player.place_s) == (True, 50.0)
+    there = shown(player.board)
+    player.advance(1.0)
+    assert player.place_s == 51.0
+    direct = Player(recording, Audience())
+    direct.seek(50.0)
+    there["replay"] = shown(direct.board)["replay"]
+    assert shown(direct.board) == there
+
+
+@pytest.mark.parametrize("is_sudden", [False, True])
+async def test_who_wants_to_be_elsewhere_on_the_way_gets_there(
+    recording: Recording, is_sudden: bool
+) -> None:
+    player = Player(recording, Audience())
+    first = asyncio.create_task(player.go(50.0, turn_s=0.0))
+    await asyncio.sleep(0)
+    if is_sudden:
+        player.seek(10.0)
+    else:
+        assert await player.go(10.0, turn_s=0.0)
+    assert await first is False
+    assert player.place_s == 10.0
+    player.play(is_playing=True)
+    player.advance(1.0)
+    assert player.place_s == 11.0
+
+
+async def test_what_can_t_be_shown_is_counted_and_said_and_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    folder = record(tmp_path / "drive")
+    with StreamStore(folder) as store:
+        for seq in (1, 2):
+            header = Header(stamp=BEGAN_NS + seq * 5 * 10**9, seq=seq)
+            empty = Image(header=header, data=np.zeros((0, 0, 3), np.uint8))
+            store.append([("rover/rear/camera/image", empty)])
+    audience, browser = Audience(is_patient=True), Browser()
+    audience.clients.add(Client(browser, is_patient=True))
+    with Recording(folder, needs_journal=False) as opened:
+        player = Player(opened, audience)
+        player.play(is_playing=True)
+        player.advance(10.0)
+        there = shown(player.board)
+        assert (player.place_s, there["replay"]["unread"]) == (10.0, 2)
+        (line,) = there["logs"]
+        assert (line["level"], line["t"]) == ("error", (BEGAN_NS + 5e9) / 1e6)
+        assert "rover/rear/camera/image: a message can't be shown: a picture of" in line["text"]
+        assert there["pose"]["x"] == pytest.approx(5.0, abs=0.1)
+
+
+async def test_a_damaged_message_is_counted_and_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+    folder = record(tmp_path / "drive")
+    data = folder / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"\xa4home", b"\xa4hxme"))  # the mission at 20 s
+    with Recording(folder, needs_journal=False) as opened:
+        player = Player(opened, Audience())
+        assert "logs" not in shown(player.board)
+        for place, count in ((19.0, 0), (21.0, 1), (59.0, 1)):
+            await player.go(place)
+            there = shown(player.board)
+            assert there["replay"]["unread"] == count
+            assert there["pose"]["x"] == pytest.approx(place / 2, abs=0.1)
+        assert "rover/mission: a message can't be shown: " in there["logs"][0]["text"]
+        assert "checksum is wrong" in there["logs"][0]["text"]
+
+
+async def test_where_the_store_can_t_be_read_it_rests_and_says_why(tmp_path: Path) -> None:
+    folder = record(tmp_path / "drive")
+    with Recording(folder, needs_journal=False) as opened:
+        player = Player(opened, Audience())
+        player.play(is_playing=True)
+        player.advance(1.0)
+        opened.store.close()
+        player.advance(50.0)
+        there = shown(player.board)
+        assert (player.is_playing, there["replay"]["is_playing"]) == (False, False)
+        assert "can't be played on from here" in there["logs"][-1]["text"]
 
 
 async def test_the_bar_has_marks_where_something_happened(recording: Recording) -> None:

@@ -111,6 +111,6 @@ export async function ask(what, body = {}, timeoutMs = 3000) {
     });
     return { ok: response.ok, ...(await response.json()), reached: true };
   } catch (error) {
-    return { ok: false, reached: false, text: `the robot can't be reached (${error.name})` };
+    return { ok: false, reached: false, text: `${values.replay ? "olympus replay does not answer" : "the robot can't be reached"} (${error.name})` };
   }
 }

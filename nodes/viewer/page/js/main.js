@@ -19,7 +19,8 @@ let turn = 0;
 function showLink() {
   const state = isLive() ? "live" : robotNow() ? "lost" : "connecting";
   document.documentElement.dataset.link = state;
-  put($("link"), { live: values.replay ? "recording" : "live", lost: `lost ${span(silence())}`, connecting: "connecting" }[state]);
+  const unread = values.replay?.unread, recording = unread ? `recording · ${unread} not shown` : "recording";
+  put($("link"), { live: values.replay ? recording : "live", lost: `lost ${span(silence())}`, connecting: "connecting" }[state]);
   const refusal = state === "live" ? "" : whyClosed();
   $("lost").hidden = state !== "lost" && !refusal;
   if (refusal) put($("lost"), `Not let in: ${refusal}. The stop works all the same. Trying again…`);

@@ -2,6 +2,7 @@
 
 import { $, clock, el, put, segments } from "./dom.js";
 import { ask, onValue, values } from "./link.js";
+import { notice } from "./safety.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8], STEP_S = 5, SEEK_EVERY_MS = 120, KNOB_PX = 16, NEAR_PX = 8;
 let wanted = null, isAsking = false, isHeld = false, chooseSpeed = () => {};
@@ -65,6 +66,12 @@ function leave() {
   if (!isHeld) $("spot").hidden = true;
 }
 
+/** Have the recording played as somebody wants; what keeps it from that is said. */
+async function wish(what) {
+  const answer = await ask("playback", what, 10_000);
+  if (!answer.ok) notice(answer.text, "bad");
+}
+
 /** Go to a place; while one wish is under way only the newest of the others is kept. */
 async function seek(place) {
   const length = values.replay?.length ?? 0;
@@ -75,7 +82,7 @@ async function seek(place) {
   while (wanted !== null) {
     const asked = wanted;
     await Promise.all([
-      ask("playback", { place: asked }, 10_000),
+      wish({ place: asked }),
       new Promise((resolve) => setTimeout(resolve, SEEK_EVERY_MS)),
     ]);
     if (wanted === asked) wanted = null;
@@ -83,7 +90,7 @@ async function seek(place) {
   isAsking = false;
 }
 
-const toggle = () => ask("playback", { is_playing: !values.replay.is_playing });
+const toggle = () => wish({ is_playing: !values.replay.is_playing });
 const here = () => wanted ?? values.replay.place;
 
 /** Go to the next mark, or the one before; while it plays, one that was just passed does not count. */
@@ -125,11 +132,11 @@ export function start() {
     addEventListener(end, (event) => { isHeld = false; if (event.pointerType !== "mouse" || event.target !== bar) leave(); });
   $("before").addEventListener("click", () => jump(false));
   $("after").addEventListener("click", () => jump(true));
-  $("loop").addEventListener("click", () => ask("playback", { loops: !values.replay.loops }));
+  $("loop").addEventListener("click", () => wish({ loops: !values.replay.loops }));
   addEventListener("keydown", onKey, true);
   const buttons = $("speed");
   segments(buttons, SPEEDS.map((s) => [s, `${s === 0.25 ? "¼" : s === 0.5 ? "½" : s}×`]), 1,
-    (speed) => ask("playback", { speed }));
+    (speed) => wish({ speed }));
   chooseSpeed = (speed) => [...buttons.children].forEach((button, i) =>
     button.setAttribute("aria-pressed", String(SPEEDS[i] === speed)));
 }

@@ -17,7 +17,7 @@ const words = (state) => (values.replay && state === "unknown" ? "Not known yet"
 
 let holdingSince = 0, noticeUntil = 0;
 
-function notice(text, kind, forMs = 6000) {
+export function notice(text, kind, forMs = 6000) {
   put($("outcome"), text);
   $("outcome").dataset.kind = kind;
   $("outcome").hidden = false;
