@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from olympus.nodes.viewer.collector import Collector, Watchers
+from olympus.nodes.viewer.collector import RATES_KEPT, Collector, Watchers
 from olympus.nodes.viewer.streams import Board, Json, ms
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import DamageError, MessageError
@@ -150,7 +150,8 @@ class Scene:
         self.unread: dict[str, int] = {}
         """By topic, how many messages can't be shown."""
         self._recording, self._topics = recording, topics
-        self._now_ns, self._rows_ns = recording.since, 0
+        self._now_ns = recording.since
+        self._rows_ns = place_ns - RATES_KEPT * _ROWS_NS  # rows of before that are forgotten anyway
         self._curtain = Curtain(audience)
         self._collector = collector = Collector(
             self.board, self._curtain, lambda: self._now_ns, quality=quality
