@@ -213,6 +213,16 @@ def record_kind(cls: type[Any]) -> Kind:
     Raises:
         TypeError: A field is of a type that can't travel.
     """
+    if cls not in _records:
+        _records[cls] = _new_record_kind(cls)
+    return _records[cls]
+
+
+_records: dict[type[Any], Kind] = {}
+"""Made once each: every message has a header, and its two functions take a while to make."""
+
+
+def _new_record_kind(cls: type[Any]) -> Kind:
     names, kinds = field_kinds(cls)
     pack_fields, unpack = packer(names, kinds), unpacker(cls, kinds)
 
