@@ -15,8 +15,6 @@ import typer
 from olympus import __version__
 from olympus.runtime.cli.examples import add_examples
 from olympus.runtime.errors import OlympusError
-from olympus.runtime.launch.report import wrapped
-from olympus.runtime.launch.ros_args import as_words
 
 PLUGINS = "olympus.commands"
 """Entry points of this group add commands: a function, or a typer application for a group."""
@@ -55,11 +53,15 @@ def run(arguments: list[str]) -> int:
     """
     try:
         if arguments[:1] in (["launch"], ["check"]):
+            from olympus.runtime.launch.ros_args import as_words  # loads half of the house
+
             arguments = as_words(arguments)
         make(arguments)(args=arguments, prog_name="olympus")
     except OlympusError as error:
         text = f"olympus: {error}"
         if sys.stderr.isatty():
+            from olympus.runtime.launch.report import wrapped
+
             text = wrapped(text, shutil.get_terminal_size().columns)
         typer.echo(text, err=True)
         return error.exit_code

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from olympus.runtime.launch.supervisor import Life, Recipe
+if TYPE_CHECKING:  # who only reads a ledger loads nothing of what writes it
+    from olympus.runtime.launch.supervisor import Life, Recipe
 
 FILE = "launch.json"
 """Name of the file in the session's run folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_main_carries_out_the_safety_commands_that_help_lists() -> None:
 def test_one_command_doesn_t_load_the_others() -> None:
     names = [group.name for group in make(["topic", "list"]).registered_groups]
     assert names == ["topic"]
+
+
+@pytest.mark.parametrize("command", ["topic", "node", "param", "say", "trace"])
+def test_looking_on_does_not_load_what_reads_launch_files(command: str) -> None:
+    code = (
+        "import sys; from olympus.runtime.cli.app import make; "
+        f"make(['{command}']); print('olympus.runtime.launch.schema' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 def test_a_plug_in_command_is_found() -> None:
