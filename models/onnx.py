@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -73,12 +74,12 @@ class OnnxModel:
                 model.run({tensor.name: blank(tensor) for tensor in manifest.inputs})
         return model
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The model's name."""
         return self.manifest.name
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The sha256 of its file."""
         return self.manifest.model_file.sha256

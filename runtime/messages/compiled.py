@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from olympus.runtime.errors import MessageError
 
@@ -25,6 +28,31 @@ _INLINE = {
     "float": "type(v) is float",
 }
 """When a value of such a kind can be taken as it is; else the kind's own function decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Within a kind: a row of items."""
+
+    item: Kind
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Within a kind: the fields of a dataclass."""
+
+    cls: type[Any]
+    names: Sequence[str]
+    kinds: Sequence[Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Within a kind: an array of any lengths."""
+
+    dtype: np.dtype[Any]
+    ndim: int
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
@@ -50,20 +78,10 @@ def changer(cls: type[T], name: str) -> Callable[[T, Any], T]:
 
 def packer(names: Sequence[str], kinds: Sequence[Kind]) -> Callable[..., list[Any]]:
     """Return what turns some fields of an instance into a list: `(value, arrays) -> list`."""
-    known: dict[str, Any] = {}
-    items = []
-    for index, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        known[f"pack_{index}"] = kind.pack
-        call = f"pack_{index}({{}}, arrays)"
-        test = _INLINE.get(kind.text)
-        items.append(
-            f"(v if {test.replace('type(v)', f'type(v := value.{name})', 1)} else "
-            + call.format("v")
-            + ")"
-            if test
-            else call.format(f"value.{name}")
-        )
-    return _function("pack", ["def pack(value, arrays):", f" return [{', '.join(items)}]"], known)
+    source = _Source()
+    items = [source.pack(kind, f"value.{name}") for name, kind in zip(names, kinds, strict=True)]
+    lines = ["def pack(value, arrays):", f" return [{', '.join(items)}]"]
+    return _function("pack", lines, source.known)
 
 
 def unpacker(cls: type[Any], kinds: Sequence[Kind]) -> Callable[..., Any]:
@@ -81,40 +99,38 @@ def rest_unpacker(cls: type[Any], kinds: Sequence[Kind]) -> Callable[..., Any]:
 
 def items_packer(kind: Kind) -> Callable[..., list[Any]]:
     """Return what turns items of one kind into a list: `(items, arrays) -> list`."""
-    item = "pack_item(v, arrays)"
-    if kind.text in _INLINE:
-        item = f"v if {_INLINE[kind.text]} else {item}"
-    lines = ["def pack(items, arrays):", f" return [{item} for v in items]"]
-    return _function("pack", lines, {"pack_item": kind.pack})
+    source = _Source()
+    lines = ["def pack(items, arrays):", f" return [{source.pack(kind, 'item')} for item in items]"]
+    return _function("pack", lines, source.known)
 
 
 def items_unpacker(kind: Kind) -> Callable[..., tuple[Any, ...]]:
     """Return what turns a list into items of one kind: `(items, arrays, where) -> tuple`."""
-    item = "unpack_item(v, arrays, where)"
-    if kind.text in _INLINE:
-        item = f"v if {_INLINE[kind.text]} else {item}"
-    lines = ["def unpack(items, arrays, where):", f" return tuple([{item} for v in items])"]
-    return _function("unpack", lines, {"unpack_item": kind.unpack})
+    source = _Source()
+    item = source.unpack(kind, "item")
+    lines = ["def unpack(items, arrays, where):", f" return tuple([{item} for item in items])"]
+    return _function("unpack", lines, source.known)
 
 
 def _unpacker(cls: type[Any], kinds: Sequence[Kind], *, given: int) -> Callable[..., Any]:
     names = [field.name for field in dataclasses.fields(cls)]
-    wanted = len(names) - given
-    known: dict[str, Any] = {**_setters(cls, names), "cls": cls, "MessageError": MessageError}
+    wanted, source = len(names) - given, _Source()
+    source.known.update(_setters(cls, names))
+    source.known |= {"cls": cls, "MessageError": MessageError}
+    source.known["complain"] = _complainer(names[given:], kinds[given:])
     lines = [
         f"def unpack(items, arrays, where{', first' if given else ''}):",
         f" if type(items) is not list or len(items) != {wanted}:",
         f"  raise MessageError(f'{{where}}: {wanted} fields of {cls.__name__} are needed')",
         " made = new(cls)",
         *([f" set_{names[0]}(made, first)"] if given else []),
+        " try:",
+        "  pass",
     ]
     for index, name in enumerate(names[given:]):
-        kind = kinds[index + given]
-        known[f"unpack_{index}"] = kind.unpack
-        lines += [f" v = items[{index}]"]
-        slow = f"unpack_{index}(v, arrays, where + '.{name}')"
-        test = f"v if {_INLINE[kind.text]} else " if kind.text in _INLINE else ""
-        lines += [f" set_{name}(made, {test}{slow})"]
+        value = source.unpack(kinds[index + given], f"items[{index}]")
+        lines.append(f"  set_{name}(made, {value})")
+    lines += [" except MessageError:", "  complain(items, arrays, where)", "  raise"]
     if hasattr(cls, "__post_init__"):
         lines += [
             " try:",
@@ -122,7 +138,93 @@ def _unpacker(cls: type[Any], kinds: Sequence[Kind], *, given: int) -> Callable[
             " except ValueError as error:",
             "  raise MessageError(f'{where}: {error}') from error",
         ]
-    return _function("unpack", [*lines, " return made"], known)
+    return _function("unpack", [*lines, " return made"], source.known)
+
+
+def _complainer(names: Sequence[str], kinds: Sequence[Kind]) -> Callable[..., None]:
+    """Return what says which field it is that can't be read: `(items, arrays, where)`."""
+
+    def complain(items: list[Any], arrays: Any, where: str) -> None:
+        for name, kind, item in zip(names, kinds, items, strict=True):
+            kind.unpack(item, arrays, f"{where}.{name}")
+
+    return complain
+
+
+class _Source:
+    """Expressions that do what functions of kinds do, as far as all is as it should be.
+
+    What is not is left to the kind's own function, which says what is wrong with it.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {"ndarray": np.ndarray, "add": _add}
+        self._count = 0
+
+    def pack(self, kind: Kind, value: str) -> str:
+        """Return an expression that packs what the expression `value` gives."""
+        v, slow = self._new("v"), self._new("pack", kind.pack)
+        match kind.within:
+            case Items(item, most):
+                each = self._new("v")
+                made = f"[{self.pack(item, each)} for {each} in {v}]"
+                test = f"type({v} := {value}) is tuple and len({v}) <= {most}"
+            case Record(cls, names, kinds):
+                fields = [self.pack(k, f"{v}.{n}") for n, k in zip(names, kinds, strict=True)]
+                made = f"[{', '.join(fields)}]"
+                test = f"type({v} := {value}) is {self._new('cls', cls)}"
+            case Free():
+                made, test = f"add(arrays, {v})", self._is_free(kind.within, v, value)
+            case None if kind.text in _INLINE:
+                made, test = v, _test(kind, v, value)
+            case None:
+                return f"{slow}({value}, arrays)"
+        return f"({made} if {test} else {slow}({v}, arrays))"
+
+    def unpack(self, kind: Kind, value: str) -> str:
+        """Return an expression that unpacks what the expression `value` gives."""
+        v, slow = self._new("v"), self._new("unpack", kind.unpack)
+        match kind.within:
+            case Items(item):
+                each = self._new("v")
+                made = f"tuple([{self.unpack(item, each)} for {each} in {v}])"
+                test = f"type({v} := {value}) is list"
+            case Record(cls, _, kinds) if not hasattr(cls, "__post_init__"):
+                fields = [self.unpack(k, f"{v}[{i}]") for i, k in enumerate(kinds)]
+                made = f"{self._new('make', maker(cls))}({', '.join(fields)})"
+                test = f"type({v} := {value}) is list and len({v}) == {len(kinds)}"
+            case Free():
+                made = self._new("v")
+                known = f"type({v} := {value}) is int and 0 <= {v} < len(arrays)"
+                test = f"{known} and {self._is_free(kind.within, made, f'arrays[{v}]')}"
+            case None if kind.text in _INLINE:
+                made, test = v, _test(kind, v, value)
+            case _:
+                return f"{slow}({value}, arrays, where)"
+        return f"({made} if {test} else {slow}({v}, arrays, where))"
+
+    def _is_free(self, free: Free, v: str, value: str) -> str:
+        kind = f"{v}.dtype is {self._new('dtype', free.dtype)} and {v}.ndim == {free.ndim}"
+        return f"type({v} := {value}) is ndarray and {kind}"
+
+    def _new(self, stem: str, value: object = None) -> str:
+        self._count += 1
+        name = f"{stem}_{self._count}"
+        if value is not None:
+            self.known[name] = value
+        return name
+
+
+def _test(kind: Kind, v: str, value: str) -> str:
+    """Return the condition under which a value of a plain kind, now called `v`, is right."""
+    first, *rest = _INLINE[kind.text].split(" and ", 1)
+    test = first.replace("type(v)", f"type({v} := {value})")
+    return " and ".join([test, *(one.replace(" v ", f" {v} ") for one in rest)])
+
+
+def _add(arrays: list[Any], array: Any) -> int:
+    arrays.append(array)
+    return len(arrays) - 1
 
 
 def _setters(cls: type[Any], names: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages.base import Message, message
+from olympus.runtime.messages.compiled import maker
 from olympus.runtime.messages.schema import Array
 from olympus.runtime.qos import Tier
 
@@ -108,7 +109,7 @@ def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
     Raises:
         MessageError: A dtype that does not travel.
     """
-    return tuple(_tensor(name, array) for name, array in arrays.items())
+    return tuple([_tensor(name, array) for name, array in arrays.items()])
 
 
 def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
@@ -130,7 +131,7 @@ def _tensor(name: str, array: NDArray[Any]) -> Tensor:
     kind = _NATIVE.get(array.dtype) or _kind_of(name, array.dtype)
     if array.dtype is not kind[1] or not array.flags.c_contiguous:
         array = np.ascontiguousarray(array, kind[1]).reshape(array.shape)
-    return Tensor(name=name, dtype=kind[0], shape=array.shape, data=array.reshape(-1).view(_BYTES))
+    return _made(name, kind[0], array.shape, array.reshape(-1).view(_BYTES))
 
 
 def _kind_of(tensor: str, dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any]]:
@@ -158,6 +159,7 @@ def _array(tensor: Tensor) -> NDArray[Any]:
     return tensor.data.view(dtype).reshape(shape)
 
 
+_made = maker(Tensor)
 _BYTES = np.dtype(np.uint8)
 _DTYPES = {name: np.dtype(name) for name in _KINDS}
 _NATIVE = {dtype: (name, dtype) for name, dtype in _DTYPES.items()}

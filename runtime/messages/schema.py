@@ -14,7 +14,7 @@ import enum
 import hashlib
 import types
 import typing
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -22,9 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages.compiled import items_packer, items_unpacker, packer, unpacker
+from olympus.runtime.messages.compiled import (
+    Free,
+    Items,
+    Record,
+    items_packer,
+    items_unpacker,
+    packer,
+    unpacker,
+)
 
-Items = TypeVar("Items", bound=Sized)
+Held = TypeVar("Held", bound=Sized)
 AnyArray = NDArray[Any]
 Pack = Callable[[Any, list[AnyArray]], Any]
 Unpack = Callable[[Any, list[AnyArray], str], Any]
@@ -62,6 +70,8 @@ class Kind:
     text: str
     pack: Pack
     unpack: Unpack
+    within: Items | Record | Free | None = None
+    """What it is made of, where it is not plain: what is compiled does without its functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,8 @@ def _array_kind(spec: Array) -> Kind:
             raise MessageError(f"{where}: {problem}")
         return arrays[value]
 
-    return Kind(f"array({spec.dtype},{spec.shape})", pack, unpack)
+    within = Free(dtype, ndim) if is_free else None
+    return Kind(f"array({spec.dtype},{spec.shape})", pack, unpack, within)
 
 
 def _tuple_kind(item: Kind) -> Kind:
@@ -166,17 +177,26 @@ def _tuple_kind(item: Kind) -> Kind:
             raise MessageError(f"{where}: {type(value).__name__} where a list is needed")
         try:
             return unpack_items(value, arrays, where)
-        except MessageError:
-            for i, v in enumerate(value):  # says which item it is
-                item.unpack(v, arrays, f"{where}[{i}]")
+        except MessageError:  # say which item it is
+            _each(item.unpack(v, arrays, f"{where}[{i}]") for i, v in enumerate(value))
             raise
 
     def pack(value: Any, arrays: list[AnyArray]) -> list[Any]:
         if not isinstance(value, tuple | list):
             raise MessageError(f"{type(value).__name__} where a tuple is needed")
-        return pack_items(_not_too_many(value), arrays)
+        items = _not_too_many(value)
+        try:
+            return pack_items(items, arrays)
+        except MessageError:  # say what of an item it is
+            _each(item.pack(v, []) for v in items)
+            raise
 
-    return Kind(f"[{item.text}]", pack, unpack)
+    return Kind(f"[{item.text}]", pack, unpack, Items(item, MAX_ITEMS))
+
+
+def _each(acts: Iterable[object]) -> None:
+    for _ in acts:
+        pass
 
 
 def _dict_kind(item: Kind) -> Kind:
@@ -193,7 +213,7 @@ def _dict_kind(item: Kind) -> Kind:
     return Kind(f"{{{item.text}}}", pack, unpack)
 
 
-def _not_too_many(value: Items) -> Items:
+def _not_too_many(value: Held) -> Held:
     if len(value) > MAX_ITEMS:
         raise MessageError(f"{len(value)} items, at most {MAX_ITEMS}; put so many into an array")
     return value
@@ -235,7 +255,7 @@ def _new_record_kind(cls: type[Any]) -> Kind:
             raise _named(value, names, kinds) from None
 
     fields = ",".join(f"{n}:{k.text}" for n, k in zip(names, kinds, strict=True))
-    return Kind(f"{cls.__name__}({fields})", pack, unpack)
+    return Kind(f"{cls.__name__}({fields})", pack, unpack, Record(cls, names, kinds))
 
 
 def field_kinds(cls: type[Any]) -> tuple[list[str], list[Kind]]:

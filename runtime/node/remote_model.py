@@ -54,6 +54,7 @@ class RemoteModel:
             name: The model.
         """
         self.host, self.name = host, name
+        self._service = f"{host}/infer"
 
     async def infer(
         self,
@@ -109,7 +110,7 @@ class RemoteModel:
             source=source,
             tensors=tensors_of(inputs),
         )
-        answer = await bus.call(f"{self.host}/infer", question, Inferred, timeout_s=patience_s)
+        answer = await bus.call(self._service, question, Inferred, timeout_s=patience_s)
         return RemoteAnswer(arrays_of(answer.tensors), answer.origin)
 
     @staticmethod

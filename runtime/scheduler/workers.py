@@ -75,9 +75,9 @@ class Workers:
 
     def can_run_now(self, what: str, quick_ns: int) -> bool:
         """Tell whether a plain job is known to be quick, and nothing else runs or waits."""
-        rules = self._queue.rules
         is_free = bool(self._free) and not self._queue.has_waiting and not self._is_closed
-        return is_free and not rules.has_budgets and self._is_known_quick(what, quick_ns)
+        is_free = is_free and not self._queue.rules.has_budgets
+        return is_free and self._is_known_quick(what, quick_ns)
 
     def run_now(self, ticket: Ticket, quick_ns: int) -> bool:
         """Run a quick job on the calling thread if nothing else runs or waits, else do nothing.

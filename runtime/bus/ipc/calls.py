@@ -155,7 +155,8 @@ class Calls:
                 member.lend(pair, packed.slots)
                 if not pair.is_gone and not pair.holds.add(packed.slots, member.readers):
                     return False
-            pair.send(packed, channel, PATIENT)
+            if not pair.post(packed.data):
+                pair.send(packed, channel, PATIENT)
         finally:
             for slot in packed.taken:
                 member.pools.drop(slot)

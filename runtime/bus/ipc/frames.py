@@ -266,6 +266,6 @@ def _asked_header(call: object, head: tuple[int, ...], where: str) -> Header:
     """
     match call:
         case [int(seq), str(source), list(hops)] if 0 <= seq < 2**63 and len(hops) <= MAX_HOPS:
-            trace = tuple(_HOP.unpack(hop, [], f"{where}.trace") for hop in hops)
+            trace = tuple([_HOP.unpack(hop, [], f"{where}.trace") for hop in hops]) if hops else ()
             return make_header(seq, head[5], head[6], _TIERS[head[1]], source, trace)
     raise MessageError(f"{where}: {call!r:.60} is not [seq, source, trace]")

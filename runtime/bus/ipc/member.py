@@ -141,7 +141,10 @@ class Member:
 
     def known_server_of(self, name: str) -> Pair | None:
         """Return the host that said it serves `name`; None if nobody did."""
-        return next((pair for pair in self._pairs.values() if name in pair.services), None)
+        for pair in self._pairs.values():
+            if name in pair.services:
+                return pair
+        return None
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible until it is taken back or this process ends."""

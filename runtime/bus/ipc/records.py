@@ -140,7 +140,7 @@ class Packing:
         """
         arrays: list[AnyArray] = []
         body, header = self._pack_fields(message, arrays), message.header
-        body.append([header.seq, header.source, hops_of(header.trace)])
+        body.append([header.seq, header.source, hops_of(header.trace) if header.trace else ()])
         stamps = header.tier, number, header.stamp, header.expires, 0
         if arrays:
             return self._pack_arrays(kind, body, arrays, CALL, stamps)
@@ -215,7 +215,8 @@ class Packing:
         head = HEAD.pack(
             kind, tier, flags, self.channel, seq, stamp, expires, sent, len(slots), length
         )
-        head += struct.pack(f"<{len(slots)}Q", *slots)
+        if slots:
+            head += struct.pack(f"<{len(slots)}Q", *slots)
         if shelf.short:
             gap = -(len(head) + len(packed)) % ALIGN
             data = b"".join((head, packed, bytes(gap), *shelf.short))

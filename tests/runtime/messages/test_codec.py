@@ -1,5 +1,6 @@
 import struct
 import tracemalloc
+from dataclasses import replace
 from typing import Any, cast
 
 import msgpack
@@ -27,6 +28,7 @@ from olympus.runtime.messages import (
     read_header,
     schema_by_class,
 )
+from olympus.runtime.messages.inference import Infer, Tensor
 from olympus.runtime.qos import Tier
 
 big = st.integers(0, 2**63 - 1)
@@ -181,6 +183,68 @@ def test_an_error_names_the_field() -> None:
     head[4][1] = "hot"
     with pytest.raises(MessageError, match=r"olympus/Reading.value: str where float"):
         decode(_forged(head))
+
+
+def _asked(**changes: Any) -> Infer:
+    data, given = np.arange(6, dtype=np.uint8), {"name": "x", "dtype": "uint8", "shape": (2, 3)}
+    right = Tensor(name="w", dtype="uint8", shape=(6,), data=data)
+    tensors = (right, Tensor(**{**given, "data": data, **changes}))
+    return Infer(model="m", tier=Tier.HIGH, deadline=0, source="s", tensors=tensors)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": 1}, r"Infer.tensors: Tensor.name: 1 is no str"),
+        ({"shape": (2, "3")}, r"Infer.tensors: Tensor.shape: .*'3' is no integer"),
+        ({"shape": (2, True)}, r"Infer.tensors: Tensor.shape: .*True is no integer"),
+        ({"shape": 3}, r"Infer.tensors: Tensor.shape: int where a tuple is needed"),
+        ({"shape": (1,) * 9000}, r"Infer.tensors: Tensor.shape: 9000 items"),
+        ({"data": np.zeros(6)}, r"Infer.tensors: Tensor.data: dtype float64 where u1"),
+        ({"data": np.zeros((2, 3), "u1")}, r"Infer.tensors: Tensor.data: shape \(2, 3\)"),
+        ({"data": b"abc"}, r"Infer.tensors: Tensor.data: an array is needed, not bytes"),
+    ],
+)
+def test_what_is_wrong_deep_within_can_not_be_sent_and_is_named(
+    changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MessageError, match=said):
+        encode(_asked(**changes))
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "said"),
+    [
+        (0, 7, r"tensors\[1\].name: int where str is needed"),
+        (2, [2, "3"], r"tensors\[1\].shape\[1\]: '3' is no integer"),
+        (2, [2**63], r"tensors\[1\].shape\[0\]: 9223372036854775808 is no integer"),
+        (2, None, r"tensors\[1\].shape: NoneType where a list is needed"),
+        (3, 2, r"tensors\[1\].data: there is no array 2"),
+        (3, -1, r"tensors\[1\].data: there is no array -1"),
+        (None, ["x"], r"tensors\[1\]: 4 fields of Tensor are needed"),
+        (None, "x", r"tensors\[1\]: 4 fields of Tensor are needed"),
+    ],
+)
+def test_what_is_wrong_deep_within_is_refused_and_named(
+    place: int | None, wrong: Any, said: str
+) -> None:
+    head = _head(_asked())
+    if place is None:
+        head[4][4][1] = wrong
+    else:
+        head[4][4][1][place] = wrong
+    data = np.arange(6, dtype=np.uint8).tobytes()
+    where = struct.calcsize("<4sI") + len(msgpack.packb(head))
+    first = bytes(-where % 64) + data
+    tail = first + bytes(-(where + len(first)) % 64) + data
+    with pytest.raises(MessageError, match=f"olympus/Infer.{said}"):
+        decode(_forged(head, tail))
+
+
+def test_a_list_travels_where_a_tuple_is_meant() -> None:
+    rows: Any = list(_asked(shape=[2, 3]).tensors)
+    loose = replace(_asked(), tensors=rows)
+    assert encode(loose) == encode(_asked())
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
