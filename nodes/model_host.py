@@ -170,12 +170,11 @@ class ModelHost(Node):
             ModelError: As for `on_infer`.
             JobDroppedError: As for `on_infer`.
         """
-        if not self.scheduler.can_run_now(question.model, self._quick_ns):
+        scheduler = self.scheduler
+        if not scheduler.can_run_now(question.model, self._quick_ns):
             return None
         model, work = self._readied(question)
-        outcome = self.scheduler.run_now(
-            work, self._quick_ns, what=model.name, **wishes_of(question)
-        )
+        outcome = scheduler.run_now(work, what=model.name, **wishes_of(question))
         if outcome is None:
             return None
         return Inferred(tensors=tensors_of(outcome.unwrap()), origin=self._origin(model.digest))

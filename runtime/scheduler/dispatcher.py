@@ -36,7 +36,7 @@ class _Resource(Protocol):
 
     def can_run_now(self, what: str, quick_ns: int) -> bool: ...
 
-    def run_now(self, ticket: Ticket, quick_ns: int) -> bool: ...
+    def run_now(self, ticket: Ticket) -> bool: ...
 
     def run_here(self, ticket: Ticket) -> None: ...
 
@@ -165,41 +165,44 @@ class Dispatcher:
         return await self._outcome(ticket, waiter, None)
 
     def can_run_now(self, what: str, quick_ns: int) -> bool:
-        """Tell whether `run_now` would run this at the moment."""
+        """Tell whether a plain call may be run on the thread that asks, by `run_now`.
+
+        Args:
+            what: Name of the model; its last runs tell how long it takes.
+            quick_ns: For how long the thread may be held up, ns.
+        """
         return self._resources[self._first].can_run_now(what, quick_ns)
 
     def run_now(
         self,
         work: Callable[[], T],
-        quick_ns: int,
         *,
         tier: Tier = Tier.NORMAL,
         deadline_ns: int = NEVER_NS,
         source: str = "",
         what: str = "",
     ) -> Outcome | None:
-        """Run a call on this thread at once, where that is short and nothing else runs or waits.
+        """Run a call for which `can_run_now` holds, on this thread and at once.
 
         For whoever knows that nothing else has come that might be more urgent: an event loop, while
         it takes in what came alone.
 
         Args:
-            work: As for `run_quick`.
-            quick_ns: As for `run_quick`.
+            work: A function that needs no event loop.
             tier: Its urgency.
             deadline_ns: Robot time after which nobody wants the result.
             source: Who asks.
             what: Name of the model.
 
         Returns:
-            What came of it. None where it has to take its turn: nothing has happened then.
+            What came of it. None if another thread has been quicker: nothing has happened then.
 
         Raises:
             JobDroppedError: The host is ending.
         """
         ends: list[Outcome] = []
         ticket = Ticket(make_job(0, tier, deadline_ns, source, what, 0), work, ends.append)
-        is_done = self._open(None, source).run_now(ticket, quick_ns)
+        is_done = self._open(None, source).run_now(ticket)
         return ends[0] if is_done else None
 
     async def _outcome(self, ticket: Ticket, waiter: Waiter[T], resource: str | None) -> T:

@@ -49,9 +49,9 @@ class VirtualWorkers:
         del what, quick_ns
         return False
 
-    def run_now(self, ticket: Ticket, quick_ns: int) -> bool:
+    def run_now(self, ticket: Ticket) -> bool:
         """Leave it."""
-        del ticket, quick_ns
+        del ticket
         return False
 
     def cancel(self, ticket: Ticket) -> None:

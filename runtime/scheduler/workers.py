@@ -75,18 +75,17 @@ class Workers:
 
     def can_run_now(self, what: str, quick_ns: int) -> bool:
         """Tell whether a plain job is known to be quick, and nothing else runs or waits."""
-        is_free = bool(self._free) and not self._queue.has_waiting and not self._is_closed
-        is_free = is_free and not self._queue.rules.has_budgets
-        return is_free and self._is_known_quick(what, quick_ns)
+        is_apt = self._is_free and not self._queue.rules.has_budgets  # a used up one has to wait
+        return is_apt and self._is_known_quick(what, quick_ns)
 
-    def run_now(self, ticket: Ticket, quick_ns: int) -> bool:
-        """Run a quick job on the calling thread if nothing else runs or waits, else do nothing.
+    def run_now(self, ticket: Ticket) -> bool:
+        """Run a job on the calling thread if nothing else runs or waits, else do nothing.
 
         Returns:
             Whether it has ended, be it that it came too late.
         """
         with self._lock:
-            if ticket.is_stepped or not self.can_run_now(ticket.job.what, quick_ns):
+            if not self._is_free:
                 return False
             self._arrive(ticket)  # nothing waits, so nothing makes way for it
             slot, shed = self._claim(ticket.job.arrived_ns)
@@ -95,6 +94,10 @@ class Workers:
         else:
             self._tell(shed)
         return True
+
+    @property
+    def _is_free(self) -> bool:
+        return bool(self._free) and not self._queue.has_waiting and not self._is_closed
 
     def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.
@@ -228,15 +231,12 @@ class Workers:
             self._run(*taken)
 
     def _settle_down(self) -> None:
-        if cores := self._queue.rules.cores:
+        rules = self._queue.rules
+        if rules.cores:
             try:
-                os.sched_setaffinity(0, cores)
+                os.sched_setaffinity(0, rules.cores)
             except OSError as error:
-                _log.warning("resource %s can't use cores %s: %s", self._name, cores, error)
-
-    @property
-    def _name(self) -> str:
-        return self._queue.rules.name
+                _log.warning("resource %s can't use %s: %s", rules.name, rules.cores, error)
 
     def _take(self) -> tuple[int, Ticket] | None:
         """Wait for a job; None at the end."""

@@ -97,12 +97,13 @@ async def test_a_job_whose_caller_goes_before_its_turn_is_not_run(dispatcher: Di
 def test_who_has_nothing_else_to_do_runs_what_is_quick_here_and_now(dispatcher: Dispatcher) -> None:
     me = threading.get_ident()
     learn(dispatcher)
-    outcome = dispatcher.run_now(threading.get_ident, QUICK_NS, what="eyes")
+    assert dispatcher.can_run_now("eyes", QUICK_NS)
+    outcome = dispatcher.run_now(threading.get_ident, what="eyes")
     assert outcome is not None
     assert (outcome.end, outcome.unwrap()) == (End.DONE, me)
     for name, quick_ns in (("ears", QUICK_NS), ("eyes", 1)):
-        assert dispatcher.run_now(threading.get_ident, quick_ns, what=name) is None
-    failed = dispatcher.run_now(lambda: 1 // 0, QUICK_NS, what="eyes")
+        assert not dispatcher.can_run_now(name, quick_ns)
+    failed = dispatcher.run_now(lambda: 1 // 0, what="eyes")
     assert failed is not None
     with pytest.raises(ZeroDivisionError):
         failed.unwrap()
@@ -113,7 +114,7 @@ def test_here_and_now_too_a_job_that_came_too_late_is_not_run(dispatcher: Dispat
     learn(dispatcher)
     ran: list[int] = []
     late_ns = SystemClock().now_ns() - 1
-    outcome = dispatcher.run_now(lambda: ran.append(1), QUICK_NS, what="eyes", deadline_ns=late_ns)
+    outcome = dispatcher.run_now(lambda: ran.append(1), what="eyes", deadline_ns=late_ns)
     assert outcome is not None
     assert (outcome.end, ran) == (End.EXPIRED, [])
     with pytest.raises(JobDroppedError, match="past its deadline"):
@@ -132,19 +133,20 @@ def test_while_another_job_runs_nothing_is_run_here_and_now(dispatcher: Dispatch
     other = threading.Thread(target=partial(dispatcher.call, hold))
     other.start()
     assert has_begun.wait(20)
-    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is None
+    assert not dispatcher.can_run_now("eyes", QUICK_NS)
+    assert dispatcher.run_now(lambda: 1, what="eyes") is None
     may_end.set()
     other.join()
     assert dispatcher.counts == {End.DONE: RUNS + 1}
-    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is not None
+    assert dispatcher.can_run_now("eyes", QUICK_NS)
+    assert dispatcher.run_now(lambda: 1, what="eyes") is not None
 
 
 def test_where_tiers_have_budgets_nothing_is_run_here_and_now() -> None:
     lanes = {Tier.LOW: LaneRules(limit=0.5)}
     dispatcher = Dispatcher(SystemClock(), resources=[ResourceRules(lanes=lanes)])
     learn(dispatcher)
-    assert dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes") is None
-    assert dispatcher.counts == {End.DONE: RUNS}
+    assert not dispatcher.can_run_now("eyes", QUICK_NS)
     dispatcher.close()
 
 
@@ -181,7 +183,7 @@ async def test_the_trace_tells_of_a_quick_job_as_of_any_other(tmp_path: Path, is
     dispatcher = Dispatcher(SystemClock(), trace_dir=tmp_path)
     learn(dispatcher)
     if is_now:
-        dispatcher.run_now(lambda: 1, QUICK_NS, what="eyes", source="camera")
+        dispatcher.run_now(lambda: 1, what="eyes", source="camera")
     else:
         await dispatcher.run_quick(lambda: 1, QUICK_NS, what="eyes", source="camera")
     dispatcher.close()
