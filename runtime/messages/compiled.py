@@ -48,6 +48,11 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs:
+    """Within a kind: a map, of which only an empty one is taken as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Free:
     """Within a kind: an array of any lengths."""
 
@@ -173,6 +178,8 @@ class _Source:
                 fields = [self.pack(k, f"{v}.{n}") for n, k in zip(names, kinds, strict=True)]
                 made = f"[{', '.join(fields)}]"
                 test = f"type({v} := {value}) is {self._new('cls', cls)}"
+            case Pairs():
+                made, test = "{}", f"type({v} := {value}) is dict and not {v}"
             case Free():
                 made, test = f"add(arrays, {v})", self._is_free(kind.within, v, value)
             case None if kind.text in _INLINE:
@@ -193,6 +200,8 @@ class _Source:
                 fields = [self.unpack(k, f"{v}[{i}]") for i, k in enumerate(kinds)]
                 made = f"{self._new('make', maker(cls))}({', '.join(fields)})"
                 test = f"type({v} := {value}) is list and len({v}) == {len(kinds)}"
+            case Pairs():
+                made, test = "{}", f"type({v} := {value}) is dict and not {v}"
             case Free():
                 made = self._new("v")
                 known = f"type({v} := {value}) is int and 0 <= {v} < len(arrays)"

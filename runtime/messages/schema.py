@@ -25,6 +25,7 @@ from olympus.runtime.errors import MessageError
 from olympus.runtime.messages.compiled import (
     Free,
     Items,
+    Pairs,
     Record,
     items_packer,
     items_unpacker,
@@ -70,7 +71,7 @@ class Kind:
     text: str
     pack: Pack
     unpack: Unpack
-    within: Items | Record | Free | None = None
+    within: Items | Record | Pairs | Free | None = None
     """What it is made of, where it is not plain: what is compiled does without its functions."""
 
 
@@ -210,7 +211,7 @@ def _dict_kind(item: Kind) -> Kind:
             raise MessageError(f"{value!r:.40} is no map from text")
         return {k: item.pack(v, arrays) for k, v in _not_too_many(value).items()}
 
-    return Kind(f"{{{item.text}}}", pack, unpack)
+    return Kind(f"{{{item.text}}}", pack, unpack, Pairs())
 
 
 def _not_too_many(value: Held) -> Held:

@@ -169,8 +169,8 @@ class Member:
     def lend(self, pair: Pair, slots: Sequence[int]) -> None:
         """See that the other side has the pools of some slots."""
         for slot in slots:
-            pool = self.pools.place_of(slot)[0]
-            if pool.number not in pair.lent:
+            if slot >> 32 not in pair.lent:
+                pool = self.pools.place_of(slot)[0]
                 pair.lent.add(pool.number)
                 words = ("pool", pool.number, pool.slot_nbytes, pool.count)
                 pair.tell(*words, descriptors=(pool.memory.descriptor,))

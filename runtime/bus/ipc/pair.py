@@ -65,8 +65,8 @@ class Pair:
         self.channels: dict[int, Channel] = {}
         self.pools: dict[int, Lent] = {}
         self.is_met = self.is_gone = False
-        self.is_alone = False
-        """Whether the event loop has nothing to do but to take in the record that is at hand."""
+        self._is_single = False
+        """Whether no other record came together with the one that is at hand."""
         self._data, self._talk = peer.data, peer.talk
         self._listener = listener
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
@@ -122,6 +122,11 @@ class Pair:
     def has_room(self) -> bool:
         """Whether what must not be dropped finds room."""
         return not self._outbox.is_full
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the event loop has nothing to do but to take in the record that is at hand."""
+        return self._is_single and is_alone(self._loop)
 
     def push_on(self) -> None:
         """Try again to send what waits; from any thread."""
@@ -205,10 +210,10 @@ class Pair:
             other = self.other
             more = other is None or other.cells[0] > received
             if packet[0] == MANY:
-                self.is_alone = False
+                self._is_single = False
                 budget -= self._read_many(packet)
             else:
-                self.is_alone = budget == _BUDGET and not more and is_alone(self._loop)
+                self._is_single = not more and budget == _BUDGET
                 budget -= 1
                 on_record(self, packet, more)
             if not more:
