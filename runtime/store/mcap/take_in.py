@@ -135,7 +135,7 @@ def _arrivals(file: Path, codecs: Codecs) -> Iterator[Incoming | Unread]:
         with file_errors(f"reading {part}"), part.open("rb") as stream:
             reader = library("reader").make_reader(stream, validate_crcs=True)
             for schema, channel, message in reader.iter_messages():
-                yield hearer.hear(
+                yield from hearer.hear(
                     _Piece(
                         channel.metadata.get(TOPIC) or channel.topic.strip("/"),
                         channel.message_encoding,
@@ -148,7 +148,7 @@ def _arrivals(file: Path, codecs: Codecs) -> Iterator[Incoming | Unread]:
                 )
     for one in read_bag(file) if not own else ():
         topic = one.topic.strip("/")
-        yield hearer.hear(_Piece(topic, CDR, one.type, one.cdr, one.stamp_ns))
+        yield from hearer.hear(_Piece(topic, CDR, one.type, one.cdr, one.stamp_ns))
 
 
 def _notes(file: Path) -> tuple[list[Gap], list[str]]:
@@ -196,23 +196,27 @@ class _Hearer:
         self._context = Context(codecs, times=times)
         self._counts: Counter[str] = Counter()
 
-    def hear(self, piece: _Piece) -> Incoming | Unread:
-        """Return a piece as what a store takes in, or why it can't be read."""
+    def hear(self, piece: _Piece) -> Iterator[Incoming | Unread]:
+        """Yield what a store takes in of a piece, or why it can't be read.
+
+        Most are one message; a DiagnosticArray is as many as it has parts, each beside the others.
+        """
         try:
             if piece.encoding == FRAME:
                 message, frame = decode(piece.data), bytes(piece.data)
                 header = message.header
-                return Incoming(
+                yield Incoming(
                     piece.topic, header.stamp, header.seq, header.source, piece.arrived, frame
                 )
-            message = self._named(piece, self._message(piece))
-            return Incoming.of(piece.topic, message, arrived=piece.arrived)
+                return
+            for one in self._messages(piece):
+                yield Incoming.of(piece.topic, self._named(piece, one), arrived=piece.arrived)
         except MessageError as error:
-            return piece.topic, str(error)
+            yield piece.topic, str(error)
 
-    def _message(self, piece: _Piece) -> Message:
+    def _messages(self, piece: _Piece) -> list[Message]:
         if piece.encoding == JSON and TYPE in piece.about:
-            return from_json(piece.about[TYPE], _parsed(piece.data))
+            return [from_json(piece.about[TYPE], _parsed(piece.data))]
         if piece.encoding != CDR:
             raise MessageError(f"{piece.type or 'a message'} in {piece.encoding!r} is not read")
         kind = schema_by_name(piece.about[TYPE]).cls if TYPE in piece.about else None
@@ -223,7 +227,7 @@ class _Hearer:
             raise MessageError(f"{piece.type} was of another definition when this was recorded")
         value = codec.decode(piece.data)
         ctx = replace(self._context, sent_ns=piece.arrived)
-        return self._mapper.from_ros(value, kind, ctx)
+        return [self._mapper.from_ros(one, kind, ctx) for one in self._mapper.each(value)]
 
     def _named(self, piece: _Piece, message: Message) -> Message:
         """Give a message the number and the publisher that ROS types have no word for."""

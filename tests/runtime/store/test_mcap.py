@@ -16,6 +16,8 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
 from rosbags.typesys import Stores, get_typestore
 
+from olympus.runtime.bus.ros2.catalogue import catalogue_of
+from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.errors import DamageError, StoreError
 from olympus.runtime.messages import (
     Header,
@@ -315,6 +317,38 @@ def test_bags_that_rosbags_wrote_become_recordings(tmp_path: Path) -> None:
         assert isinstance(speed, Twist)
         assert (speed.linear_mps, speed.angular_radps) == (0.5, -0.25)
         assert (speed.header.stamp, speed.header.source) == (BEGAN + MS, "bag/cmd_vel")
+
+
+def test_each_part_of_a_diagnostic_array_of_a_bag_is_a_message(tmp_path: Path) -> None:
+    codecs, array = Codecs(catalogue_of("jazzy")), "diagnostic_msgs/msg/DiagnosticArray"
+    told = [("wheel", 0), ("gripper", 2), ("lamp", 1)]
+    file = tmp_path / "health.mcap"
+    with file.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start("ros2")
+        text = codecs.catalogue.schema_text(array).encode()
+        channel = writer.register_channel(
+            "/diagnostics", "cdr", writer.register_schema(array, "ros2msg", text)
+        )
+        for number, parts in enumerate((told, [], told[:1])):
+            status = [
+                codecs.new("diagnostic_msgs/msg/DiagnosticStatus", name=name, level=level)
+                for name, level in parts
+            ]
+            cdr = codecs.get(array).encode(codecs.new(array, status=status))
+            writer.add_message(channel, BEGAN + number * MS, cdr, BEGAN)
+        writer.finish()  # type: ignore[no-untyped-call]
+    with StreamStore(tmp_path / "s", is_durable=False) as store:
+        done = import_bag(file, store)
+        found: list[Any] = list(store.read("diagnostics"))
+        arrived = [record.arrived - BEGAN for record in store.records("diagnostics")]
+    assert [(one.name, one.level, one.header.seq) for one in found] == [
+        ("wheel", "ok", 1), ("gripper", "error", 2), ("lamp", "warn", 3), ("wheel", "ok", 4),
+    ]  # fmt: skip
+    assert arrived == [0, 1, 2, 2 * MS]  # a store has one place for one instant
+    assert done.messages == {"diagnostics": 4}
+    assert done.refused == {"diagnostics: a DiagnosticArray that says nothing": 1}
+    assert done.missing == 0
 
 
 def test_a_type_that_has_changed_since_is_refused_by_its_hash(tmp_path: Path) -> None:

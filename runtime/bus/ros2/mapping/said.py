@@ -77,10 +77,10 @@ def _detections_of(value: Any, ctx: Context) -> Detections:
             "topic's entry"
         )
     items = []
+    nothing = ctx.new("vision_msgs/msg/ObjectHypothesis")  # a box of which nobody says what it is
     for one in value.detections:
-        if not one.results:
-            continue
-        best = max((result.hypothesis for result in one.results), key=lambda h: h.score)
+        said = [result.hypothesis for result in one.results]
+        best = max(said, key=lambda h: h.score, default=nothing)
         box = one.bbox
         w, h = box.size_x / ctx.width, box.size_y / ctx.height
         items.append(
@@ -127,21 +127,23 @@ def _diagnostics(m: Diagnostic, ctx: Context) -> Any:
 
 
 def _diagnostic_of(value: Any, ctx: Context) -> Diagnostic:
-    """Return an array as one: its worst part speaks for all.
+    """Return an array of one part; one of several is split before (`Mapper.each`).
 
     Raises:
-        MessageError: It is empty.
+        MessageError: It has no part, or several.
     """
     if not value.status:
         raise MessageError("a DiagnosticArray that says nothing")
-    worst = max(value.status, key=lambda one: one.level)
+    if len(value.status) > 1:
+        raise MessageError(f"a DiagnosticArray of {len(value.status)} parts is as many messages")
+    part = value.status[0]
     names = {number: level for level, number in LEVELS.items()}
     return Diagnostic(
         header=ctx.given(value.header),
-        level=names.get(worst.level, "error"),
-        name=worst.name,
-        text=worst.message,
-        values={pair.key: pair.value for pair in worst.values},
+        level=names.get(part.level, "error"),
+        name=part.name,
+        text=part.message,
+        values={pair.key: pair.value for pair in part.values},
     )
 
 

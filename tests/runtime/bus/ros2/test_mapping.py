@@ -58,6 +58,7 @@ CODECS = Codecs(catalogue_of("jazzy"))
 MAPPER = Mapper(CODECS)
 NOW = 1_700_000_000_123_456_789
 CTX = Context(CODECS, times=Times(lambda: NOW, lambda: NOW), width=320, height=240, sent_ns=NOW)
+PARTS = [CODECS.new("diagnostic_msgs/msg/DiagnosticStatus", name=name) for name in ("arm", "leg")]
 reals = st.floats(-1e6, 1e6, width=32)
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 headers = st.builds(Header, stamp=st.integers(1, 2**31 * 10**9 - 1))
@@ -337,6 +338,7 @@ def test_a_velocity_that_a_rover_cannot_have_is_refused(
         ("sensor_msgs/msg/PointCloud2", {"point_step": 4}, "without x, y, z"),
         ("audio_common_msgs/msg/AudioData", {"data": np.zeros(3, np.uint8)}, "no 16-bit samples"),
         ("diagnostic_msgs/msg/DiagnosticArray", {}, "says nothing"),
+        ("diagnostic_msgs/msg/DiagnosticArray", {"status": PARTS}, "of 2 parts is as many"),
         ("std_msgs/msg/Header", {}, None),
     ],
 )
@@ -375,6 +377,20 @@ def test_rows_with_a_margin_lose_it() -> None:
     )
     made: Any = MAPPER.from_ros(value, None, CTX)
     assert made.data[1, 0].tolist() == [10, 11, 12]
+
+
+def test_a_box_of_which_nobody_says_what_it_is_is_a_detection_without_a_name() -> None:
+    centre = CODECS.new("vision_msgs/msg/Point2D", x=160, y=120)
+    box = CODECS.new(
+        "vision_msgs/msg/BoundingBox2D",
+        center=CODECS.new("vision_msgs/msg/Pose2D", position=centre),
+        size_x=32,
+        size_y=24,
+    )
+    one = CODECS.new("vision_msgs/msg/Detection2D", bbox=box)
+    value = CODECS.new("vision_msgs/msg/Detection2DArray", detections=[one])
+    made: Any = MAPPER.from_ros(value, None, CTX)
+    assert made.items == (Detection(label="", confidence=0.0, x=0.45, y=0.45, w=0.1, h=0.1),)
 
 
 OWN: dict[type[Message], Message] = {
