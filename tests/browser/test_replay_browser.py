@@ -167,3 +167,18 @@ async def test_one_goes_from_mark_to_mark_and_round_and_round(tmp_path: Path) ->
         await page.locator("#play").click()
         await expect(page.locator("#place")).to_have_text(re.compile(r"0:[0-4]\d\.\d"))
         await expect(page.locator("#play")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_the_page_is_light_or_dark_as_the_browser_prefers(tmp_path: Path) -> None:
+    painted = 'async () => (await import("/page/js/dom.js")).colour("text")'
+    async with replayed(record(tmp_path / "drive")) as page:
+        for scheme, ground, ink in (
+            ("light", "rgb(241, 243, 246)", "#18202a"),
+            ("dark", "rgb(12, 15, 19)", "#dde4ec"),
+            ("light", "rgb(241, 243, 246)", "#18202a"),
+        ):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await expect(page.locator("body")).to_have_css("background-color", ground)
+            async with asyncio.timeout(30):
+                while await page.evaluate(painted) != ink:
+                    await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
 // The live picture, what was detected in it, and how old it is.
 
-import { $, el, fitted, FONT, labelColour, put, span } from "./dom.js";
+import { $, colour, el, fitted, FONT, labelColour, labelStyle, put, span } from "./dom.js";
 import { isLive, onPicture, onState, robotNow } from "./link.js";
 
 const OLD_MS = 1000, BOXES_MS = 600;
@@ -32,13 +32,13 @@ function draw() {
   canvas.dataset.seq = head.seq;
   canvas.dataset.boxes = lag < BOXES_MS ? head.boxes.length : 0;
   $("boxes").replaceChildren(...(lag < BOXES_MS ? head.boxes : []).map(([label, confidence]) =>
-    el("li", { style: { "--c": labelColour(label) } }, el("i"), `${label} ${Math.round(confidence * 100)} %`)));
+    el("li", { style: { "--c": labelStyle(label) } }, el("i"), `${label} ${Math.round(confidence * 100)} %`)));
   put($("camera-source"), `${head.source} · ${head.width}×${head.height}`);
 }
 
 function drawBox(pen, [label, confidence, bx, by, bw, bh], [x, y, w, h]) {
-  const left = x + bx * w, top = y + by * h, colour = labelColour(label);
-  pen.strokeStyle = colour;
+  const left = x + bx * w, top = y + by * h, ink = labelColour(label);
+  pen.strokeStyle = ink;
   pen.lineWidth = 2;
   pen.beginPath();
   pen.roundRect(left, top, bw * w, bh * h, 4);
@@ -47,11 +47,11 @@ function drawBox(pen, [label, confidence, bx, by, bw, bh], [x, y, w, h]) {
   pen.font = `600 12px ${FONT}`;
   const wide = pen.measureText(text).width + 12;
   const labelTop = top - 21 < y ? top + 2 : top - 21;
-  pen.fillStyle = colour;
+  pen.fillStyle = ink;
   pen.beginPath();
   pen.roundRect(left - 1, labelTop, wide, 19, 4);
   pen.fill();
-  pen.fillStyle = "#0c0f13";
+  pen.fillStyle = colour("bg");
   pen.textBaseline = "middle";
   pen.fillText(text, left + 5, labelTop + 10);
 }

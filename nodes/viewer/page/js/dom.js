@@ -61,16 +61,26 @@ export function colour(name) {
   return colours.get(name);
 }
 
-const PALETTE = ["#6fb7ff", "#f2a65a", "#57c99a", "#d08cf0", "#f2d35a", "#ff8a80", "#58d0d8", "#b4bfcc"];
+/** The other look has other colours: what is painted is painted anew. */
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
+  colours.clear();
+  dispatchEvent(new Event("resize"));
+});
+
+const HUES = 8;
 const given = { series: new Map(), label: new Map() };
-/** The same colour for the same word of a kind, as long as the page is open. */
-function colourOf(kind, word) {
+/** The same hue for the same word of a kind, as long as the page is open; it is another colour in each look. */
+function hueOf(kind, word) {
   const known = given[kind];
-  if (!known.has(word)) known.set(word, PALETTE[known.size % PALETTE.length]);
+  if (!known.has(word)) known.set(word, `series-${(known.size % HUES) + 1}`);
   return known.get(word);
 }
-export const seriesColour = (name) => colourOf("series", name);
-export const labelColour = (label) => colourOf("label", label);
+/** For a canvas: the colour as it is now. */
+export const seriesColour = (name) => colour(hueOf("series", name));
+export const labelColour = (label) => colour(hueOf("label", label));
+/** For an element's style. */
+export const seriesStyle = (name) => `var(--${hueOf("series", name)})`;
+export const labelStyle = (label) => `var(--${hueOf("label", label)})`;
 
 export const FONT = "Inter, system-ui, sans-serif";
 

@@ -59,7 +59,7 @@ export function refresh() {
 
 function gridLines(pen, at, width, height) {
   const step = view.s > 60 ? 0.5 : view.s > 22 ? 1 : 5;
-  pen.fillStyle = "#1b212a";
+  pen.fillStyle = colour("grid");
   for (let x = Math.floor((view.x - width / 2 / view.s) / step) * step; at(x, 0)[0] < width; x += step) pen.fillRect(Math.round(at(x, 0)[0]), 0, 1, height);
   for (let y = Math.floor((view.y - height / 2 / view.s) / step) * step; at(0, y)[1] > 0; y += step) pen.fillRect(0, Math.round(at(0, y)[1]), width, 1);
 }
@@ -83,7 +83,7 @@ function drawRanges(pen, at, pose) {
   const { bearings, distances, max } = values.ranges;
   const hits = bearings.map((b, i) => [pose.yaw + b, distances[i]]).filter(([, d]) => d !== null);
   const place = (a, d) => at(pose.x + d * Math.cos(a), pose.y + d * Math.sin(a));
-  pen.fillStyle = "#6fb7ff14";
+  pen.fillStyle = `${colour("accent")}1a`;
   pen.beginPath();
   pen.moveTo(...at(pose.x, pose.y));
   for (const [a, d] of [...hits].sort((p, q) => p[0] - q[0])) pen.lineTo(...place(a, d));
@@ -126,7 +126,7 @@ function drawPercepts(pen, at, pose) {
     if (taken.every(([tx, ty]) => Math.abs(tx - x) > 70 || Math.abs(ty - y) > 12)) {
       taken.push([x, y]);
       const text = `${p.label}${p.distance === null ? "" : ` ${p.distance.toFixed(1)} m`}`, wide = pen.measureText(text).width;
-      pen.fillText(text, x + 9 + wide > pen.canvas.clientWidth ? x - 9 - wide : x + 9, y + 4);
+      pen.fillText(text, Math.max(4, x + 9 + wide > pen.canvas.clientWidth ? x - 9 - wide : x + 9), y + 4);
     }
     pen.globalAlpha = 1;
   }
@@ -136,7 +136,7 @@ function drawRover(pen, [x, y], yaw) {
   pen.save();
   pen.translate(x, y);
   pen.rotate(-yaw);
-  pen.fillStyle = "#fff";
+  pen.fillStyle = colour("text");
   pen.beginPath();
   pen.moveTo(11, 0); pen.lineTo(-7, 7); pen.lineTo(-3.5, 0); pen.lineTo(-7, -7);
   pen.closePath();

@@ -1,6 +1,6 @@
 // Readings over time: one lane per unit, series in it by colour, one ruler across all lanes.
 
-import { $, brief, clock, colour, el, fitted, FONT, segments, seriesColour } from "./dom.js";
+import { $, brief, clock, colour, el, fitted, FONT, segments, seriesColour, seriesStyle } from "./dom.js";
 import { onStream, onValue, robotNow, values } from "./link.js";
 
 const KEEP_MS = 610_000, LEFT = 46, RIGHT = 12, GAP_MS = 4000, BEFORE_MS = 120_000;
@@ -33,7 +33,7 @@ function legend() {
     return el("button", {
       type: "button", "aria-pressed": String(!hidden.has(name)), "data-series": name,
       title: state.valid ? state.device || name : `not valid: ${state.text}`,
-      style: { "--c": seriesColour(name) },
+      style: { "--c": seriesStyle(name) },
       onclick: () => { hidden.has(name) ? hidden.delete(name) : hidden.add(name); legend(); draw(); },
     }, el("i"), name, el("b", { class: state.valid ? "" : "bad" }));
   }));
@@ -156,7 +156,7 @@ function times(pen, { start, end, x, y }) {
 }
 
 function drawRuler(pen, { at, shown, x, y, top, bottom }) {
-  pen.fillStyle = "#ffffff2e";
+  pen.fillStyle = `${colour("text")}40`;
   pen.fillRect(Math.round(x(at)), top, 1, bottom - top);
   for (const [name, series] of shown) {
     const near = nearest(series, at);

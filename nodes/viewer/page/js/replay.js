@@ -70,6 +70,8 @@ function leave() {
 async function wish(what) {
   const answer = await ask("playback", what, 10_000);
   if (!answer.ok) notice(answer.text, "bad");
+  // The answer may come before the news: the next key counts from here all the same.
+  else if (what.place !== undefined) values.replay.place = what.place;
 }
 
 /** Go to a place; while one wish is under way only the newest of the others is kept. */

@@ -1,6 +1,6 @@
 // How loud it is, over the last half minute, and what was heard.
 
-import { $, clock, colour, el, fitted, FONT, labelColour, put } from "./dom.js";
+import { $, clock, colour, el, fitted, FONT, labelColour, labelStyle, put } from "./dom.js";
 import { onStream, robotNow } from "./link.js";
 
 const FLOOR = -72, WINDOW_MS = 30_000;
@@ -19,7 +19,7 @@ function takeEvents(items) {
 }
 
 function row(event) {
-  return el("li", {}, el("time", {}, clock(event.t)), el("b", { style: { color: labelColour(event.label) } }, event.label),
+  return el("li", {}, el("time", {}, clock(event.t)), el("b", { style: { color: labelStyle(event.label) } }, event.label),
     el("span", {}, `${Math.round(event.confidence * 100)} %`), el("span", {}, `${event.level?.toFixed(0) ?? "–"} dBFS`));
 }
 
@@ -40,7 +40,7 @@ export function refresh() {
   const x = (t) => right - ((now - t) / WINDOW_MS) * (right - 36);
   for (const [t, rms, peak] of levels) {
     if (x(t) < 36) continue;
-    pen.fillStyle = "#6fb7ff40";
+    pen.fillStyle = `${colour("accent")}40`;
     pen.fillRect(x(t), y(peak), 1.6, height - 4 - y(peak));
     pen.fillStyle = colour("accent");
     pen.fillRect(x(t), y(rms), 1.6, height - 4 - y(rms));

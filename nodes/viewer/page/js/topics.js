@@ -21,9 +21,9 @@ function spark(canvas, topic) {
   const rates = seconds.map((s) => s.hz[topic]);
   const top = Math.max(0.001, ...rates.map((r) => r ?? 0)) * 1.15;
   const x = (i) => width - (rates.length - 1 - i) * (width / (KEEP - 1)), y = (r) => height - 2 - (r / top) * (height - 4);
-  pen.fillStyle = "#ff6b5e55";
+  pen.fillStyle = `${colour("bad")}55`;
   rates.forEach((r, i) => { if (r === null) pen.fillRect(x(i) - 1, 0, width / KEEP + 1.2, height); });
-  pen.fillStyle = "#6fb7ff1f";
+  pen.fillStyle = `${colour("accent")}1f`;
   rates.forEach((r, i) => { if (r) pen.fillRect(x(i - 1), y(r), width / (KEEP - 1) + 0.3, height); });
   pen.strokeStyle = colour("accent");
   pen.lineWidth = 1.3;
@@ -102,8 +102,9 @@ function fill(row, topic) {
   put(row.type, topic.type);
   put(row.rate, topic.away ? "away" : `${brief(topic.rate)} Hz`);
   put(row.band, topic.away ? "–" : bytes(topic.bps));
-  put(row.age, topic.subs.length && topic.rate ? `${number(topic.p50)} · ${number(topic.p99)} ms` : "–");
-  row.age.classList.toggle("warn", topic.p99 > OLD_MS);
+  const isAged = topic.subs.length && topic.rate;
+  put(row.age, isAged ? `${number(topic.p50)} · ${number(topic.p99)} ms` : "–");
+  row.age.classList.toggle("warn", Boolean(isAged) && topic.p99 > OLD_MS);
   const lost = total(topic.drops);
   put(row.drops, String(lost));
   row.drops.title = lost ? reasons(topic.drops) : "nothing dropped";
