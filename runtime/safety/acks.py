@@ -138,12 +138,19 @@ class AckWriter:
             name: Letters, digits, `_`, `.` and `-`; 1..48 of them.
 
         Raises:
-            SafetyError: The name does not fit.
+            SafetyError: The name does not fit, or there is a gate of this name already.
         """
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,48}", name):
             raise SafetyError(f"gate name {name!r}: take 1 to 48 of letters, digits, '_', '.', '-'")
         self._name = packed_name(name)
         self._file = SharedFile(directory / f"{PREFIX}{name}", writes=True)
+        if not self._file.claim():
+            # Two would speak for each other: one at neutral, and a stop reads back CONFIRMED.
+            self._file.close()
+            raise SafetyError(
+                f"there is a gate {name!r} in {directory} already, in this process or another; "
+                "end that one first, or give this one another name"
+            )
         self._pid = os.getpid()
         self._sequence = 0
 

@@ -17,6 +17,7 @@ from olympus.runtime.errors import OlympusError
 from olympus.runtime.safety.acks import AckWriter, Flag, Reason
 from olympus.runtime.safety.lease import LeaseReader, LeaseView
 from olympus.runtime.safety.limits import Category, Rules, Steep
+from olympus.runtime.safety.sleep import SleepWatch
 
 AHEAD_NS: Final = 5_000_000
 """A command stamped further in the future than this is refused."""
@@ -193,6 +194,7 @@ class Gate:
         apply: Callable[[tuple[float, ...]], None],
         sense: Sense | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        sleep: SleepWatch | None = None,
     ) -> None:
         """Put a gate before an actuator.
 
@@ -203,15 +205,17 @@ class Gate:
             apply: Hands an output to the actuator; the gate alone may call it.
             sense: Measures whether the actuator stands; asked while the output is neutral.
             now_ns: CLOCK_MONOTONIC; tests hand in another.
+            sleep: Notices that the computer slept; None for the usual one.
 
         Raises:
-            SafetyError: The name does not fit.
+            SafetyError: The name does not fit, or there is a gate of this name already.
         """
         self._rules = rules
         self._apply = apply
         self._sense = sense
         self._neutral_since_ns: int | None = None
         self._now_ns = now_ns
+        self._sleep = sleep or SleepWatch()
         self._lease = LeaseReader(directory)
         self._acks = AckWriter(directory, name)
         self._state = start(rules)
@@ -236,6 +240,8 @@ class Gate:
         """
         now_ns = self._now_ns()
         lease = self._lease.check(now_ns)
+        if self._sleep.look():  # by the clock of leases no time has passed
+            self._state = _burn(self._state)
         before = self._state
         applied, self._state = decide(lease, command, before, self._rules, now_ns)
         if self._state.epoch and self._now_ns() >= lease.valid_until_ns:

@@ -18,6 +18,7 @@ from olympus.runtime.safety.neutral_line import NeutralLines
 from olympus.runtime.safety.processes import ProcessWatch, idle
 from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
+from olympus.runtime.safety.sleep import SleepWatch
 from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
 from olympus.runtime.safety.stopinput import StopButton
 from olympus.runtime.safety.stopline import StopLine
@@ -38,6 +39,7 @@ class Keeper:
         now_ns: Callable[[], int] = time.monotonic_ns,
         backstops: Feeders | None = None,
         button: StopButton | None = None,
+        sleep: SleepWatch | None = None,
     ) -> None:
         """Lay out the shared memory and begin stopped.
 
@@ -46,12 +48,14 @@ class Keeper:
             now_ns: CLOCK_MONOTONIC; tests hand in another.
             backstops: Fed at every tick; None for none.
             button: The stop input, read at every tick; None for none.
+            sleep: Notices that the computer slept; None for the usual one.
         """
         directory = settings.dir
         self._settings = settings
         self._now_ns = now_ns
         self._backstops = Feeders({}) if backstops is None else backstops
         self._button = button
+        self._sleep = sleep or SleepWatch()
         self._lease = LeaseWriter(directory)
         self._beats = HeartbeatBoard(directory, tuple(settings.watch))
         self._gates = AckBoard(directory, settings.gates)
@@ -81,7 +85,7 @@ class Keeper:
         if pulled is not None:
             self._act(stop_state.stop(self.state, pulled), now_ns)
         self.read_button()
-        blockers = self.blockers(now_ns)
+        blockers = (*self._slept(), *self.blockers(now_ns))
         self._act(stop_state.observe(self.state, blockers, now_ns), now_ns)
         self._backstops.feed(self.outlook(now_ns))
         if self.state.mode is not Mode.PERMITTED:
@@ -272,6 +276,10 @@ class Keeper:
         if self.state.mode is Mode.PERMITTED and now_ns >= self._lease.valid_until_ns:
             late_ms = (now_ns - self._lease.valid_until_ns) / _MS
             yield f"guardian: {late_ms:.1f} ms too late to renew the lease"
+
+    def _slept(self) -> Iterator[str]:
+        if slept_ns := self._sleep.look():
+            yield f"guardian: this computer was asleep for {slept_ns / 1e9:.1f} s"
 
     def _silent_heartbeats(self, now_ns: int) -> Iterator[str]:
         beats = self._beats.read()

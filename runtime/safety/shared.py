@@ -7,6 +7,7 @@ instead of SIGBUS.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import struct
@@ -89,6 +90,20 @@ class SharedFile:
             return os.pwrite(self._descriptor(), data, offset) == len(data)
         except OSError:
             return False
+
+    def claim(self) -> bool:
+        """Take the file for oneself, until it is closed or this process ends.
+
+        Returns:
+            False when somebody else has it. What can't be opened is nobody's.
+        """
+        try:
+            fcntl.flock(self._descriptor(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def refresh(self) -> None:
         """Forget the open file if it was deleted, so that the next read looks for a new one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,28 @@ def test_a_gate_that_was_closed_before_it_measured_proves_nothing(
 ) -> None:
     ack = Ack(1, 5, 0, 0, Reason.CLOSED, flags | Flag.NEUTRAL, 1)
     assert ack.is_proven_since(4) is is_proven
+
+
+def test_two_gates_of_one_name_do_not_speak_for_each_other(tmp_path: Path) -> None:
+    first = AckWriter(tmp_path, "drive")
+    with pytest.raises(SafetyError, match=r"there is a gate 'drive' in .* already"):
+        AckWriter(tmp_path, "drive")
+    AckWriter(tmp_path, "arm").close()
+    first.close()
+    AckWriter(tmp_path, "drive").close()
+
+
+def test_a_gate_whose_process_was_killed_leaves_its_name_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from olympus.runtime.safety.acks import AckWriter\n"
+        "AckWriter(Path(sys.argv[1]), 'drive'); print('claimed', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"claimed\n"
+        with pytest.raises(SafetyError, match="already"):
+            AckWriter(tmp_path, "drive")
+        process.kill()
+    AckWriter(tmp_path, "drive").close()
