@@ -38,6 +38,7 @@ DEAF_S = 0.5
 NEUTRALS = 5
 """How often neutral is said at the end, while the controller does not acknowledge it."""
 _ACK_S = 0.045  # two of its reports
+_UNREAD_S = 0.1  # what has come just now may be the acknowledgement: its reader gets so long
 _log = logging.getLogger(__name__)
 
 
@@ -228,16 +229,28 @@ class SerialRoverBase(RoverBase):
         return encode_neutral(self._neutral_seq)
 
     def _check_obedience(self) -> None:
-        if self._acked != self._seq and time.monotonic() - self._heard_at > DEAF_S:
-            raise DeviceError(
-                f"{self._device}: the controller acknowledges nothing; it does not hear us,"
-                " check the wire from our TX to its RX"
-            )
+        now = time.monotonic()
+        if self._acked != self._seq and now - self._heard_at > DEAF_S:
+            unread, unsent = self._needed_port().backlog
+            if not unread or now - self._heard_at > DEAF_S + _UNREAD_S:
+                raise DeviceError(f"{self._deafness(now, unread, unsent)} ({self._device})")
         if self.flags & BLOCKING and not self._awaits_neutral:
             raise DeviceError(
                 f"{self._device}: the controller refuses to move: {_named(self.flags)};"
                 " it moves again after neutral, once the cause is gone"
             )
+
+    def _deafness(self, now: float, unread: int, unsent: int) -> str:
+        """Say what is known of a controller that has acknowledged nothing for `DEAF_S`."""
+        silent_ms = (now - self._state_at) * 1e3
+        if unread:
+            why = f"{unread} bytes of it wait unread here: this process starves"
+        elif silent_ms > DEAF_S * 0.5e3:
+            why = f"nothing came from it for {silent_ms:.0f} ms: look at cable, power, and load"
+        else:
+            why = "its reports come, so it does not hear us: check the wire from our TX to its RX"
+        numbers = f"newest {self._seq}, acknowledged {self._acked}, {unsent} bytes unsent"
+        return f"the controller acknowledges nothing; {why}; {numbers}"
 
     def _take(self, data: bytes) -> None:
         """Take in bytes; called by the port's reader."""

@@ -81,6 +81,14 @@ class SerialPort:
         self._urgent = data
         self._put_urgent()
 
+    @property
+    def backlog(self) -> tuple[int, int]:
+        """Bytes that came and nobody has read, and bytes that wait to be sent; 0 if unknown."""
+        try:
+            return int(self._serial.in_waiting), int(self._serial.out_waiting)
+        except (OSError, TypeError):  # unplugged or closed, which others tell
+            return 0, 0
+
     def close(self) -> None:
         """Send what waits, for a moment at most, and let the port go."""
         self._is_open = False

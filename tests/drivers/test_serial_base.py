@@ -150,8 +150,21 @@ def test_a_controller_that_does_not_hear_us_is_noticed(robot: Robot) -> None:
         base.neutral()
         drive_until(base, lambda: base.state().left_radps > 1)
         robot.controller.is_deaf = True
-        with pytest.raises(DeviceError, match=r"refuses to move: silence|does not hear us"):
+        with pytest.raises(
+            DeviceError,
+            match=r"refuses to move: silence|its reports come, so it does not hear us.*newest \d+",
+        ):
             drive_until(base, lambda: False)
+
+
+def test_a_line_that_carries_nothing_either_way_is_told_apart(robot: Robot) -> None:
+    with base_of(robot) as base:
+        base.neutral()
+        drive_until(base, lambda: base.state().left_radps > 1.0)
+        robot.is_mute = True
+        with pytest.raises(DeviceError, match=r"nothing came from it for [45]\d\d ms.* unsent"):
+            drive_until(base, lambda: False)
+        robot.is_mute = False
 
 
 def test_a_controller_that_falls_silent_is_stale_after_a_second(robot: Robot) -> None:
