@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
+from olympus.runtime.config import Session
 from olympus.sim.campaign.faults import HOLD_S, Fault
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.watching import CampaignError, Change, WrongAnswerError
@@ -17,7 +19,11 @@ from olympus.sim.campaign.watching import CampaignError, Change, WrongAnswerErro
 FAIL_MS: Final = 1000.0
 """A motor that is not neutral by then is a failure."""
 
+WRITTEN_NS: Final = 2_000_000_000
+"""What hosts write so near to a false trip may explain it."""
+
 _GIVE_UP_S = 2.0
+_MOST_LINES = 20
 _REST_S = 0.2
 _ATTEMPTS = 5
 _TAKEN_NS = 100_000_000  # by then a trip has reached the motor
@@ -128,7 +134,7 @@ def _drive(rig: Rig, rest_s: float) -> None:
     rig.observer.catch_up()
     while not rig.observer.is_driven:
         if _is_latched(rig):
-            rig.false_trips.append(_cause(rig))
+            rig.false_trips.append(_false_trip(rig))
         else:
             rig.excused.append(_why(rig))
         rig.drive()
@@ -147,7 +153,7 @@ def _excuse(rig: Rig, begun_ns: int) -> str:
     status = rig.status()
     trips = status.trips if status is not None else ()
     if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
-        rig.false_trips.append(trips[0].cause)
+        rig.false_trips.append(_false_trip(rig))
         return trips[0].cause
     return "" if rig.observer.was_driven(begun_ns) else f"at neutral already: {_why(rig)}"
 
@@ -206,6 +212,32 @@ def _hold(begun_ns: int) -> None:
 def _cause(rig: Rig) -> str:
     status = rig.status()
     return status.cause if status is not None else ""
+
+
+def _false_trip(rig: Rig) -> str:
+    """Tell all that is known of a trip that nobody caused: evidence, and what hosts wrote then."""
+    status = rig.status()
+    if status is None or not status.trips:
+        return "a trip that nobody tells of: no guardian answers"
+    trip = status.trips[0]
+    more = f"; with it: {trip.evidence}" if trip.evidence not in ("", trip.cause) else ""
+    return "\n  ".join([trip.cause + more, *written_about(rig.robot.session, trip.at_ns)])
+
+
+def written_about(session: Session, at_ns: int) -> list[str]:
+    """Return what hosts wrote within `WRITTEN_NS` of a moment: warnings, and gates that close."""
+    offset_ns, found = session.clock_offset_ns, []
+    for file in sorted(session.log_dir.glob("*.jsonl")):
+        for line in file.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # cut off: it is being written
+            is_near = abs(int(entry["stamp"]) - offset_ns - at_ns) < WRITTEN_NS
+            is_news = entry.get("level") not in ("debug", "info") or "gate " in str(entry["text"])
+            if is_near and is_news:
+                found.append(f"{file.stem}: {entry['text']}")
+    return found[-_MOST_LINES:]
 
 
 def _is_latched(rig: Rig) -> bool:

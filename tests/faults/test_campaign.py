@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from olympus.drivers.serial_protocol import encode_neutral, encode_speeds
+from olympus.runtime.config import Session
+from olympus.runtime.launch.hostlog import HostLog
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.command import plan
 from olympus.sim.campaign.report import (
@@ -24,7 +27,7 @@ from olympus.sim.campaign.report import (
 )
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import soak
-from olympus.sim.campaign.trial import Result, run_trial
+from olympus.sim.campaign.trial import WRITTEN_NS, Result, run_trial, written_about
 from olympus.sim.campaign.watching import CampaignError, Watching
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -173,3 +176,28 @@ def test_the_report_counts_times_and_names_what_failed(tmp_path: Path) -> None:
     drawn = picture(results)
     assert drawn.startswith("<svg") and drawn.count("<rect") > 15 and "a SIGKILL (100)" in drawn
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
+
+
+def test_what_hosts_wrote_about_a_false_trip_is_found(tmp_path: Path) -> None:
+    session = Session(
+        name="rig", run_dir=tmp_path, endpoint="", clock_offset_ns=5 * WRITTEN_NS, pid=os.getpid()
+    )
+    session.log_dir.mkdir()
+    log = HostLog(session.log_dir / "drive.jsonl", lambda: 0, lambda _: None)
+    trip_ns = 100 * WRITTEN_NS
+    for text, level, after_ns in (
+        ("long before", "error", -WRITTEN_NS),
+        ("gate drive is closed: the drive is gone", "info", -1),
+        ("an odd figure", "info", -1),
+        ("no descriptor is to spare", "warning", WRITTEN_NS - 1),
+        ("long after", "error", WRITTEN_NS),
+    ):
+        stamp = trip_ns + session.clock_offset_ns + after_ns
+        log.write(json.dumps({"stamp": stamp, "level": level, "logger": "x", "text": text}))
+    log.close()
+    with (session.log_dir / "drive.jsonl").open("a") as file:
+        file.write('{"stamp": 1, "le')
+    assert written_about(session, trip_ns) == [
+        "drive: gate drive is closed: the drive is gone",
+        "drive: no descriptor is to spare",
+    ]
