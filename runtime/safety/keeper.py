@@ -22,7 +22,15 @@ from olympus.runtime.safety.sleep import SleepWatch
 from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
 from olympus.runtime.safety.stopinput import StopButton
 from olympus.runtime.safety.stopline import StopLine
-from olympus.runtime.safety.telling import silence, told_ack, told_condition, told_trip, told_watch
+from olympus.runtime.safety.telling import (
+    bad_conditions,
+    silence,
+    told_condition,
+    told_gate,
+    told_trip,
+    told_watch,
+    with_why,
+)
 
 _MS: Final = 1_000_000
 _LIVE_NS: Final = 1_000_000_000
@@ -168,7 +176,7 @@ class Keeper:
             *self._lapse(now_ns),
             *self._silent_heartbeats(now_ns),
             *self._bad_gates(now_ns),
-            *self._bad_conditions(),
+            *bad_conditions(self._conditions),
             *self._idle_processes(now_ns),
             *self._backstops.problems(),
             *self._pressed(),
@@ -307,7 +315,7 @@ class Keeper:
             ack = acks.get(name)
             problem = silence(ack.tick_ns if ack else None, limit_s, now_ns)
             if problem or (ack and Flag.CLOSED in ack.flags):
-                yield f"gate {name}: {problem or _with_why('closed', ack)}"
+                yield f"gate {name}: {problem or with_why('closed', ack)}"
         for name, ack in acks.items():
             problem = self._gate_problem(name, ack, now_ns)
             if problem:
@@ -319,17 +327,10 @@ class Keeper:
             return ""
         if self.state.mode is Mode.PERMITTED:
             if Flag.REFUSED in ack.flags:
-                return _with_why("its actuator does not take what it is given", ack)
+                return with_why("its actuator does not take what it is given", ack)
             has_lapsed = ack.burned >= self.state.epoch
-            return _with_why("saw the lease lapse", ack) if has_lapsed else ""
+            return with_why("saw the lease lapse", ack) if has_lapsed else ""
         return "" if ack.is_neutral else "not at neutral"
-
-    def _bad_conditions(self) -> Iterator[str]:
-        for name, report in self._conditions.items():
-            if report is None:
-                yield f"condition {name}: never reported"
-            elif not report.ok:
-                yield f"condition {name}: {report.text or 'not good'}"
 
     def _told_heartbeats(self, now_ns: int) -> list[dict[str, object]]:
         beats = self._beats.read()
@@ -340,19 +341,8 @@ class Keeper:
 
     def _told_gates(self, now_ns: int) -> list[dict[str, object]]:
         self._gates.look()
-        acks = self._gates.read()
+        acks, limits = self._gates.read(), self._settings.gates
         return [
-            told_watch(
-                name,
-                acks[name].tick_ns if name in acks else None,
-                self._settings.gates.get(name),
-                now_ns,
-            )
-            | told_ack(acks.get(name))
+            told_gate(name, acks.get(name), limits.get(name), now_ns)
             for name in self._gates.names()
         ]
-
-
-def _with_why(what: str, ack: Ack | None) -> str:
-    """Say what a gate did, and why where it tells."""
-    return f"{what}: {ack.why}" if ack is not None and ack.why else what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from olympus.runtime.safety.acks import Ack
@@ -22,6 +23,15 @@ def silence(last_ns: int | None, limit_s: float, now_ns: int) -> str:
     if age_ns > limit_s * 1e9:
         return f"silent for {age_ns / MS:.0f} ms, allowed are {limit_s * 1000:.0f}"
     return ""
+
+
+def bad_conditions(conditions: Mapping[str, ConditionReport | None]) -> Iterator[str]:
+    """Say which conditions are not good, or not known."""
+    for name, report in conditions.items():
+        if report is None:
+            yield f"condition {name}: never reported"
+        elif not report.ok:
+            yield f"condition {name}: {report.text or 'not good'}"
 
 
 def told_trip(trip: Trip) -> dict[str, object]:
@@ -49,6 +59,17 @@ def told_watch(
     age_s = None if last_ns is None else (now_ns - last_ns) / 1e9
     is_fresh = last_ns is not None and (limit_s is None or not silence(last_ns, limit_s, now_ns))
     return {"name": name, "age_s": age_s, "limit_s": limit_s, "is_fresh": is_fresh}
+
+
+def told_gate(name: str, ack: Ack | None, limit_s: float | None, now_ns: int) -> dict[str, object]:
+    """Tell a gate."""
+    last_ns = None if ack is None else ack.tick_ns
+    return told_watch(name, last_ns, limit_s, now_ns) | told_ack(ack)
+
+
+def with_why(what: str, ack: Ack | None) -> str:
+    """Say what a gate did, and why where it tells."""
+    return f"{what}: {ack.why}" if ack is not None and ack.why else what
 
 
 def told_ack(ack: Ack | None) -> dict[str, object]:
