@@ -34,14 +34,15 @@ from olympus.runtime.launch.report import Report
 from olympus.runtime.launch.signals import stop_signals
 from olympus.runtime.launch.tuning import Tuning
 from olympus.runtime.messages import Command
+from olympus.runtime.node.urgency import Urgency
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
-from olympus.runtime.safety.realtime import less_nice
 
 _HOST_GRACE = Grace(2.0, 0.7)
 _SERVICE_GRACE = Grace(0.5, 0.2)
 _BRAKE_S = 0.3
 _BEAT_S = 0.02
-_NICE = -10
+_PRIORITY = 1
+"""Real-time priority of this loop: the least there is, below that of every guarded host."""
 _CLEAR_S = 5.0
 _WORTH_A_NURSERY = 2
 
@@ -99,6 +100,7 @@ class Launch:
         self._trips_at_start = 0
         self._late: dict[str, JsonValue] = {}
         self._params: dict[str, Params] = {}
+        self._is_guardian_urgent = False
         self._hosts = HostRecipes(plan, session, {})
 
     async def run(self) -> int:
@@ -156,11 +158,12 @@ class Launch:
         self._late = recipes.late_values(plan, session, announced)
         for node_id, params in effective_params(plan, self._late).items():
             self._params[node_id] |= params
+        self._is_guardian_urgent = recipes.is_urgent(guardian)
         self._hosts = HostRecipes(
             plan,
             session,
             self._params,
-            is_guardian_urgent=recipes.is_urgent(guardian),
+            is_guardian_urgent=self._is_guardian_urgent,
             nursery=nursery,
         )
         await self._crew.start_in_order(
@@ -224,19 +227,26 @@ class Launch:
     async def _beat(self) -> None:
         """Vouch for this event loop to the guardian: nobody else would start a dead host anew.
 
-        It takes in what all hosts write, however much: so it is less nice, not real-time.
+        It takes in what all hosts write, however much: so it is ahead of ordinary work only, behind
+        the loop of every host, and no longer so once a flood of theirs keeps it busy.
         """
-        if is_tight(self._plan.safety.watch[LAUNCHER]):
-            said = less_nice(_NICE)
-            if said.startswith("refused"):
-                self._report.say(f"the launcher's heartbeat may come late under load: {said}")
-        beats = HeartbeatWriter(self._session.safety_dir, LAUNCHER)
-        try:
+        with contextlib.ExitStack() as stack:
+            if is_tight(self._plan.safety.watch[LAUNCHER]):
+                is_before_us = self._is_guardian_urgent and self._plan.safety.priority > _PRIORITY
+                urgency = Urgency(
+                    _PRIORITY if is_before_us else 0,
+                    whose="the launcher's",
+                    longest_s=None,
+                    warn=lambda text: self._report.say(text, "warning"),
+                )
+                if refused := urgency.begin():
+                    self._report.say(f"the launcher: {refused}", "warning")
+                stack.callback(urgency.end)
+            beats = HeartbeatWriter(self._session.safety_dir, LAUNCHER)
+            stack.callback(beats.close)
             while True:
                 beats.beat()
                 await asyncio.sleep(_BEAT_S)
-        finally:
-            beats.close()
 
     async def _read_params(self) -> dict[str, Params]:
         return await checked_params(self._plan, self._late, imports=self._options.imports)

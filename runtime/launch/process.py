@@ -17,6 +17,7 @@ from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.adopting import Adopted
 from olympus.runtime.launch.pipes import LinePipe, open_pipe
 from olympus.runtime.launch.schema import Host
+from olympus.runtime.safety.realtime import forgive_spinning
 
 _DRAIN_S = 0.5
 
@@ -218,6 +219,8 @@ def apply_settings(pid: int, settings: Host) -> list[str]:
         A sentence for each thing the system refused.
     """
     refused: list[str] = []
+    with contextlib.suppress(OSError):  # it has ended already
+        forgive_spinning(pid)  # what limits our own loop is not for it
     if settings.cpu_affinity is not None:
         try:
             os.sched_setaffinity(pid, settings.cpu_affinity)

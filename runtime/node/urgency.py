@@ -11,10 +11,11 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from olympus.runtime.safety.realtime import less_nice, limit_spinning
+from olympus.runtime.safety.realtime import forgive_spinning, less_nice, limit_spinning
 
 SPIN_S: Final = 0.1
 """A loop that ran so long without once waiting loses its priority for a while."""
@@ -34,15 +35,28 @@ _log = logging.getLogger(__name__)
 class Urgency:
     """Raises the calling thread's loop; for the main thread of a process, once."""
 
-    def __init__(self, priority: int, *, again_s: float = AGAIN_S) -> None:
+    def __init__(
+        self,
+        priority: int,
+        *,
+        again_s: float = AGAIN_S,
+        whose: str = "this host's",
+        longest_s: float | None = LONGEST_SPIN_S,
+        warn: Callable[[str], object] = _log.warning,
+    ) -> None:
         """Ask for nothing yet.
 
         Args:
             priority: Real-time priority, 1..99, below the guardian's; 0 for none, a niceness alone.
             again_s: How long a loop that spun stays without.
+            whose: Whose loop it is, in words.
+            longest_s: After so long on end the kernel ends the process; None for never.
+            warn: Is told when the priority was lost.
         """
         self._priority, self._again_s = priority, again_s
+        self._whose, self._longest_s, self._warn = whose, longest_s, warn
         self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
         self.spins = 0
         """How often the loop lost its priority."""
 
@@ -55,8 +69,8 @@ class Urgency:
         refused = self._raise() if self._priority else "the guardian has no real-time priority"
         if not refused:
             signal.signal(signal.SIGXCPU, self._on_spin)
-            limit_spinning(SPIN_S, LONGEST_SPIN_S)
-            _log.info("this host's loop runs at real-time priority %d", self._priority)
+            limit_spinning(SPIN_S, self._longest_s)
+            _log.info("%s loop runs at real-time priority %d", self._whose, self._priority)
             return ""
         said = less_nice(NICE)
         if said.startswith("refused"):
@@ -66,6 +80,13 @@ class Urgency:
                 "/etc/security/limits.conf or grant CAP_SYS_NICE"
             )
         return f"its loop has nice {NICE} in place of a real-time priority: {refused}"
+
+    def end(self) -> None:
+        """Make this thread an ordinary one again."""
+        if self._again is not None:
+            self._again.cancel()
+        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+        forgive_spinning()
 
     def _raise(self) -> str:
         policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
@@ -79,22 +100,19 @@ class Urgency:
         """Take the priority back: runs in the loop's own thread, between two of its steps."""
         self.spins += 1
         os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
-        limit_spinning(SPIN_S, LONGEST_SPIN_S)  # the kernel has put the limit off by a second
+        limit_spinning(SPIN_S, self._longest_s)  # the kernel has put the limit off by a second
         if not self._loop.is_closed():
             # A handler must not write a log: it may have interrupted just that.
             self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
-        _log.warning(
-            "this host's loop ran for %g s without waiting once: it has ordinary priority for %g s "
-            "(%d times so far); find what computes in a handler, and give it to self.infer or a "
-            "thread",
-            SPIN_S,
-            self._again_s,
-            self.spins,
+        self._warn(
+            f"{self._whose} loop ran for {SPIN_S:g} s without waiting once: it has ordinary "
+            f"priority for {self._again_s:g} s ({self.spins} times so far); find what computes in "
+            "a handler, and give it to self.infer or a thread"
         )
-        self._loop.call_later(self._again_s, self._raise_again)
+        self._again = self._loop.call_later(self._again_s, self._raise_again)
 
     def _raise_again(self) -> None:
         if refused := self._raise():
-            _log.warning("this host's loop keeps ordinary priority: %s", refused)
+            self._warn(f"{self._whose} loop keeps ordinary priority: {refused}")

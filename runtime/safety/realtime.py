@@ -127,17 +127,32 @@ def less_nice(nice: int, *, whole_process: bool = False) -> str:
     return f"granted: nice {nice}"
 
 
-def limit_spinning(told_s: float, ended_s: float) -> None:
+def limit_spinning(told_s: float, ended_s: float | None) -> None:
     """Let the kernel tell or end this process when a real-time thread runs on without waiting.
 
     Args:
         told_s: After so long it sends SIGXCPU.
-        ended_s: After so long it ends the process, by SIGKILL.
+        ended_s: After so long it ends the process, by SIGKILL; None for never.
     """
-    most = round(ended_s * 1e6)
     hard = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+    most = hard if ended_s is None else round(ended_s * 1e6)
     hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
-    resource.setrlimit(resource.RLIMIT_RTTIME, (min(round(told_s * 1e6), hard), hard))
+    told = round(told_s * 1e6)
+    soft = told if hard == resource.RLIM_INFINITY else min(told, hard)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+
+
+def forgive_spinning(pid: int = 0) -> None:
+    """Take such a limit from a process again, as far as it was not ended by it.
+
+    Args:
+        pid: A process that inherited the limit of its parent; 0 for this one.
+
+    Raises:
+        OSError: It has ended.
+    """
+    hard = resource.prlimit(pid, resource.RLIMIT_RTTIME)[1]
+    resource.prlimit(pid, resource.RLIMIT_RTTIME, (hard, hard))
 
 
 def _threads() -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import select
 import shlex
 import signal
@@ -222,6 +223,32 @@ def test_a_launch_ends_by_itself_after_its_duration(site: Site) -> None:
     ready = [event["name"] for event in events if event["event"] == "process"]
     assert sorted(ready[:2]) == ["guardian", "nursery"]
     assert ready[2:] == ["one", "two"]
+
+
+def test_a_launcher_that_is_watched_closely_is_ahead_of_ordinary_work_and_its_children_are_not(
+    site: Site,
+) -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    close = "{watch: {two: 0.5, launcher: 0.2}, priority: 50}"
+    robot = ROBOT.replace("{watch: {two: 0.5}}", close)
+    (site.folder / "robot.yaml").write_text(robot)
+    launcher = site.launch()
+    site.until_running()
+    before = site.process("guardian")["pid"]
+    fifo = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    site.until(lambda: os.sched_getscheduler(launcher.pid) == fifo)
+    assert os.sched_getparam(launcher.pid).sched_priority == 1
+    soft, hard = resource.prlimit(launcher.pid, resource.RLIMIT_RTTIME)
+    assert (soft, hard) == (100_000, resource.getrlimit(resource.RLIMIT_RTTIME)[1])
+    os.kill(int(str(before)), signal.SIGKILL)
+    site.until(lambda: site.process("guardian")["pid"] not in (before, None))
+    after = int(str(site.process("guardian")["pid"]))
+    assert resource.prlimit(after, resource.RLIMIT_RTTIME) == (hard, hard)
+    site.until(lambda: os.sched_getparam(after).sched_priority == 50)
 
 
 def test_no_process_outlives_a_launcher_that_is_killed(site: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -240,6 +241,19 @@ async def test_affinity_and_niceness_reach_the_child(bench: Bench) -> None:
     assert supervisor.life.pid is not None
     assert os.sched_getaffinity(supervisor.life.pid) == {cpu}
     assert os.getpriority(os.PRIO_PROCESS, supervisor.life.pid) == 7
+
+
+async def test_what_limits_the_loop_of_the_launcher_is_not_handed_on(bench: Bench) -> None:
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_RTTIME)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (100_000, hard))
+    try:
+        supervisor = bench.make(GOOD)
+        await supervisor.start()
+        assert supervisor.life.pid is not None
+        assert resource.prlimit(supervisor.life.pid, resource.RLIMIT_RTTIME) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == before
 
 
 async def test_niceness_counts_between_sessions(bench: Bench) -> None:

@@ -218,3 +218,33 @@ def test_a_guarded_host_beats_on_while_ordinary_work_takes_every_core(session: S
     sys.stdout.write(f"longest silence, ms: { ({n: ns / 1e6 for n, ns in silent.items()}) }\n")
     assert silent["raised"] < limit_ns, silent
     assert silent["raised"] < silent["usual"], silent
+
+
+ENDS = """
+    spin(0.15)  # it is demoted now, and would be raised again
+    await asyncio.sleep(0)
+    urgency.end()
+    await asyncio.sleep(0.4)
+    told["after"] = policy()
+    import resource
+    told["limit"] = resource.getrlimit(resource.RLIMIT_RTTIME)[0]
+"""
+
+
+@pytest.mark.usefixtures("_granted")
+def test_a_loop_whose_urgency_has_ended_stays_ordinary() -> None:
+    told = json.loads(run(1, ENDS).stdout)
+    assert (told["loop"], told["after"]) == (os.SCHED_FIFO, os.SCHED_OTHER)
+    assert told["limit"] == 1_000_000  # the hard one, which nobody can take back
+
+
+@pytest.mark.usefixtures("_granted")
+def test_a_loop_that_may_spin_for_long_is_told_and_not_ended() -> None:
+    script = URGENT.replace("again_s=0.2", 'again_s=9, whose="the launcher\'s", longest_s=None')
+    act = 'spin(1.6)\n    told["spins"] = urgency.spins\n    await asyncio.sleep(0)\n'
+    script = script.replace("    ACT\n", f"    {act}").replace("    BEFORE\n", "")
+    done = subprocess.run(
+        [sys.executable, "-c", script, "1"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout)["spins"] >= 1
+    assert "the launcher's loop ran for 0.1 s without waiting once" in done.stderr
