@@ -1,6 +1,8 @@
 """Tells the guardian about conditions: each change at once, and all again every second.
 
-Again, since a guardian that was killed and came back knows nothing of what it was told before.
+Again, since a guardian that was killed and came back knows nothing of what it was told before; and
+since a word is good for `GOOD_S` only: one whose node hangs, or whose sensor says nothing any more,
+is worth nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from olympus.runtime.node import Node
 from olympus.runtime.safety.client import SafetyClient
 
 AGAIN_S = 1.0
+GOOD_S = 5.0
+"""Several times `AGAIN_S`: a busy moment is no silence."""
 
 
 class Voucher:
@@ -51,4 +55,4 @@ class Voucher:
             self._told[name] = (is_ok, self._node.clock.now_ns())
 
     def _report(self, name: str, is_ok: bool, text: str) -> None:
-        self._client.report(name, ok=is_ok, text=text)
+        self._client.report(name, ok=is_ok, text=text, good_for_s=GOOD_S)

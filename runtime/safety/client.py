@@ -165,18 +165,22 @@ class SafetyClient:
         """
         return read_status(self._demand({"op": "status"}))
 
-    def report(self, name: str, *, ok: bool, text: str = "") -> None:
+    def report(
+        self, name: str, *, ok: bool, text: str = "", good_for_s: float | None = None
+    ) -> None:
         """Report a condition that motion depends on.
 
         Args:
             name: The condition.
             ok: Whether it is good; False trips.
             text: What is the matter.
+            good_for_s: After so long without another report it trips; None to say it once for all.
 
         Raises:
             SafetyError: No guardian answers, or it refuses.
         """
-        self._demand({"op": "condition", "name": name, "ok": ok, "text": _short(text)})
+        told = {"op": "condition", "name": name, "ok": ok, "text": _short(text)}
+        self._demand(told | {"good_for_s": good_for_s})
 
     def _call(self, request: Mapping[str, object]) -> Call:
         try:

@@ -17,20 +17,19 @@ from olympus.runtime.safety.lease import LeaseWriter
 from olympus.runtime.safety.neutral_line import NeutralLines
 from olympus.runtime.safety.processes import ProcessWatch, idle
 from olympus.runtime.safety.protocol import ConditionReport
-from olympus.runtime.safety.settings import MOST_NAMES, Settings
+from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.sleep import SleepWatch
 from olympus.runtime.safety.state import Action, Authority, Mode, State, Step, Trip
 from olympus.runtime.safety.stopinput import StopButton
 from olympus.runtime.safety.stopline import StopLine
 from olympus.runtime.safety.telling import (
-    bad_conditions,
     silence,
-    told_condition,
     told_gate,
     told_trip,
     told_watch,
     with_why,
 )
+from olympus.runtime.safety.vouched import Conditions
 
 _MS: Final = 1_000_000
 _LIVE_NS: Final = 1_000_000_000
@@ -71,7 +70,7 @@ class Keeper:
         self._neutral = NeutralLines(directory)
         self._line = StopLine(directory)
         self._log = EventLog(directory)
-        self._conditions: dict[str, ConditionReport | None] = dict.fromkeys(settings.conditions)
+        self._conditions = Conditions(settings.conditions)
         self._looks = 0
         self.counters: Counter[str] = Counter()
         """Trips, refused resets, and what else is counted."""
@@ -165,10 +164,7 @@ class Keeper:
         Returns:
             Empty, or why it is not kept.
         """
-        if condition.name not in self._conditions and len(self._conditions) >= MOST_NAMES:
-            return f"there are {MOST_NAMES} conditions already; declare the ones that matter"
-        self._conditions[condition.name] = condition
-        return ""
+        return self._conditions.take(condition, self._now_ns())
 
     def blockers(self, now_ns: int) -> tuple[str, ...]:
         """Say in words what stands against motion; empty when all is well."""
@@ -176,7 +172,7 @@ class Keeper:
             *self._lapse(now_ns),
             *self._silent_heartbeats(now_ns),
             *self._bad_gates(now_ns),
-            *bad_conditions(self._conditions),
+            *self._conditions.problems(now_ns),
             *self._idle_processes(now_ns),
             *self._backstops.problems(),
             *self._pressed(),
@@ -226,7 +222,7 @@ class Keeper:
             "gates": self._told_gates(now_ns),
             "is_reset_stuck": state.is_reset_stuck(now_ns),
             "troubles": [f"neutral line {n}: {why}" for n, why in self._neutral.troubles.items()],
-            "conditions": [told_condition(*item) for item in self._conditions.items()],
+            "conditions": self._conditions.told(now_ns),
             "backstops": self._backstops.told(),
             "estop": None if self._button is None else self._button.told(),
             "blockers": list(self.blockers(now_ns)),

@@ -19,6 +19,9 @@ LARGEST: Final = 2048
 LONGEST_TEXT: Final = 200
 """Texts are cut to this many letters."""
 
+LONGEST_GOOD_S: Final = 3600.0
+"""No word on a condition may be good for longer, unless it is good for ever."""
+
 _OPERATIONS: Final = ("stop", "kill", "reset", "status", "condition", "sealed")
 
 
@@ -53,6 +56,8 @@ class ConditionReport:
     name: str
     ok: bool
     text: str
+    good_for_s: float | None = None
+    """How long this word is good unless it is said again; None for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,17 @@ def _condition(found: Mapping[str, object]) -> ConditionReport:
         raise SafetyError(f"ok={_shown(ok)} must be true or false")
     if len(name.encode()) > NAME_BYTES:
         raise SafetyError(f"name={_shown(name)} is longer than {NAME_BYTES} bytes; shorten it")
-    return ConditionReport(name, ok, _loose(found, "text", ""))
+    return ConditionReport(name, ok, _loose(found, "text", ""), _good_for(found))
+
+
+def _good_for(found: Mapping[str, object]) -> float | None:
+    value = found.get("good_for_s")
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < float(str(value)) <= LONGEST_GOOD_S:
+        raise SafetyError(f"good_for_s={_shown(value)} must be above 0, at most {LONGEST_GOOD_S:g}")
+    return float(str(value))
 
 
 def _loose(found: Mapping[str, object], key: str, default: str = "unnamed") -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 from olympus.runtime.safety.acks import Ack
 from olympus.runtime.safety.heartbeat import AHEAD_NS
-from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.state import Trip
 
 MS: Final = 1_000_000
@@ -25,15 +23,6 @@ def silence(last_ns: int | None, limit_s: float, now_ns: int) -> str:
     return ""
 
 
-def bad_conditions(conditions: Mapping[str, ConditionReport | None]) -> Iterator[str]:
-    """Say which conditions are not good, or not known."""
-    for name, report in conditions.items():
-        if report is None:
-            yield f"condition {name}: never reported"
-        elif not report.ok:
-            yield f"condition {name}: {report.text or 'not good'}"
-
-
 def told_trip(trip: Trip) -> dict[str, object]:
     """Tell a trip."""
     return {
@@ -43,13 +32,6 @@ def told_trip(trip: Trip) -> dict[str, object]:
         "evidence": trip.evidence,
         "is_kill": trip.is_kill,
     }
-
-
-def told_condition(name: str, report: ConditionReport | None) -> dict[str, object]:
-    """Tell a condition; None is one that was never reported."""
-    if report is None:
-        return {"name": name, "ok": False, "text": "never reported"}
-    return {"name": name, "ok": report.ok, "text": report.text}
 
 
 def told_watch(

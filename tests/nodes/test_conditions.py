@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from olympus.nodes.conditions import POSE_NS, Conditions, Limit, hottest_c, is_within, tilt_deg
-from olympus.nodes.vouching import AGAIN_S, Voucher
+from olympus.nodes.vouching import AGAIN_S, GOOD_S, Voucher
 from olympus.runtime.bus import Bus
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
@@ -92,6 +92,21 @@ async def test_a_bad_condition_trips_and_is_told_again_after_a_second(
     await asyncio.sleep(AGAIN_S)
     await voucher.tell("tilt", is_ok=False, text="31° of 25°")
     assert not guardian.client.status().conditions[0].ok
+
+
+async def test_a_node_that_says_no_more_what_it_watches_trips(
+    guardian: Any, session: Session
+) -> None:
+    voucher = Voucher(some_node(), session.safety_dir)
+    await voucher.tell("tilt", is_ok=True, text="3° of 25°")
+    guardian.permit()
+    await asyncio.sleep(GOOD_S / 2)
+    assert guardian.client.status().is_permitted
+    await asyncio.sleep(GOOD_S / 2 + 0.5)
+    status = guardian.client.status()
+    assert not status.is_permitted
+    assert status.cause.startswith("condition tilt: last reported good 5.0 s ago")
+    assert "does whoever watches it still run?" in str(status.blockers)
 
 
 async def test_a_guardian_that_is_not_there_is_complained_of_once(

@@ -30,6 +30,10 @@ from olympus.runtime.safety.protocol import (
         (b'{"op":"reset","by":"a","latch":3}', ResetRequest("a", 3)),
         (b'{"op":"status"}', StatusRequest()),
         (b'{"op":"condition","name":"a","ok":true}', ConditionReport("a", True, "")),
+        (
+            b'{"op":"condition","name":"a","ok":true,"good_for_s":5}',
+            ConditionReport("a", True, "", 5.0),
+        ),
     ],
 )
 def test_requests_are_understood(raw: bytes, request_: object) -> None:
@@ -58,6 +62,11 @@ def test_a_mark_comes_back_if_it_is_plain(mark: object, back: object) -> None:
         (b'{"op":"reset","by":"a","latch":true}', "latch=True must be"),
         (b'{"op":"reset","by":"a","latch":1.0}', "latch=1.0 must be"),
         (b'{"op":"condition","name":"a","ok":1}', "ok=1 must be true or false"),
+        (b'{"op":"condition","name":"a","ok":true,"good_for_s":0}', "good_for_s=0 must be above 0"),
+        (b'{"op":"condition","name":"a","ok":true,"good_for_s":3601}', "at most 3600"),
+        (b'{"op":"condition","name":"a","ok":true,"good_for_s":NaN}', "good_for_s=nan must be"),
+        (b'{"op":"condition","name":"a","ok":true,"good_for_s":true}', "good_for_s=True must be"),
+        (b'{"op":"condition","name":"a","ok":true,"good_for_s":"5"}', "good_for_s='5' must be"),
         (b'{"op":"condition","name":"' + b"a" * 49 + b'","ok":true}', "shorten it"),
     ],
 )
