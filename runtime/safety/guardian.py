@@ -52,6 +52,9 @@ LOCK: Final = "guardian.lock"
 _MOST_PER_PERIOD: Final = 64
 """More datagrams wait for the next period, so that a flood can't take the processor."""
 
+_LEAST_PER_PERIOD: Final = 4
+"""So many are answered even when the next look is due already; the others wait for it."""
+
 
 class Guardian:
     """Serves one safety directory until it is told to end."""
@@ -144,7 +147,8 @@ class Guardian:
         left = _MOST_PER_PERIOD
         while not self._ending:
             wait_s = (due_ns - time.monotonic_ns()) / 1e9
-            ready = self._poll.poll(max(0.0, wait_s)) if left > 0 else ()
+            is_over = wait_s <= 0 and left <= _MOST_PER_PERIOD - _LEAST_PER_PERIOD
+            ready = self._poll.poll(max(0.0, wait_s)) if left > 0 and not is_over else ()
             for descriptor, _ in ready:
                 left -= 1
                 self._heard[descriptor]()

@@ -348,3 +348,19 @@ def test_a_late_tick_is_counted(safety_dir: Path, until_true: Callable[..., None
     thread.join()
     guardian.close()
     assert guardian.keeper.counters["late_ticks"] > 0
+
+
+def test_a_look_that_is_due_waits_for_a_few_questions_only(safety_dir: Path) -> None:
+    guardian = Guardian(Settings(dir=safety_dir, watch={"drive": 0.3}))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
+        asker.setblocking(False)
+        for _ in range(8):
+            asker.sendto(b"nonsense", str(safety_dir / SOCKET))
+        for answered in (4, 8, 8):
+            guardian._answer_until(time.monotonic_ns())
+            assert guardian.keeper.counters["malformed"] == answered
+        for _ in range(8):
+            asker.sendto(b"nonsense", str(safety_dir / SOCKET))
+        guardian._answer_until(time.monotonic_ns() + 300_000_000)  # none is due: there is time
+    assert guardian.keeper.counters["malformed"] == 16
+    guardian.close()
