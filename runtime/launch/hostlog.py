@@ -1,15 +1,25 @@
-"""What each child process writes: kept in a file, and its last lines at hand."""
+"""What each child process writes: kept in a file, and its last lines at hand.
+
+The file is written by a thread: a disk that takes its time, as an SD card may, must not hold up the
+loop of the launcher, whose heartbeat the guardian watches.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 _ROTATE_BYTES = 16 * 1024 * 1024
 _TAIL = 12
+_MOST_WAITING = 10_000
+_CLOSE_S = 1.0
+_STACK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +44,42 @@ class HostLog:
     def __init__(
         self, file: Path, now_ns: Callable[[], int], on_line: Callable[[LogLine], None]
     ) -> None:
-        """Append to `file`; `now_ns` stamps lines that have no stamp of their own."""
+        """Append to `file`; `now_ns` stamps lines that have no stamp of their own.
+
+        Raises:
+            OSError: It can't be opened.
+        """
         self._file = file
         self._host = file.stem
         self._now_ns = now_ns
         self._on_line = on_line
         self._stream = file.open("ab", buffering=0)
+        self._size = os.fstat(self._stream.fileno()).st_size
         self.tail: deque[LogLine] = deque(maxlen=_TAIL)
         """The last lines."""
         self.lost = 0
-        """Lines that could not be written: the disk is full."""
+        """Lines that could not be written: the disk is full, or too slow for what comes."""
+        self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
+        usual = threading.stack_size(_STACK_BYTES)
+        self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
+        self._thread.start()
+        threading.stack_size(usual)
 
     def write(self, text: str) -> None:
         """Take one line that the process wrote, JSON or not."""
         line, entry = self._understood(text)
-        try:
+        if self._waiting.qsize() < _MOST_WAITING:
             row = json.dumps(entry, ensure_ascii=False)
-            self._keep(row.encode(errors="backslashreplace") + b"\n")
-        except OSError:
+            self._waiting.put(row.encode(errors="backslashreplace") + b"\n")
+        else:
             self.lost += 1
         self.tail.append(line)
         self._on_line(line)
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Write what waits, for a moment at most, and close the file."""
+        self._waiting.put(None)
+        self._thread.join(_CLOSE_S)
 
     def _understood(self, text: str) -> tuple[LogLine, dict[str, object]]:
         try:
@@ -79,13 +100,22 @@ class HostLog:
         )
         return line, entry
 
-    def _keep(self, line: bytes) -> None:
-        self._stream.write(line)
-        if self._stream.tell() <= _ROTATE_BYTES:
-            return
+    def _write_on(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            try:
+                self._keep(line)
+            except OSError:
+                self.lost += 1
         self._stream.close()
+
+    def _keep(self, line: bytes) -> None:
+        self._size += self._stream.write(line)
+        if self._size <= _ROTATE_BYTES:
+            return
         self._file.replace(self._file.with_name(self._file.name + ".1"))
-        self._stream = self._file.open("ab", buffering=0)
+        fresh = self._file.open("ab", buffering=0)  # where that fails, the old one is written on
+        self._stream.close()
+        self._stream, self._size = fresh, 0
 
 
 def _unicode(value: object) -> str:

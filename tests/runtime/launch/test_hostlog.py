@@ -1,6 +1,8 @@
 """Whatever a process writes, its log takes it."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,36 @@ def test_every_line_is_kept_and_shown(tmp_path: Path, written: str, shown: str) 
     assert lines[0].text.encode()
     (kept,) = [json.loads(row) for row in (tmp_path / "camera.jsonl").read_text().splitlines()]
     assert kept["stamp"] == 7
+
+
+def test_a_disk_that_takes_its_time_holds_up_nobody(tmp_path: Path) -> None:
+    slow = tmp_path / "camera.jsonl"
+    os.mkfifo(slow)  # it takes 64 KiB, and then no more until somebody reads
+    reader = os.open(slow, os.O_RDONLY | os.O_NONBLOCK)
+    log = HostLog(slow, lambda: 7, lambda _: None)
+    text = "x" * 1000
+    for number in range(300):
+        log.write(f"{number} {text}")
+    assert [line.text.split()[0] for line in log.tail][-1] == "299"
+    kept, until = b"", time.monotonic() + 10
+    while kept.count(b"\n") < 300 and time.monotonic() < until:
+        try:
+            kept += os.read(reader, 65536)
+        except BlockingIOError:
+            time.sleep(0.01)
+    numbers = [int(json.loads(row)["text"].split()[0]) for row in kept.splitlines()]
+    assert (numbers, log.lost) == (list(range(300)), 0)
+    log.close()
+    os.close(reader)
+
+
+def test_what_a_disk_does_not_take_for_long_is_counted(tmp_path: Path) -> None:
+    stuck = tmp_path / "camera.jsonl"
+    os.mkfifo(stuck)
+    reader = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
+    log = HostLog(stuck, lambda: 7, lambda _: None)
+    for _ in range(12_000):
+        log.write("a line of a hundred letters " * 4)
+    assert 0 < log.lost <= 2_000
+    os.close(reader)
+    log.close()

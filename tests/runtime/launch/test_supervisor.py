@@ -224,7 +224,9 @@ async def test_lines_of_the_child_are_kept_as_json(bench: Bench) -> None:
         ("info", "rover/camera", "device opened"),
         ("warning", "camera", "a library's own words"),
     ]
-    kept = (bench.folder / "camera.jsonl").read_text().splitlines()
+    file = bench.folder / "camera.jsonl"
+    await until(lambda: file.read_text().count("\n") == 2)
+    kept = file.read_text().splitlines()
     assert [json.loads(line)["text"] for line in kept] == ["device opened", "a library's own words"]
 
 
