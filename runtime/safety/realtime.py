@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -96,7 +97,8 @@ def real_time(priority: int | None, *, whole_process: bool = False) -> str:
     policy = os.SCHED_FIFO if whole_process else os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
     try:
         for thread in _threads() if whole_process else (0,):
-            os.sched_setscheduler(thread, policy, os.sched_param(priority))
+            with contextlib.suppress(ProcessLookupError):  # one that has just ended
+                os.sched_setscheduler(thread, policy, os.sched_param(priority))
     except OSError as error:
         return (
             f"refused: {error.strerror} for priority {priority}; "
@@ -119,7 +121,8 @@ def less_nice(nice: int, *, whole_process: bool = False) -> str:
         if not whole_process:
             os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
         for thread in _threads() if whole_process else (0,):
-            os.setpriority(os.PRIO_PROCESS, thread, nice)
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
         if _AUTOGROUP.exists():  # else it counts among the threads of one session alone
             _AUTOGROUP.write_text(str(nice))
     except OSError as error:

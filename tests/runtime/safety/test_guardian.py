@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -274,7 +275,8 @@ def _niceness() -> Iterator[None]:
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     yield
     for task in Path("/proc/self/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
     if had:
         time.sleep(0.15)  # the kernel takes no second one sooner, of those without privilege
         group.write_text(had)
