@@ -56,6 +56,7 @@ def _typed_params(given: Mapping[str, Given], loaded: Loaded) -> dict[str, dict[
     result: dict[str, dict[str, JsonValue]] = {}
     for key, value in given.items():
         node, _, param = key.partition(".")
+        node = loaded.node_called(node)
         if node not in loaded.entries or not param:
             raise _unknown(key, node, param, loaded)
         first, *inner = param.split(".")

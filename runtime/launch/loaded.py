@@ -70,6 +70,15 @@ class Loaded:
     brokers: list[Broker] = field(default_factory=list)
     """As written, outermost file first."""
 
+    def node_called(self, name: str) -> str:
+        """Return the id of a node by its id or full name; the name itself if there is none."""
+        for node_id, entry in self.entries.items() if name not in self.entries else ():
+            said = entry.node.namespace
+            namespace = entry.namespace if said is None else said
+            if joined(namespace, node_id.rpartition("/")[2]) == name:
+                return node_id
+        return name
+
 
 def merge(loaded: Loaded, other: Loaded, where: str) -> None:
     """Add what an include brings.

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from olympus.runtime.errors import LaunchError, did_you_mean
-from olympus.runtime.launch.document import Document, read
-from olympus.runtime.launch.plan import LaunchPlan, joined
-from olympus.runtime.launch.substitute import Early, finish
+from olympus.runtime.launch.document import read
+from olympus.runtime.launch.loaded import BRIDGE
+from olympus.runtime.launch.params_file import sections
+from olympus.runtime.launch.plan import LaunchPlan
+from olympus.runtime.launch.substitute import finish
 
 Params = dict[str, JsonValue]
-_ROS = "ros__parameters"
-"""What stands between a node and its params in a params file of ROS."""
 
 
 def effective_params(plan: LaunchPlan, late: Mapping[str, JsonValue]) -> dict[str, Params]:
@@ -58,33 +57,13 @@ def laid_over(lower: Params, upper: Params, *, deep: bool) -> Params:
 
 def _filed(plan: LaunchPlan) -> dict[str, Params]:
     result: dict[str, Params] = {}
+    wants_sim_time = False
     for file in plan.params_files:
-        document = read(file.path)
-        for name in document.data:
-            node_id = _node_id(name, plan, file.scope)
-            params = _section(document, name, plan, node_id)
-            result[node_id] = {**result.get(node_id, {}), **params}
+        for one in sections(read(file.path), plan, file.scope):
+            wants_sim_time |= one.wants_sim_time
+            for node_id in one.nodes:
+                result[node_id] = {**result.get(node_id, {}), **one.params}
+    for node in plan.nodes.values() if wants_sim_time else ():
+        if node.uses == BRIDGE and "clock" not in node.written:
+            result[node.id] = {"clock": "follow", **result.get(node.id, {})}
     return result
-
-
-def _node_id(name: str, plan: LaunchPlan, scope: str) -> str:
-    """Return the node that a params file means; ROS names it with its namespace."""
-    inner, full = joined(scope, name), name.strip("/")
-    if inner in plan.nodes or inner in plan.disabled:
-        return inner
-    named = (n.id for n in plan.nodes.values() if joined(n.namespace, n.name) == full)
-    return next(named, joined(scope, full))
-
-
-def _section(document: Document, name: str, plan: LaunchPlan, node_id: str) -> Params:
-    if node_id not in plan.nodes and node_id not in plan.disabled:
-        hint = did_you_mean(name, plan.nodes)
-        raise LaunchError(f"{document.where((name,))}: no node is called {name!r}; {hint}")
-    values = Early(document, plan.arguments).value(document.data[name], (name,))
-    if values is None:
-        return {}
-    if isinstance(values, dict) and list(values) == [_ROS]:
-        values = values[_ROS]
-    if not isinstance(values, dict):
-        raise LaunchError(f"{document.where((name,))}: {name} must be a mapping of its params")
-    return values

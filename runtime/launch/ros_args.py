@@ -2,7 +2,8 @@
 
 `-p speed:=0.4` sets an argument, `-p camera:fps:=5` a param, `-r cmd_vel:=/teleop/cmd_vel` or
 `-r drive:cmd_vel:=…` remaps a topic as the node names it, `-r __ns:=/left` goes before every node,
-`--params-file` is a params file of ROS or of ours, `--log-level` the least important log line.
+`--params-file` is a params file of ROS or of ours, over those before it, `--log-level` the least
+important log line.
 
 Source: design.ros2.org, "ROS Command Line Arguments".
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from olympus.runtime.errors import LaunchError
-from olympus.runtime.launch.plan import LaunchPlan, PlannedNode, joined
+from olympus.runtime.launch.params_file import SIM_TIME
+from olympus.runtime.launch.plan import LaunchPlan, ParamsFile, PlannedNode, joined
 
 _BEGIN, _END = "--ros-args", "--"
-_REMAP, _LEVEL = "__remap ", "__log_level"
+_REMAP, _LEVEL, _FILE = "__remap ", "__log_level", "__params_file"
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "warning": "warning",
            "error": "error", "fatal": "error"}  # fmt: skip
 _FLAGS = {"-p": "-p", "--param": "-p", "-r": "-r", "--remap": "-r", "--params-file": "file",
@@ -56,13 +59,24 @@ def _translated(words: list[str]) -> Iterator[str]:
             )
         if kind in ("-p", "-r") and ":=" not in value:
             raise LaunchError(f"--ros-args {flag} {value}: write it as NAME:=VALUE")
-        yield {"file": "params_file:=", "level": f"{_LEVEL}:=", "-r": _REMAP, "-p": ""}[kind] + (
+        yield {"file": f"{_FILE}:=", "level": f"{_LEVEL}:=", "-r": _REMAP, "-p": ""}[kind] + (
             _param(value) if kind == "-p" else value
         )
 
 
 def _param(text: str) -> str:
+    """Return a param as a word of ours; `use_sim_time` of one node is that of the session.
+
+    Raises:
+        LaunchError: One node is to have another time than the others.
+    """
     key, _, value = text.partition(":=")
+    node, _, name = key.strip("/").rpartition(":")
+    if node and name == SIM_TIME:
+        raise LaunchError(
+            f"--ros-args -p {text}: the nodes of a session share one time; "
+            f"write -p {SIM_TIME}:=true"
+        )
     return f"{key.strip('/').replace(':', '.')}:={value}"
 
 
@@ -72,6 +86,8 @@ class RosWords:
 
     remaps: list[tuple[str, str, str]] = field(default_factory=list)
     """Node or '' for every one, the topic as the node names it, and its new name."""
+    params_files: list[Path] = field(default_factory=list)
+    """Later ones win."""
     namespace: str = ""
     log_level: str = ""
 
@@ -80,15 +96,19 @@ class RosWords:
         """Return the words that are for others, and what the rest says.
 
         Raises:
-            LaunchError: A log level is not known.
+            LaunchError: A log level is not known, or a remap can't be done.
         """
         found, others = cls(), list[str]()
         for word in words:
             key, _, value = word.partition(":=")
             if key == _LEVEL:
                 if value.lower() not in _LEVELS:
-                    raise LaunchError(f"--log-level {value}: known are {', '.join(_LEVELS)}")
+                    raise LaunchError(
+                        f"--log-level {value}: one level for all; known are {', '.join(_LEVELS)}"
+                    )
                 found.log_level = _LEVELS[value.lower()]
+            elif key == _FILE:
+                found.params_files.append(Path(value).absolute())
             elif word.startswith(_REMAP):
                 found._remap(key.removeprefix(_REMAP), value)
             else:
@@ -113,14 +133,23 @@ class RosWords:
             nodes=nodes,
             telemetry=telemetry,
             namespace=joined(self.namespace, plan.namespace),
+            params_files=(
+                *plan.params_files,
+                *(ParamsFile(path=file, scope="") for file in self.params_files),
+            ),
         )
 
     def _remap(self, key: str, value: str) -> None:
         node, sign, topic = key.rpartition(":")
-        if topic == "__ns":
+        if topic.startswith("__") and key != "__ns":
+            raise LaunchError(
+                f"--ros-args -r {key}:={value}: only __ns, of all nodes at once, can be said here; "
+                "name a node, or its namespace, in the launch file"
+            )
+        if key == "__ns":
             self.namespace = value.strip("/")
         else:
-            self.remaps.append((node if sign else "", topic, value))
+            self.remaps.append((node.strip("/") if sign else "", topic, value))
 
     def _changed(self, node: PlannedNode) -> PlannedNode:
         mine = {topic: new for name, topic, new in self.remaps if not name or name in _names(node)}

@@ -35,7 +35,7 @@ def test_the_words_of_ros_become_our_own() -> None:
     words = ["launch", "a.yaml", "x:=1", "--ros-args", "-p", "speed:=0.2", "-p", "/camera:fps:=5",
              "--params-file", "p.yaml", "--", "--go"]  # fmt: skip
     assert as_words(words) == [
-        "launch", "a.yaml", "x:=1", "speed:=0.2", "camera.fps:=5", "params_file:=p.yaml", "--go",
+        "launch", "a.yaml", "x:=1", "speed:=0.2", "camera.fps:=5", "__params_file:=p.yaml", "--go",
     ]  # fmt: skip
 
 
@@ -72,8 +72,56 @@ def test_a_params_file_of_ros_is_read(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "/**:\n  ros__parameters: {use_sim_time: true}\n",
+        "/rover/camera:\n  ros__parameters: {use_sim_time: true}\n",
+        "rover:\n  camera:\n    ros__parameters:\n      use_sim_time: true\n",
+    ],
+)
+def test_simulated_time_in_a_params_file_of_ros_is_the_sessions(write: Write, text: str) -> None:
+    words = as_words(["--ros-args", "--params-file", str(write(text, name="ros.yaml"))])
+    params = effective_params(make_plan(write(FILE), words), {})
+    assert params["ros2"] == {"clock": "follow"}
+    assert params["camera"] == {"fps": 15}
+    said = write(FILE.replace("ros2: {}", "ros2: {clock: publish}"))
+    assert effective_params(make_plan(said, words), {})["ros2"] == {"clock": "publish"}
+
+
+def test_several_params_files_lie_over_each_other(write: Write) -> None:
+    one = write("/rover/camera:\n  ros__parameters: {fps: 7}\n", name="one.yaml")
+    two = write(
+        "rover:\n  drive:\n    ros__parameters: {rate_hz: 20}\n"
+        "/rover/*:\n  ros__parameters: {rate_hz: 30}\n",
+        name="two.yaml",
+    )
+    words = ["--ros-args", "--params-file", str(one), "--params-file", str(two)]
+    params = effective_params(make_plan(write(FILE), as_words(words)), {})
+    assert (params["camera"]["fps"], params["drive"]["rate_hz"]) == (7, 30)
+
+
+def test_a_node_may_be_named_in_full(write: Write) -> None:
+    words = ["--ros-args", "-p", "/rover/camera:fps:=5", "-r", "/rover/drive:cmd_vel:=/teleop"]
+    made = make_plan(write(FILE), as_words(words))
+    assert effective_params(made, {})["camera"]["fps"] == 5
+    assert made.nodes["drive"].remaps == {"cmd_vel": "/teleop"}
+    assert made.nodes["camera"].remaps == {}
+
+
+def test_a_section_of_a_params_file_that_names_no_node_is_named(write: Write) -> None:
+    file = write("rover:\n  camra:\n    ros__parameters: {fps: 7}\n", name="ros.yaml")
+    words = as_words(["--ros-args", "--params-file", str(file)])
+    with pytest.raises(LaunchError, match=r"ros\.yaml:2: no node is called 'rover/camra'"):
+        effective_params(make_plan(write(FILE), words), {})
+
+
+@pytest.mark.parametrize(
     ("ros", "complaint"),
     [
+        (["-r", "__node:=x"], "only __ns, of all nodes"),
+        (["-r", "camera:__ns:=/left"], "only __ns, of all nodes"),
+        (["-p", "camera:use_sim_time:=true"], "share one time"),
+        (["--log-level", "camera:=debug"], "one level for all"),
         (["-x", "1"], "known are -p"),
         (["-p"], "each with a value"),
         (["-p", "speed=1"], "NAME:=VALUE"),
