@@ -23,7 +23,7 @@ from olympus.models.registry import Registry, StoredModel
 from olympus.models.shrink import GGUF_TYPES, Shrunk, shrink_gguf, shrink_onnx
 from olympus.models.swap import load, self_test
 from olympus.runtime.cli.connect import SessionName, carry_out, graph_of, joined
-from olympus.runtime.errors import BusError, ModelError
+from olympus.runtime.errors import BusError, ModelError, did_you_mean
 from olympus.runtime.messages import Ack, schema_by_class
 from olympus.runtime.messages.inference import SwapModel
 
@@ -152,8 +152,7 @@ def _ask_host(wish: SwapModel, host: str | None, session: str | None) -> None:
             takers = [one for one in graph if one.kind == "srv" and one.type == SWAP]
             found = {one.node: one.topic for one in takers if host in (None, one.node)}
             if len(found) != 1:
-                there = ", ".join(sorted(one.node for one in takers)) or "none"
-                raise BusError(f"name one model host with --host; there are: {there}")
+                raise BusError(_which_host(sorted(one.node for one in takers), host))
             (service,) = found.values()
             answers.append(await bus.call(service, wish, Ack, timeout_s=SWAP_S))
 
@@ -188,14 +187,37 @@ def quantize(
     """
     if source.suffix == ".gguf":
         target = out or source.parent / f"{source.stem}-{kind}"
-        texts = calibration.read_text().splitlines() if calibration else []
+        texts = _prompts(calibration) if calibration else []
         result = shrink_gguf(source, kind, texts, target, runs=n)
     elif calibration is None:
         raise ModelError(f"{source}: INT8 needs examples; give --calibration FOLDER")
     else:
         target = out or source.parent / f"{source.stem}-int8"
-        result = shrink_onnx(source, calibration, target, keep_float=keep_float or (), runs=n)
+        result = shrink_onnx(
+            source, calibration, target, keep_float=keep_float or (), runs=n, tell=_tell
+        )
     typer.echo(json.dumps(_shrunk_json(result), indent=2) if as_json else _shrunk_text(result))
+
+
+def _prompts(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ModelError(f"{path}: the prompts can't be read ({why})") from error
+
+
+def _tell(news: str) -> None:
+    typer.echo(news, err=True)
+
+
+def _which_host(there: list[str], wanted: str | None) -> str:
+    """Say why it is not clear which model host is meant."""
+    if not there:
+        return "no model host is running; launch a node that uses olympus.nodes.model_host"
+    if wanted is not None:
+        return f"no model host {wanted!r} is running; {did_you_mean(wanted, there)}"
+    return f"several model hosts are running; name one with --host: {', '.join(there)}"
 
 
 def _found(names: list[str] | None, folders: list[Path] | None) -> list[StoredModel]:

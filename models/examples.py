@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -51,12 +53,12 @@ def read_examples(folder: Path, manifest: Manifest) -> list[Example]:
 
 def _read(path: Path, manifest: Manifest) -> dict[str, Array]:
     if path.suffix == ".npz":
-        arrays = dict(np.load(path, allow_pickle=False))
+        arrays = dict(_loaded(path))
     elif len(manifest.inputs) != 1:
         names = ", ".join(tensor.name for tensor in manifest.inputs)
         raise ModelError(f"{path}: the model has several inputs; give .npz files with {names}")
     else:
-        array = _picture(path, manifest.inputs[0]) if path.suffix != ".npy" else np.load(path)
+        array = _picture(path, manifest.inputs[0]) if path.suffix != ".npy" else _loaded(path)
         arrays = {manifest.inputs[0].name: array}
     for tensor in manifest.inputs:
         if tensor.name not in arrays:
@@ -66,6 +68,13 @@ def _read(path: Path, manifest: Manifest) -> dict[str, Array]:
         tensors.check(str(path), "example", shaped, tensor)
         arrays[tensor.name] = np.ascontiguousarray(shaped)
     return arrays
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ModelError(f"{path}: holds no arrays that can be read ({error})") from error
 
 
 def _picture(path: Path, tensor: Tensor) -> Array:

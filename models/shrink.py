@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,13 @@ class Shrunk:
 
 
 def shrink_onnx(
-    source: Path, examples: Path, out: Path, *, keep_float: Sequence[str] = (), runs: int = 500
+    source: Path,
+    examples: Path,
+    out: Path,
+    *,
+    keep_float: Sequence[str] = (),
+    runs: int = 500,
+    tell: Callable[[str], None] = lambda news: None,
 ) -> Shrunk:
     """Quantize a float ONNX file: static INT8, QDQ, one scale per channel.
 
@@ -63,21 +69,27 @@ def shrink_onnx(
         out: Folder for the new model and its manifest.
         keep_float: Outputs whose last layer stays in float.
         runs: Runs to time.
+        tell: Called with what is done next, which may take minutes.
 
     Raises:
-        ModelError: A file is wrong, or `onnx` is not installed.
+        ModelError: A file is wrong or quantized already, or `onnx` is not installed.
     """
     try:
         from olympus.models.training.quantize import SCHEME, quantize
     except ImportError as error:
         raise ModelError(f"quantizing needs `pip install onnx` ({error})") from error
     manifest = manifest_of(source)
+    if manifest.quantization is not None:
+        raise ModelError(f"{source}: is quantized already; name the float file it was made from")
+    tell(f"reading the examples in {examples}")
     calibration, judged = split(read_examples(examples, manifest))
+    tell(f"calibrating with {len(calibration)} examples")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{source.stem.removesuffix('_float')}-int8.onnx"
     source_sha256 = quantize(source, path, (e.feed for e in calibration), keep_float=keep_float)
     draft = _renewed(manifest, path)
     stored, old = StoredModel(draft, out), StoredModel(manifest, source.parent)
+    tell(f"judging by {len(judged)} examples, then timing {runs} runs of each")
     accuracy = _judge(OnnxModel.load(old), OnnxModel.load(stored), judged)
     scheme = WeightQuantization(
         scheme=SCHEME, calibration_n=len(calibration), source_sha256=source_sha256

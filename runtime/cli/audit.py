@@ -129,7 +129,12 @@ def _found(place: str | None) -> Path:
     known = {path.parent.name: path for path in sorted(stores().glob(f"*/{FILE}"))}
     if place is None:
         if len(known) != 1:
-            raise ConfigError(f"name a log: {', '.join(known) or f'there is none in {stores()}'}")
+            raise ConfigError(
+                f"there are several audit logs; name one of {', '.join(known)}"
+                if known
+                else f"there is no audit log in {stores()}; launch a robot that keeps one, such as "
+                "launch/patrol.yaml, or name a file"
+            )
         return next(iter(known.values()))
     path = Path(place)
     for file in (path, path / FILE):
@@ -145,7 +150,9 @@ def _anchors(path: Path) -> Iterator[Anchor]:
         for line in path.read_text().splitlines():
             told = json.loads(line)
             yield Anchor(int(told["number"]), str(told["hash"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: the anchors can't be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(
             f"{path} holds no anchors: {error!r}; `olympus audit anchor` prints one"
         ) from error

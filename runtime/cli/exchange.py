@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import ConfigError, StoreError
+from olympus.runtime.errors import ConfigError, OlympusError, StoreError
 from olympus.runtime.store import StreamStore
 from olympus.runtime.store.mcap import Form, export_mcap, import_bag
 from olympus.runtime.store.mcap.export import chosen_topics
@@ -74,16 +75,24 @@ def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path]) -> Non
     """
     if not bag.exists():
         raise StoreError(f"{bag} is not there; name an MCAP file or the folder of a ROS 2 bag")
-    with (
-        StreamStore(folder, key=key) as store,
-        progress(None, "importing") as told,
-    ):
-        catalogue = catalogue_of("jazzy", interfaces)
-        done = import_bag(bag, store, catalogue=catalogue, progress=told)
+    is_new = not folder.exists()
+    try:
+        with StreamStore(folder, key=key) as store, progress(None, "importing") as told:
+            catalogue = catalogue_of("jazzy", interfaces)
+            done = import_bag(bag, store, catalogue=catalogue, progress=told)
+    except OlympusError:
+        if is_new and folder.exists() and not _has_topics(folder):
+            shutil.rmtree(folder)
+        raise
     count = done.messages.total()
     missing = f", {done.missing} missing" if done.missing else ""
     typer.echo(f"{folder}: {count} messages of {len(done.messages)} topics{missing}")
     _tell_refused(done.refused, "could not be read")
+
+
+def _has_topics(folder: Path) -> bool:
+    with StreamStore(folder, read_only=True) as store:
+        return bool(store.topics())
 
 
 def moment(text: str, began: int, default: int) -> int:

@@ -18,6 +18,13 @@ from olympus.runtime.errors import ConfigError, OlympusError, SafetyError, did_y
 from olympus.runtime.safety.client import Outcome, SafetyClient
 from olympus.runtime.safety.status import Status
 
+EXAMPLES = {
+    "stop": ("", "smoke in the hall", "--session patrol", "--kill"),
+    "reset": ("", "--session patrol"),
+    "status": ("", "--json"),
+    "console": ("", "--session patrol"),
+}
+"""What is typed after a command, for its help; an empty one is the command alone."""
 _MOTION = {True: "neutral and still", False: "neutral, but moving", None: "neutral"}
 
 
@@ -38,9 +45,9 @@ def run(arguments: list[str]) -> int:
     Returns:
         0 when it is sure that what was asked for has happened, else the error's exit code.
     """
-    options, unknown = _parser().parse_known_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
     if unknown and options.command != "stop":
-        _parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+        parser().error(f"unrecognized arguments: {' '.join(unknown)}")
     if unknown:  # no slip of the hand holds back a stop
         sys.stderr.write(
             f"olympus: {' '.join(unknown)} is no option of stop; stopping all the same\n"
@@ -230,9 +237,10 @@ def _age(age_s: float | None, limit_s: float | None, is_fresh: bool) -> str:
     return f"{age}{limit}{'' if is_fresh else ', STALE'}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="olympus")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the words of the four commands."""
+    made = argparse.ArgumentParser(prog="olympus")
+    commands = made.add_subparsers(dest="command", required=True)
     texts = {
         "stop": "Stop every actuator now and read back that it did; needs nobody's approval.",
         "reset": "Permit motion again after a stop; it causes none.",
@@ -240,7 +248,14 @@ def _parser() -> argparse.ArgumentParser:
         "console": "Watch the state, with the stop under every key: space or Enter stops.",
     }
     for name, text in texts.items():
-        command = commands.add_parser(name, help=text, description=text)
+        typed = "\n".join(f"  olympus {name} {rest}".rstrip() for rest in EXAMPLES[name])
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"For example:\n{typed}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         default = "all running ones" if name == "stop" else "the only one"
         command.add_argument(
             "--session", metavar="NAME", help=f"which session (default: {default})"
@@ -255,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="only `olympus reset` at a terminal here, or the board, may lift it",
             )
-    return parser
+    return made
 
 
 def _user() -> str:

@@ -27,7 +27,11 @@ def found(place: str | None) -> Path:
     known = {path.parent.name: path.parent for path in sorted(stores().glob(f"*/{DATA}"))}
     if place is None:
         if len(known) != 1:
-            raise StoreError(f"name a store: {', '.join(known) or f'there is none in {stores()}'}")
+            raise StoreError(
+                f"there are several stores; name one of {', '.join(known)}"
+                if known
+                else f"there is no store in {stores()}; launch a robot that records, or name a folder"
+            )
         return next(iter(known.values()))
     if (Path(place) / DATA).is_file():
         return Path(place)

@@ -183,7 +183,9 @@ def _opened(file: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise StoreError(f"another process writes the audit log {file}") from None
+        raise StoreError(
+            f"another process writes the audit log {file}; end the robot that keeps it first"
+        ) from None
     return descriptor
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import socket
 import subprocess
 import sys
@@ -232,3 +233,19 @@ def test_a_session_that_somebody_else_left_where_all_may_write_is_none_of_ours(
         pytest.skip("only root can give a link to somebody else")
     os.lchown(root, 65534, 65534)
     assert "lure" not in {one.name for one in safety.running()}
+
+
+@pytest.mark.parametrize("name", safety.EXAMPLES)
+def test_the_help_shows_examples_that_are_understood(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        safety.run([name, "--help"])
+    assert end.value.code == 0
+    _, _, shown = capsys.readouterr().out.partition("For example:\n")
+    lines = shown.splitlines()
+    assert len(lines) == len(safety.EXAMPLES[name]) > 0
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "olympus"
+        assert safety.parser().parse_args(words).command == name
