@@ -71,7 +71,8 @@ def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path]) -> Non
     """Take an MCAP file or a bag into a store and say what became of it.
 
     Raises:
-        StoreError: It can't be read, or the store can't be written.
+        OlympusError: It can't be read, or the store can't be written.
+        StoreError: It is not there.
     """
     if not bag.exists():
         raise StoreError(f"{bag} is not there; name an MCAP file or the folder of a ROS 2 bag")

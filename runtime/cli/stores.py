@@ -30,7 +30,7 @@ def found(place: str | None) -> Path:
             raise StoreError(
                 f"there are several stores; name one of {', '.join(known)}"
                 if known
-                else f"there is no store in {stores()}; launch a robot that records, or name a folder"
+                else f"there is no store in {stores()}; launch a robot that records one"
             )
         return next(iter(known.values()))
     if (Path(place) / DATA).is_file():

@@ -43,7 +43,9 @@ def file_errors(what: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror or error}") from error
     except (mcap_error, zstd_error, *_OF_READERS) as error:
-        raise StoreError(f"{what}: {error or type(error).__name__}; is it an MCAP file, and whole?") from error
+        raise StoreError(
+            f"{what}: {error or type(error).__name__}; is it an MCAP file, and whole?"
+        ) from error
 
 
 _OF_READERS = (

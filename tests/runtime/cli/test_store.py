@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from olympus.runtime.cli.app import make, run
@@ -75,6 +76,18 @@ def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert code_of(["store", "stats", str(tmp_path / "nowhere")]) == 8
 
 
+def test_where_nothing_is_named_it_is_said_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    shown = CliRunner().invoke(make(["store"]), ["store", "stats"])
+    assert "launch a robot that records one" in str(shown.exception)
+    for name in ("one", "two"):
+        recorded(tmp_path / "olympus" / name)
+    shown = CliRunner().invoke(make(["store"]), ["store", "stats"])
+    assert "there are several stores; name one of one, two" in str(shown.exception)
+
+
 def test_a_key_is_made_once_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
     file = tmp_path / "key"
     assert code_of(["store", "key", str(file)]) == 0
@@ -91,6 +104,18 @@ def test_a_recording_goes_out_as_mcap_and_comes_in_again(tmp_path: Path) -> None
     assert shown.output == f"{again}: 2 messages of 1 topics, 2 missing\n"
     stats = CliRunner().invoke(make(["store"]), ["store", "stats", again])
     assert re.search(r"run 1: until \d{4}-", stats.output)
+
+
+def test_an_import_that_fails_leaves_no_store_behind(tmp_path: Path) -> None:
+    bad, place = tmp_path / "bad.mcap", tmp_path / "new"
+    bad.write_text("hello")
+    shown = CliRunner().invoke(make(["store"]), ["store", "import", str(bad), str(place)])
+    assert "is it an MCAP file, and whole?" in str(shown.exception)
+    assert not place.exists()
+    old = recorded(tmp_path / "old")
+    CliRunner().invoke(make(["store"]), ["store", "import", str(bad), old])
+    with StreamStore(Path(old), read_only=True) as store:
+        assert store.topics() == ["rover/a"]
 
 
 def test_an_export_says_what_it_does_not_understand(tmp_path: Path) -> None:
