@@ -189,6 +189,38 @@ def test_a_wrong_example_is_named(tmp_path: Path) -> None:
     assert "wants [1, 16]" in str(result.exception)
 
 
+@pytest.mark.parametrize("name", ["999.npy", "999.npz"])
+def test_an_example_that_is_no_array_is_named(tmp_path: Path, name: str) -> None:
+    source = float_model(tmp_path / "float")
+    folder = examples(tmp_path / "examples", 4)
+    (folder / name).write_bytes(b"no array")
+    result = run("quantize", source, "--calibration", folder)
+    assert f"{name}: holds no arrays that can be read" in str(result.exception)
+
+
+def test_what_is_quantized_already_is_refused_before_any_example_is_read(tmp_path: Path) -> None:
+    source = float_model(tmp_path / "float")
+    folder = examples(tmp_path / "examples", 4)
+    first = run("quantize", source, "--calibration", folder, "--out", tmp_path / "a", "--n", 10)
+    assert first.exit_code == 0
+    assert first.stderr.splitlines() == [
+        f"reading the examples in {folder}",
+        "calibrating with 3 examples",
+        "judging by 1 examples, then timing 10 runs of each",
+    ]
+    (small,) = (tmp_path / "a").glob("*.onnx")
+    again = run("quantize", small, "--calibration", folder)
+    assert f"{small}: is quantized already" in str(again.exception)
+
+
+def test_prompts_that_can_t_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, why in (("nowhere", "No such file"), ("binary", "it is no text")):
+        result = run("quantize", tmp_path / "x.gguf", "--calibration", tmp_path / name)
+        assert isinstance(result.exception, ModelError)
+        assert f"{name}: the prompts can't be read ({why}" in str(result.exception)
+
+
 @needs_llama
 def test_a_gguf_file_is_made_smaller(tmp_path: Path) -> None:
     source = Registry().find("planner")
