@@ -44,7 +44,8 @@ def key_presses(actions: Mapping[str, Callable[[], None]]) -> Iterator[bool]:
         yield True
     finally:
         loop.remove_reader(fd)
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        # Not TCSADRAIN: on a terminal that was stopped by Ctrl-S that would wait for ever.
+        termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
 def _terminal() -> int | None:

@@ -113,7 +113,7 @@ class Launch:
             OlympusError: Something could not start; everything is stopped again by then.
         """
         bus = self._plan.bus
-        with stop_signals(self._leave, self._crew.kill):
+        with self._report.aside(), stop_signals(self._leave, self._crew.kill):
             try:
                 with open_hub(
                     self._session,

@@ -6,6 +6,10 @@ import contextlib
 import json
 import sys
 import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from queue import SimpleQueue
 from typing import TextIO
 
 from rich.console import Console
@@ -23,6 +27,8 @@ _STYLE = {
     "good": "green",
 }
 _SHOWN_FIELDS = 6
+_MOST_WAITING = 1000
+_LAST_WORDS_S = 1.0
 _DETAIL_AT = 39
 """Column where the detail of a process begins."""
 
@@ -72,6 +78,35 @@ class Report:
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream`, standard output by default."""
         self._console = _Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        self._waiting: SimpleQueue[Callable[[], None] | None] | None = None
+        self.unshown = 0
+        """Lines that nobody took: too many waited already."""
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Have a thread write while the block runs, so that a terminal holds up nobody.
+
+        One that was stopped by Ctrl-S, or a pipe that nobody empties, takes nothing more; whoever
+        waited for it would hear no key, and beat for no guardian.
+        """
+        waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._waiting = waiting
+
+        def write_on() -> None:
+            while (write := waiting.get()) is not None:
+                write()
+
+        thread = threading.Thread(target=write_on, name="report", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            waiting.put(None)
+            thread.join(_LAST_WORDS_S)
+            if not thread.is_alive():  # else what is still said waits behind the rest
+                self._waiting = None
+                if self.unshown:
+                    self.say(f"{self.unshown} lines were not shown: nobody took them", "warning")
 
     @property
     def is_terminal(self) -> bool:
@@ -101,8 +136,19 @@ class Report:
     def _say(self, text: str, style: str, indent: int = 2) -> None:
         if self.is_terminal:
             text = wrapped(text, self._console.width, indent)
+        self._hand_over(partial(self._print, Text(harmless(text), style=style)))
+
+    def _print(self, text: Text) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
-            self._console.print(Text(harmless(text), style=style))
+            self._console.print(text)
+
+    def _hand_over(self, write: Callable[[], None]) -> None:
+        if self._waiting is None:
+            write()
+        elif self._waiting.qsize() < _MOST_WAITING:
+            self._waiting.put(write)
+        else:
+            self.unshown += 1
 
 
 class JsonReport(Report):
@@ -138,6 +184,9 @@ class JsonReport(Report):
         )
 
     def _write(self, **entry: object) -> None:
+        self._hand_over(partial(self._put, json.dumps(entry, ensure_ascii=False) + "\n"))
+
+    def _put(self, line: str) -> None:
         with contextlib.suppress(OSError):  # nobody reads any more
-            self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._stream.write(line)
             self._stream.flush()

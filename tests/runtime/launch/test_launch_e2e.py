@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from olympus.runtime.safety.client import SafetyClient
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 DRIVER = "from olympus.runtime.cli import main; main()"
@@ -441,6 +443,40 @@ def test_keys_on_the_terminal_permit_stop_and_quit(site: Site) -> None:
         screen.until("stopped in")
         launcher.wait(10)
         assert termios.tcgetattr(follower)[3] == before[3]
+    finally:
+        launcher.kill()
+        launcher.wait(10)
+        os.close(leader)
+        os.close(follower)
+
+
+def test_a_terminal_that_takes_nothing_more_holds_up_no_key(site: Site) -> None:
+    leader, follower = pty.openpty()
+    launcher = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *site.command("launch", "robot.yaml")],
+        cwd=site.folder,
+        env={**site.environment, "TERM": "xterm"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    screen = Screen(leader)
+    client = SafetyClient(site.run_dir / "safety")
+    try:
+        screen.until("motion is stopped")
+        os.write(leader, b"r")
+        screen.until("permit: CONFIRMED")
+        os.write(leader, b"\x13")  # Ctrl-S
+        pid = site.process("one")["pid"]
+        os.kill(int(str(pid)), signal.SIGKILL)  # which the launcher has something to say about
+        site.until(lambda: site.process("one").get("restarts") == 1, 10)
+        assert client.status().is_permitted  # host one is not watched
+        os.write(leader, b" ")
+        site.until(lambda: not client.status().is_permitted, 5)
+        os.write(leader, b"q")
+        site.until(lambda: site.ledger().get("state") == "stopped", 10)
+        assert launcher.wait(10) == 0
+        assert not select.select([leader], [], [], 0)[0]  # it took nothing more, to the end
     finally:
         launcher.kill()
         launcher.wait(10)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
+
+import pytest
 
 from olympus.runtime.launch.hostlog import LogLine
 from olympus.runtime.launch.report import JsonReport, Report, wrapped
@@ -72,3 +75,35 @@ def test_what_a_node_logs_does_not_steer_the_terminal() -> None:
     stream = io.StringIO()
     Report(stream).log(LogLine("iot", "warning", "iot", "\x1b]0;fine\x07\r\x9bé 😀", {}))
     assert stream.getvalue() == "[iot] warning: \\x1b]0;fine\\x07\\x0d\\x9bé 😀\n"
+
+
+class Stuck(io.StringIO):
+    """A terminal that takes a first line, and then nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_free = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        if self.getvalue():
+            self.is_free.wait(30)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("kind", [Report, JsonReport])
+def test_a_terminal_that_takes_nothing_holds_up_nobody_and_gets_everything_later(
+    kind: type[Report],
+) -> None:
+    stream = Stuck()
+    report = kind(stream)
+    with report.aside():
+        for number in range(2000):
+            report.say(f"line {number}")
+        assert stream.getvalue().count("\n") <= 1
+        assert 990 <= report.unshown <= 1000
+        stream.is_free.set()
+    shown = stream.getvalue().splitlines()
+    assert [f"line {number}" in shown[number] for number in range(1000)] == [True] * 1000
+    assert f"{report.unshown} lines were not shown" in shown[-1]
+    report.say("afterwards")
+    assert "afterwards" in stream.getvalue()
