@@ -20,7 +20,7 @@ from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
 
 RING = 1024
 """More than the slots one end may ever hold at once (see sender.py), so it can't run over."""
-_SENT, _RELEASED, _FIRST = 0, 8, 64
+_SENT, RELEASED, _FIRST = 0, 8, 64
 NBYTES = 16384
 
 
@@ -42,23 +42,21 @@ class Board:
 
     def release(self, slot: int) -> None:
         """Give a slot back; never waits, so a collector may call it at any point of any thread."""
-        self.dead.append(slot)
+        dead, cells = self.dead, self.cells
+        dead.append(slot)
         # Who holds the lock looks again after letting go of it, so nothing is left lying.
-        while self.dead and self._writing.acquire(blocking=False):
+        while dead and self._writing.acquire(blocking=False):
             try:
-                self._write()
+                written = self._released
+                while dead:
+                    cells[_FIRST + written % RING] = dead.popleft()
+                    written += 1
+                with self._barrier:
+                    pass  # what is above is in memory before what is below
+                self._released = written
+                cells[RELEASED] = written
             finally:
                 self._writing.release()
-
-    def _write(self) -> None:
-        written = self._released
-        while self.dead:
-            self.cells[_FIRST + written % RING] = self.dead.popleft()
-            written += 1
-        with self._barrier:
-            pass  # what is above is in memory before what is below
-        self._released = written
-        self.cells[_RELEASED] = written
 
 
 class OtherBoard:
@@ -71,27 +69,23 @@ class OtherBoard:
             BusError: It is no sealed memory of the right size.
         """
         self.cells = memoryview(map_memory(descriptor, NBYTES)).cast("Q")
-        self._seen = 0
+        self.seen = 0
+        """How many were yielded by `releases`; cell `RELEASED` says more when some are new."""
 
     @property
     def sent(self) -> int:
         """How many packets the other side has sent."""
         return self.cells[_SENT]
 
-    @property
-    def has_releases(self) -> bool:
-        """Whether slots were given back since the last call of `releases`."""
-        return self.cells[_RELEASED] != self._seen
-
     def releases(self) -> Iterator[int]:
         """Yield the slots that were given back since the last call; may be called by one at a time.
 
         What a broken peer wrote there is for the caller to check.
         """
-        count = self.cells[_RELEASED]
-        if count - self._seen > RING or count < self._seen:
-            self._seen = max(0, count - RING)
-        while self._seen < count:
-            slot = self.cells[_FIRST + self._seen % RING]
-            self._seen += 1
+        count = self.cells[RELEASED]
+        if count - self.seen > RING or count < self.seen:
+            self.seen = max(0, count - RING)
+        while self.seen < count:
+            slot = self.cells[_FIRST + self.seen % RING]
+            self.seen += 1
             yield slot

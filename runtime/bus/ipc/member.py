@@ -258,6 +258,8 @@ class Member:
         try:
             slots = _SLOT.unpack_from(record, HEAD.size) if count == 1 else _slots(record, count)
             pools, readers = pair.pools, len(self._pairs)
+            if count == 1 and (pool := pools.get(slots[0] >> 32)) is not None:
+                return (pool.view(slots[0], readers),)
             for slot in slots:
                 if slot >> 32 not in pools:
                     pair.read_talk(in_between=True)

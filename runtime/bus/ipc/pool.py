@@ -46,6 +46,13 @@ class Pool:
         """The last one is taken first."""
         self.holds = [0] * self.count
 
+    def drop(self, index: int) -> None:
+        """Need a slot no longer; under the lock of the pools."""
+        holds = self.holds
+        left = holds[index] = holds[index] - 1
+        if not left:
+            self.free.append(index)
+
 
 class _Loan(weakref.ref[NDArray[Any]]):
     """Notices that nobody in this process looks at a slot any more."""
@@ -91,14 +98,14 @@ class Pools:
         if slot is None:
             return None
         pool, start = self.place_of(slot)
-        array = np.frombuffer(pool.memory.map, kind, count, start)
+        array = np.ndarray(shape, kind, pool.memory.map, start)
         # The array that owns, not a memoryview of it: numpy keeps its own memoryview, so that one
-        # would die, and free the slot, while somebody still reads.
+        # would die, and free the slot, while somebody still reads. Every view of it keeps it.
         loan = _Loan(array, self._on_death)
         loan.slot, loan.owner = slot, id(array)
         self._loans[slot] = loan
         self._owners[id(array)] = loan
-        return array.reshape(shape)
+        return array
 
     def is_lent(self, slot: int) -> bool:
         """Tell whether a slot was lent to this process and is still looked at here."""
@@ -108,6 +115,9 @@ class Pools:
         """Return the lent slot in which a contiguous array lies, and where; None if in none."""
         if not self._loans:
             return None
+        loan = self._owners.get(id(array))
+        if loan is not None and loan() is array:
+            return loan.slot, 0
         owner = array.base
         loan = self._owners.get(id(owner))
         if (
@@ -139,10 +149,7 @@ class Pools:
     def drop(self, slot: int) -> None:
         """Need a slot no longer."""
         with self.lock:
-            pool, index = self.pools[slot >> _SLOT_BITS], slot & 0xFFFFFFFF
-            pool.holds[index] -= 1
-            if not pool.holds[index]:
-                pool.free.append(index)
+            self.pools[slot >> _SLOT_BITS].drop(slot & 0xFFFFFFFF)
 
     def held(self) -> int:
         """Return how many slots somebody holds now."""
@@ -161,12 +168,14 @@ class Pools:
             self._dead.append(loan)
 
     def _settle(self) -> None:
-        while self._dead:
-            loan = self._dead.popleft()
-            del self._loans[loan.slot]
-            if self._owners.get(loan.owner) is loan:
-                del self._owners[loan.owner]
-            self.drop(loan.slot)
+        dead, owners = self._dead, self._owners
+        while dead:
+            loan = dead.popleft()
+            slot, owner = loan.slot, loan.owner
+            del self._loans[slot]
+            if owners.get(owner) is loan:
+                del owners[owner]
+            self.pools[slot >> _SLOT_BITS].drop(slot & 0xFFFFFFFF)
         self.reclaim()
 
     def _pool_for(self, nbytes: int) -> Pool:
@@ -211,18 +220,32 @@ class Holds:
                 pools.pools[number].holds[slot & 0xFFFFFFFF] += 1
         return True
 
+    def add_one(self, slot: int, readers: int) -> bool:
+        """Do what `add` does, for one slot."""
+        pools, have, number = self._pools, self._in_pool, slot >> _SLOT_BITS
+        with pools.lock:
+            pool, count = pools.pools[number], have.get(number, 0)
+            if self._is_over or count >= share(pool.count, readers):
+                return False
+            have[number] = count + 1
+            self._slots[slot] = self._slots.get(slot, 0) + 1
+            pool.holds[slot & 0xFFFFFFFF] += 1
+        return True
+
     def give_back(self, slot: int) -> None:
         """Take back a slot from the reader; one that it does not have is ignored."""
-        with self._pools.lock:
-            count = self._slots.get(slot, 0)
+        pools, slots = self._pools, self._slots
+        with pools.lock:
+            count = slots.get(slot, 0)
             if not count:
                 return
             if count == 1:
-                del self._slots[slot]
+                del slots[slot]
             else:
-                self._slots[slot] = count - 1
-            self._in_pool[slot >> _SLOT_BITS] -= 1
-            self._pools.drop(slot)
+                slots[slot] = count - 1
+            number = slot >> _SLOT_BITS
+            self._in_pool[number] -= 1
+            pools.pools[number].drop(slot & 0xFFFFFFFF)
 
     def clear(self) -> None:
         """Take back everything, for good: the reader is gone."""

@@ -154,29 +154,28 @@ class Packing:
         return Packed(head + packed)
 
     def _with_slot(self, body: list[Any], array: AnyArray, flags: int, header: Header) -> Packed:
-        """Return the record of a message with one long array.
+        """Return the record of a message with one long array; it is copied if it is not lent.
 
         Raises:
             MessageError: The other fields are too much.
             NoRoomError: Every slot is held.
         """
-        shelf = Shelf(self._pools)
-        slot, start = shelf.slot_of(array)
-        try:
-            body.append([[array.dtype.str, array.shape, 0, start]])
-            packed = self._packed(body)
-            if len(packed) > _LONG_BODY:
-                shelf.slots.append(slot)
-                return self._finish(0, flags | ARRAYS, packed, shelf, _stamps(header))
-        except BaseException:
-            for taken in shelf.taken:
-                self._pools.drop(taken)
-            raise
+        state = array.flags
+        found = self._pools.find(array) if state.c_contiguous else None
+        if found is None:
+            return self._pack_arrays(0, body, [array], flags, _stamps(header))
+        slot, start = found
+        body.append([[array.dtype.str, array.shape, 0, start]])
+        packed = self._packed(body)
+        if len(packed) > _LONG_BODY:
+            body.pop()
+            return self._pack_arrays(0, body, [array], flags, _stamps(header))
+        state.writeable = False  # whoever looks at it now relies on that
         data = _pack_head_1(
             0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,
             header.trace[-1].sent, 1, len(packed), slot,
         ) + packed  # fmt: skip
-        return Packed(data, (slot,), tuple(shelf.taken), len(data) + array.nbytes)
+        return Packed(data, (slot,), (), len(data) + array.nbytes)
 
     def _packed(self, body: list[Any]) -> bytes:
         try:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.astray import ASTRAY
@@ -173,3 +174,59 @@ def test_no_list_of_arrays_leads_beyond_its_memory(arrays: list[Any]) -> None:
         return
     assert isinstance(made, Image)
     assert made.data.nbytes <= 100
+
+
+def picture_of(shape: tuple[int, ...], seq: int) -> bytes:
+    pools = Pools()
+    data = pools.loan(shape, np.uint8)
+    assert data is not None
+    header = Header(seq=seq, trace=(Hop("r", seq, 0, 0),))
+    made = Packing(Image, 5, pools).record(Image(data=data), header)
+    pools.close()
+    assert not isinstance(made, bytes)
+    return made.data
+
+
+SHAPES = [(90, 90, 3), (81, 100, 3), (90, 80, 3)]
+PICTURES = [picture_of(shape, seq) for seq, shape in enumerate(SHAPES)]
+CARD_OF_IMAGE = schema_by_class(Image)
+Read = tuple[object, ...]
+
+
+def read_from(channel: Channel, record: bytes, base: NDArray[np.uint8]) -> Read:
+    try:
+        image = Frame(channel, HEAD.unpack_from(record), record, [base]).message()
+    except MessageError:
+        return ("refused",)
+    assert isinstance(image, Image) and not image.data.flags.writeable
+    return (image.header, image.encoding, image.data.shape, image.data.tobytes())
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(PICTURES),
+            st.sampled_from([65_536, 24_300, 24_299, 3]),
+            st.none() | st.tuples(st.just(1) | st.integers(0, 100), st.integers(0, 255)),
+        ),
+        min_size=3,
+        max_size=12,
+    )
+)
+def test_what_was_read_before_changes_nothing_about_what_is_read(
+    sent: list[tuple[bytes, int, tuple[int, int] | None]],
+) -> None:
+    def fresh() -> Channel:
+        kind = (CARD_OF_IMAGE.name, CARD_OF_IMAGE.version, CARD_OF_IMAGE.hash)
+        return Channel("r", kind, "n", 1)
+
+    channel = fresh()
+    for value, (record, room, broken) in enumerate(sent):
+        if broken is not None:
+            place, byte = broken[0], bytes([broken[1]])
+            record = record[:place] + byte + record[place + 1 :]
+        base = np.full(room, value, np.uint8)
+        base.flags.writeable = False
+        for _ in range(2):
+            assert read_from(channel, record, base) == read_from(fresh(), record, base)
