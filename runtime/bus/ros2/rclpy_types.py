@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from olympus.runtime.bus.ros2.catalogue import Catalogue
+from olympus.runtime.bus.ros2.catalogue import OWN_PACKAGE, Catalogue
 from olympus.runtime.bus.ros2.definitions import Definition, FieldType
 from olympus.runtime.bus.ros2.qos import Durability, History, Reliability, RosQos
 from olympus.runtime.errors import BusError
@@ -107,10 +107,17 @@ def _class_of(type_: str) -> Any:
         found = getattr(importlib.import_module(f"{package}.{kind}"), title)
         return getattr(found.Impl, inner) if inner else found
     except (ImportError, AttributeError) as error:
-        own = " (runtime/bus/ros2/olympus_msgs)" if package == "olympus_msgs" else ""
         raise BusError(
-            f"the installed ROS has no {type_}: {error}; build and source its package{own}"
-        ) from error
+            f"the installed ROS has no {type_}: {error}; {_remedy(package, title)}"
+        ) from (error)
+
+
+def _remedy(package: str, title: str) -> str:
+    if package != OWN_PACKAGE.name:
+        return f"build and source {package}"
+    if (OWN_PACKAGE / "msg" / f"{title}.msg").exists():
+        return "build and source our package, runtime/bus/ros2/olympus_msgs"
+    return "our ROS package does not have it either: it is for our own nodes; `hide` ends this line"
 
 
 def as_profile(qos: RosQos) -> Any:

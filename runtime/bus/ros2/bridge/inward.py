@@ -8,17 +8,21 @@ from typing import Any
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.publisher import PublisherOptions
 from olympus.runtime.bus.ros2.backend import Arrival
-from olympus.runtime.bus.ros2.bridge.settings import Subscribe
+from olympus.runtime.bus.ros2.bridge.settings import Subscribe, qos_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper
 from olympus.runtime.bus.ros2.participant import RosNode
-from olympus.runtime.bus.ros2.qos import profile
+from olympus.runtime.bus.ros2.qos import LATCHED, profile
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import Twist
+from olympus.runtime.messages import RosValue, Transform, Transforms, Twist
 from olympus.runtime.qos import Tier
 
 _TWIST_S = 0.3
 """How long a velocity is worth something unless the launch file says otherwise."""
+MOST_FRAMES = 1000
+"""Fixed frames that are remembered; a robot has some dozens."""
+_KEPT = 100
+"""Of a latched topic: as many publishers may each have told something before we came."""
 
 
 class Inward:
@@ -51,7 +55,7 @@ class Inward:
         """
         self.count = 0
         self.topic = entry.topic or entry.ros.strip("/")
-        cls = mapper.our_class(entry.type)
+        cls = RosValue if entry.raw else mapper.our_class(entry.type)
         self._mapper = mapper
         self._pair = mapper.pair(cls, entry.type)
         self._ctx = dataclasses.replace(
@@ -59,17 +63,20 @@ class Inward:
         )
         self._ahead_ns = round(max_ahead_s * NS_PER_S)
         self._is_motion = is_motion = cls is Twist
+        qos = qos_name(entry.qos, entry.ros)
+        is_latched = qos == "latched"
+        self._frames: dict[str, Transform] | None = {} if is_latched and cls is Transforms else None
+        """Fixed frames by child: each of their publishers tells some, and who is late needs all."""
         options = PublisherOptions(
             node=name,
             tier=Tier.HIGH if is_motion else Tier.NORMAL,
-            latched=entry.qos == "latched",
+            latched=is_latched,
             lifetime_s=entry.lifetime_s or (_TWIST_S if is_motion else None),
         )
         self._bus = bus
         self._publisher: Any = bus.publisher(self.topic, cls, options)
-        self._end = node.subscribe(
-            entry.ros, self._pair.ros, self._take, profile(entry.qos), ignore_own=True
-        )
+        asked = dataclasses.replace(LATCHED, depth=_KEPT) if is_latched else profile(qos)
+        self._end = node.subscribe(entry.ros, self._pair.ros, self._take, asked, ignore_own=True)
 
     def close(self) -> None:
         """Take it no more; again is harmless."""
@@ -91,13 +98,27 @@ class Inward:
         ctx = dataclasses.replace(self._ctx, sent_ns=min(sent_ns, now_ns))
         if self._pair.from_ros is None:
             raise MessageError(f"{self._pair.cls.__name__} is only written to {self._pair.ros}")
-        for one in self._mapper.each(value):
+        for one in [value] if self._pair.cls is RosValue else self._mapper.each(value):
             message = self._pair.from_ros(one, ctx)
             if self._is_motion and not message.header.stamp:
                 raise MessageError("a velocity that says not when it was sent; its age is unknown")
             self._refuse_the_future(message.header.stamp, now_ns)
-            self._publisher.publish(message)
+            self._publisher.publish(self._with_known_frames(message))
         self.count += 1
+
+    def _with_known_frames(self, message: Any) -> Any:
+        """Return fixed frames with those that were told before; any other message as it is.
+
+        Raises:
+            MessageError: There are too many.
+        """
+        if self._frames is None:
+            return message
+        known = self._frames | {one.child: one for one in message.items}
+        if len(known) > MOST_FRAMES:
+            raise MessageError(f"{len(known)} fixed frames; at most {MOST_FRAMES} are remembered")
+        self._frames = known
+        return dataclasses.replace(message, items=tuple(known.values()))
 
     def _refuse_the_future(self, stamp_ns: int, now_ns: int) -> None:
         if stamp_ns > now_ns + self._ahead_ns:

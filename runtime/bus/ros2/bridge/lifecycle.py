@@ -5,12 +5,14 @@ Source: lifecycle_msgs; design.ros2.org, "Managed nodes".
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.messages import Ack, Transition
 
+_log = logging.getLogger(__name__)
 STATES = {"unknown": 0, "unconfigured": 1, "inactive": 2, "active": 3, "finalized": 4}
 TRANSITIONS = (
     (1, "configure", "unconfigured", "inactive"),
@@ -65,6 +67,8 @@ class LifecycleServices:
         )
         if answer.ok:
             self.note(answer.text)
+        else:  # ROS's answer has no place for a reason
+            _log.warning("ROS asks %s for %r: %s", self._name, wanted or number, answer.text)
         return self._one.new(f"{_SRV}ChangeState_Response", success=answer.ok)
 
     async def _get(self, _request: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from olympus.runtime.bus.bus import Bus
-from olympus.runtime.bus.ros2.bridge.settings import Publish
+from olympus.runtime.bus.ros2.bridge.settings import Publish, qos_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper
 from olympus.runtime.bus.ros2.names import ros_name
 from olympus.runtime.bus.ros2.participant import RosNode
@@ -49,8 +49,9 @@ class Outward:
         self._pair = mapper.pair(cls, entry.type or mapper.ros_type(cls))
         if self._pair.to_ros is None:
             raise MessageError(f"{cls.__name__} is only read from {self._pair.ros}")
-        qos: RosQos = LATCHED if cls is SafetyState else profile(entry.qos)
-        self.publisher = owner.publisher(entry.ros or ros_name(entry.topic), self._pair.ros, qos)
+        name = entry.ros or ros_name(entry.topic)
+        qos: RosQos = LATCHED if cls is SafetyState else profile(qos_name(entry.qos, name))
+        self.publisher = owner.publisher(name, self._pair.ros, qos)
         self._is_latched = qos.is_latched
         self._subscription: Subscription[Message] | None = None
         self._period_ns = round(NS_PER_S / entry.max_hz) if entry.max_hz else 0

@@ -227,7 +227,7 @@ def _checked_name(name: str) -> str:
     Raises:
         MessageError: No parameter can have it.
     """
-    if not (name.isprintable() and len(name) <= _LONGEST_NAME):
+    if not (name and name.isprintable() and len(name) <= _LONGEST_NAME):
         raise MessageError(f"{name!r:.80} is no name of a parameter")
     return name
 

@@ -37,8 +37,8 @@ class Publish(_Entry):
     """Its name in ROS; `/` and the same name when left out."""
     type: str | None = None
     """ROS type; the usual one of our type when left out."""
-    qos: QosName = "default"
-    """Quality of service."""
+    qos: QosName | None = None
+    """Quality of service; `latched` for `tf_static` when left out, else `default`."""
     frame_id: str = ""
     """Frame to write into its header; the usual one when left out."""
     max_hz: Annotated[float, Field(gt=0, le=10_000)] | None = None
@@ -54,8 +54,10 @@ class Subscribe(_Entry):
     """ROS type."""
     topic: str | None = None
     """Full name of our topic; the same name without `/` when left out."""
-    qos: QosName = "default"
-    """Quality of service."""
+    qos: QosName | None = None
+    """Quality of service; `latched` for `tf_static` when left out, else `default`."""
+    raw: bool = False
+    """Take it whole, as its CDR in a RosValue, also where a type of ours says most of it."""
     lifetime_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """How long after its stamp a message is worth something; 0.3 s for velocities."""
     width: Annotated[int, Field(ge=0, le=65_535)] = 0
@@ -83,6 +85,11 @@ class Action(_Entry):
     moves: bool = True
     """Whether a goal moves the robot: then a stop calls it off, none begins while motion is
     stopped, and a newer one takes the place of an older."""
+
+
+def qos_name(qos: QosName | None, ros: str) -> QosName:
+    """Return a topic's quality of service by its name in ROS, unless it was said."""
+    return qos or ("latched" if ros.endswith("/tf_static") else "default")
 
 
 class StaticFrame(BaseModel):

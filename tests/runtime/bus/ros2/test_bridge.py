@@ -22,6 +22,7 @@ from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
 from olympus.runtime.bus.ros2.bridge.parameters import MOST_ITEMS, MOST_NAMES
+from olympus.runtime.bus.ros2.bridge.settings import qos_name
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
@@ -39,7 +40,9 @@ from olympus.runtime.messages import (
     NodeStats,
     Odometry,
     PoseArray,
+    RosValue,
     SafetyState,
+    Transforms,
     Twist,
 )
 from olympus.runtime.node import Field, Node, NodeContext, NodeParams
@@ -64,6 +67,7 @@ RCLPY = pytest.param(
 )
 STRING = "std_msgs/msg/String"
 ROBOT = Path(__file__).with_name("_rclpy_robot.py")
+TF = "tf2_msgs/msg/TFMessage"
 NAVIGATE = "nav2_msgs/action/NavigateToPose"
 
 
@@ -336,12 +340,13 @@ async def test_parameters_are_listed_read_described_and_set(
         huge = ("limits", {"type": 8, "double_array_value": np.zeros(MOST_ITEMS + 1)})
         odd = ("sp\x1beed\n", {"type": 3, "double_value": 1.0})
         unknown = ("speed", {"type": 77})
-        refused = (await set_(huge, odd, unknown)).results
-        assert [one.successful for one in refused] == [False] * 3
+        nameless = ("", {"type": 3, "double_value": 1.0})
+        refused = (await set_(huge, odd, unknown, nameless)).results
+        assert [one.successful for one in refused] == [False] * 4
         assert f"{MOST_ITEMS + 1} items; at most {MOST_ITEMS}" in refused[0].reason
         assert "\x1b" not in refused[1].reason
         assert "type 77 is unknown" in refused[2].reason
-        assert place.bridge.participant.tallies.refused[f"{base}/set_parameters"] == 3
+        assert place.bridge.participant.tallies.refused[f"{base}/set_parameters"] == 4
         assert (
             (await set_(("limits", {"type": 8, "double_array_value": np.zeros(9)})))
             .results[0]
@@ -384,7 +389,9 @@ async def test_rclpys_own_client_reads_and_sets_our_parameters(
         assert place.runner.node.params.speed == 1.5
 
 
-async def test_a_node_is_taken_through_its_lifecycle(build: Build, until: Until) -> None:
+async def test_a_node_is_taken_through_its_lifecycle(
+    build: Build, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
     async with build() as place:
         base, srv = "/rover/wheel", "lifecycle_msgs/srv/"
         reports = place.bus.publisher("@olympus/stats/rover", HostStats)
@@ -419,6 +426,9 @@ async def test_a_node_is_taken_through_its_lifecycle(build: Build, until: Until)
         assert await change(3)
         assert place.runner.state == "active"
         assert not await change(1), "an active node can't be configured"
+        assert not await change(99), "there is no such transition"
+        assert "ROS asks rover/wheel for 'configure': " in caplog.text
+        assert "ROS asks rover/wheel for 99: " in caplog.text
         assert await change(4)
         await until(lambda: ("inactive", "active") in events)
         assert events[-1] == ("active", "inactive")
@@ -529,6 +539,49 @@ async def test_what_ros_says_of_health_poses_and_logs_reaches_our_nodes(
         (lost,) = second(Log)
         assert (lost.level, lost.logger, lost.text) == ("error", "amcl", "lost2")
         assert all(one.poses.shape == (3, 7) for one in heard if isinstance(one, PoseArray))
+
+
+async def test_what_our_types_leave_out_comes_whole_if_it_is_asked_for(
+    build: Build, until: Until
+) -> None:
+    type_ = "nav_msgs/msg/Odometry"
+    async with build(subscribe=[{"ros": "/odom", "type": type_, "raw": True}]) as place:
+        heard: list[RosValue] = []
+        place.bus.subscribe("odom", RosValue, heard.append)
+        publisher = place.looker.publisher("/odom", type_)
+        await until(lambda: publisher.is_wanted)
+        value = place.ros.new(type_)
+        value.pose.covariance = np.arange(36.0)
+        await _until_heard(lambda: publisher.publish(value), heard)
+        assert heard[0].type == type_
+        assert place.ros.codecs.get(type_).decode(heard[0].cdr.tobytes()) == value
+
+
+async def test_fixed_frames_of_several_publishers_reach_also_who_is_late(
+    build: Build, until: Until, way: dict[str, Any]
+) -> None:
+    if not has_type(way, TF):
+        pytest.skip("the installed ROS has no tf2_msgs")
+    async with build(subscribe=[{"ros": "/tf_static", "type": TF}]) as place:
+        for child in ("camera", "lidar"):  # each tells its own once, and is gone
+            frame = place.ros.new("geometry_msgs/msg/TransformStamped", child_frame_id=child)
+            frame.header.frame_id = "base_link"
+            publisher = place.looker.publisher("/tf_static", TF, LATCHED)
+            publisher.publish(place.ros.new(TF, transforms=[frame]))
+        heard: list[Transforms] = []
+        await until(lambda: place.bridge.values()["from_ros"] == "2")
+        options = SubscriptionOptions(qos=QoS.lossless(), keep_expired=True)
+        place.bus.subscribe("tf_static", Transforms, heard.append, options)
+        await until(lambda: heard)
+        assert {(one.parent, one.child) for one in heard[-1].items} == {
+            ("base_link", "camera"), ("base_link", "lidar"),
+        }  # fmt: skip
+
+
+def test_fixed_frames_are_latched_unless_the_launch_file_says_otherwise() -> None:
+    assert qos_name(None, "/left/tf_static") == "latched"
+    assert qos_name("default", "/tf_static") == "default"
+    assert qos_name(None, "/tf") == "default"
 
 
 def test_health_is_told_once_a_second(router: str) -> None:

@@ -30,6 +30,7 @@ from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.qos import SENSOR_DATA, Durability, RosQos
+from olympus.runtime.bus.ros2.rclpy_types import InstalledTypes
 from olympus.runtime.bus.ros2.rihs import type_hash
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Header, Twist
@@ -57,6 +58,16 @@ Robot = Callable[..., AbstractContextManager[Iterator[Any]]]
 async def test_without_ros_the_backend_says_what_to_do() -> None:
     with pytest.raises(BusError, match=r"source your ROS 2 .* or choose `backend: zenoh`"):
         join_graph(Joining.model_validate({"backend": "rclpy"}))
+
+
+def test_what_the_installed_ros_lacks_comes_with_the_way_out() -> None:
+    types = InstalledTypes(catalogue_of("jazzy"), "jazzy")
+    for type_, remedy in (
+        ("no_such_msgs/msg/Thing", "build and source no_such_msgs"),
+        ("olympus_msgs/msg/Nothing", "our ROS package does not have it either"),
+    ):
+        with pytest.raises(BusError, match=f"the installed ROS has no {type_}.*{remedy}"):
+            types.get(type_)
 
 
 @pytest.fixture
