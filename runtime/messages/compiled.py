@@ -81,6 +81,19 @@ def changer(cls: type[T], name: str) -> Callable[[T, Any], T]:
     return _function("change", [*lines, " return made"], {**_setters(cls, names), "cls": cls})
 
 
+def lazily(make: Callable[..., Callable[..., T]], *words: Any) -> Callable[..., T]:
+    """Return a function that is made when it is called first: most never are in a process."""
+    made: Callable[..., T] | None = None
+
+    def call(*arguments: Any) -> T:
+        nonlocal made
+        if made is None:
+            made = make(*words)
+        return made(*arguments)
+
+    return call
+
+
 def packer(names: Sequence[str], kinds: Sequence[Kind]) -> Callable[..., list[Any]]:
     """Return what turns some fields of an instance into a list: `(value, arrays) -> list`."""
     source = _Source()

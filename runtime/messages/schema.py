@@ -29,6 +29,7 @@ from olympus.runtime.messages.compiled import (
     Record,
     items_packer,
     items_unpacker,
+    lazily,
     packer,
     unpacker,
 )
@@ -171,7 +172,7 @@ def _array_kind(spec: Array) -> Kind:
 
 
 def _tuple_kind(item: Kind) -> Kind:
-    pack_items, unpack_items = items_packer(item), items_unpacker(item)
+    pack_items, unpack_items = lazily(items_packer, item), lazily(items_unpacker, item)
 
     def unpack(value: Any, arrays: list[AnyArray], where: str) -> tuple[Any, ...]:
         if type(value) is not list:
@@ -245,7 +246,7 @@ _records: dict[type[Any], Kind] = {}
 
 def _new_record_kind(cls: type[Any]) -> Kind:
     names, kinds = field_kinds(cls)
-    pack_fields, unpack = packer(names, kinds), unpacker(cls, kinds)
+    pack_fields, unpack = lazily(packer, names, kinds), lazily(unpacker, cls, kinds)
 
     def pack(value: Any, arrays: list[AnyArray]) -> list[Any]:
         if type(value) is not cls:

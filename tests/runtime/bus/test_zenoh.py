@@ -297,6 +297,7 @@ async def test_nothing_is_put_on_zenoh_for_the_hosts_of_this_machine(session: Se
     far = here.publisher("far/r", Reading, PublisherOptions(node="n"))
     # Once the spy is known, so would be whoever else listened.
     await until(lambda: far.remote is not None and far.remote.is_wanted)
+    await until(lambda: near.near is not None and near.near.is_wanted)
     for value in range(10):
         near.publish(Reading(name="a", value=value, unit="1"))
     far.publish(Reading(name="a", value=1.0, unit="1"))
