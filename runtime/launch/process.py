@@ -17,7 +17,7 @@ from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.adopting import Adopted
 from olympus.runtime.launch.pipes import LinePipe, open_pipe
 from olympus.runtime.launch.schema import Host
-from olympus.runtime.safety.realtime import forgive_spinning
+from olympus.runtime.safety.realtime import favour_session, forgive_spinning
 
 _DRAIN_S = 0.5
 
@@ -232,17 +232,7 @@ def apply_settings(pid: int, settings: Host) -> list[str]:
     if settings.nice:
         try:
             os.setpriority(os.PRIO_PROCESS, pid, settings.nice)
-            _favour_group(pid, settings.nice)
+            favour_session(Path(f"/proc/{pid}/autogroup"), settings.nice)
         except OSError as error:
             refused.append(f"nice {settings.nice}: {error.strerror}; needs CAP_SYS_NICE below 0")
     return refused
-
-
-def _favour_group(pid: int, nice: int) -> None:
-    """Let niceness count between processes: each is a session, which Linux groups by itself.
-
-    Source: sched(7), "The autogroup feature": where it is on, a nice value only counts within one
-    session, and that of the session is set in /proc.
-    """
-    with contextlib.suppress(FileNotFoundError):  # a kernel without the feature has no such file
-        Path(f"/proc/{pid}/autogroup").write_text(str(nice))

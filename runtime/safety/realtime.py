@@ -123,11 +123,29 @@ def less_nice(nice: int, *, whole_process: bool = False) -> str:
         for thread in _threads() if whole_process else (0,):
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
-        if _AUTOGROUP.exists():  # else it counts among the threads of one session alone
-            _AUTOGROUP.write_text(str(nice))
+        favour_session(_AUTOGROUP, nice)
     except OSError as error:
         return f"refused: {error.strerror} for nice {nice}"
     return f"granted: nice {nice}"
+
+
+def favour_session(group: Path, nice: int) -> None:
+    """Let a niceness count between sessions, which Linux groups by itself where the feature is on.
+
+    Source: sched(7), "The autogroup feature": a nice value then only counts within one session, and
+    that of the session is set in /proc.
+
+    Args:
+        group: `/proc/PID/autogroup`. A kernel without the feature has no such file; for what was
+            never grouped it is empty and takes no value: a niceness counts everywhere there.
+        nice: -20..19.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if group.read_text().strip():
+            group.write_text(str(nice))
 
 
 def limit_spinning(told_s: float, ended_s: float | None) -> None:

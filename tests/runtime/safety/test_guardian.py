@@ -271,7 +271,7 @@ def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) 
 @pytest.fixture
 def _niceness() -> Iterator[None]:
     group = Path("/proc/self/autogroup")
-    had = group.read_text().split()[-1] if group.exists() else ""
+    had = group.read_text().split()[-1:] if group.exists() else []
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     yield
     for task in Path("/proc/self/task").iterdir():
@@ -279,7 +279,7 @@ def _niceness() -> Iterator[None]:
             os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
     if had:
         time.sleep(0.15)  # the kernel takes no second one sooner, of those without privilege
-        group.write_text(had)
+        group.write_text(had[0])
 
 
 @pytest.mark.usefixtures("_niceness")
@@ -302,6 +302,17 @@ def test_niceness_is_one_threads_alone_or_the_whole_process_s() -> None:
     assert realtime.less_nice(-3, whole_process=True) == "granted: nice -3"
     tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
     assert {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {-3}
+
+
+@pytest.mark.parametrize(("had", "has"), [("/autogroup-9 nice 0\n", "-2"), ("", ""), (None, None)])
+def test_a_session_is_favoured_where_the_kernel_groups_it(
+    tmp_path: Path, had: str | None, has: str | None
+) -> None:
+    group = tmp_path / "autogroup"
+    if had is not None:
+        group.write_text(had)
+    realtime.favour_session(group, -2)
+    assert (group.read_text() if group.exists() else None) == has
 
 
 def test_a_limit_for_those_that_spin_never_goes_beyond_the_one_there_is() -> None:
