@@ -16,7 +16,7 @@ from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.faults import Fault, loaded_while
 from olympus.sim.campaign.report import failures, load, picture, save, summary, table
 from olympus.sim.campaign.rig import Rig
-from olympus.sim.campaign.soak import measure_stops, soak, told
+from olympus.sim.campaign.soak import Moment, measure_stops, soak, told
 from olympus.sim.campaign.trial import Result, run_trial
 from olympus.sim.campaign.watching import CampaignError
 
@@ -131,8 +131,9 @@ def soak_command(
     Raises:
         SafetyError: It tripped; a pause that ends by itself is told, and is no error.
     """
+    progress = _Minutes(minutes)
     with Rig() as rig, loaded_while(loaded):
-        moments = soak(rig, 60 * minutes, lambda one: typer.echo(str(one)))
+        moments = soak(rig, 60 * minutes, progress.tell, progress.look)
     trips = sum(one.is_trip for one in moments)
     typer.echo(
         f"{minutes:g} minutes, loaded={loaded}: {trips} false trips, "
@@ -140,6 +141,25 @@ def soak_command(
     )
     if trips:
         raise SafetyError(f"{trips} false trips in {minutes:g} minutes")
+
+
+class _Minutes:
+    """Says each minute how a soak goes."""
+
+    def __init__(self, minutes: float) -> None:
+        self._minutes, self._next_s, self._trips = minutes, 60.0, 0
+
+    def tell(self, moment: Moment) -> None:
+        self._trips += moment.is_trip
+        typer.echo(str(moment))
+
+    def look(self, gone_s: float) -> None:
+        if gone_s >= self._next_s:
+            typer.echo(
+                f"{gone_s // 60:.0f} of {self._minutes:g} minutes, {self._trips} false trips",
+                err=True,
+            )
+            self._next_s = 60 * (gone_s // 60 + 1)
 
 
 @app.command("stop")

@@ -59,13 +59,19 @@ class Moment:
         )
 
 
-def soak(rig: Rig, seconds: float, tell: Callable[[Moment], None] = lambda _: None) -> list[Moment]:
+def soak(
+    rig: Rig,
+    seconds: float,
+    tell: Callable[[Moment], None] = lambda _: None,
+    look: Callable[[float], None] = lambda _: None,
+) -> list[Moment]:
     """Drive on; permit again after each false trip.
 
     Args:
         rig: The rig.
         seconds: How long.
         tell: Is told each moment once it is over.
+        look: Is told now and then for how many seconds it has gone on.
 
     Returns:
         Every time the motor was at neutral meanwhile, and why.
@@ -77,6 +83,7 @@ def soak(rig: Rig, seconds: float, tell: Callable[[Moment], None] = lambda _: No
     seen, begun = len(watching.changes), time.monotonic()
     while time.monotonic() < begun + seconds:
         watching.happens(partial(_has_more, watching, seen), _LOOK_S)
+        look(time.monotonic() - begun)
         change = next((one for one in watching.changes[seen:] if not one.is_driven), None)
         if change is not None:
             # It goes on by itself, or is latched: commands that end trip after 0.3 s.
