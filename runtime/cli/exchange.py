@@ -67,8 +67,15 @@ def export(
     _tell_refused(done.refused, "could not be said in this form; --as frames takes all")
 
 
-def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path]) -> None:
+def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path], name: str = "") -> None:
     """Take an MCAP file or a bag into a store and say what became of it.
+
+    Args:
+        bag: What to read.
+        folder: Of the store.
+        key: Of an encrypted store.
+        interfaces: Folders of the user's own interfaces.
+        name: What the store is called when it is said what came in; its folder when left out.
 
     Raises:
         OlympusError: It can't be read, or the store can't be written.
@@ -87,7 +94,7 @@ def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path]) -> Non
         raise
     count = done.messages.total()
     missing = f", {done.missing} missing" if done.missing else ""
-    typer.echo(f"{folder}: {count} messages of {len(done.messages)} topics{missing}")
+    typer.echo(f"{name or folder}: {count} messages of {len(done.messages)} topics{missing}")
     _tell_refused(done.refused, "could not be read")
 
 

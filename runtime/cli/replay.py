@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from olympus.runtime.cli.bagged import as_store, is_bag
 from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.cli.projector import Projector
 from olympus.runtime.cli.replayed import as_dict, likely_causes, report, show_changes
-from olympus.runtime.cli.stores import Key, Place, found
+from olympus.runtime.cli.stores import Key, found
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.recording import Recording
@@ -27,7 +28,13 @@ PLAYBACK = "olympus.nodes.viewer.playback"
 
 
 def replay(  # noqa: PLR0913  a command line has as many options as it needs
-    recording: Place = None,
+    recording: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder of the store, or the session's name; the only one by default. With "
+            "--viewer also a ROS 2 bag or an MCAP file."
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Stop at the first difference, with exit code 1.")
     ] = False,
@@ -72,8 +79,19 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
     every other node and its models run anew, in the order of their journals.
 
     Raises:
+        ConfigError: It is a bag, and not only to be shown.
         Exit: Something differs.
     """
+    if recording is not None and is_bag(recording):
+        if not viewer:
+            raise ConfigError(
+                f"{recording} is a bag: it has no journal by which nodes could run again; "
+                "--viewer shows it, `olympus ros2 bag play --here` plays it to nodes that run"
+            )
+        with as_store(Path(recording)) as folder:
+            opening = partial(Recording, folder)
+            _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
+        return
     opening = partial(Recording, found(recording), key=key, run=run)
     if viewer:
         _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
