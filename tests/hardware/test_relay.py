@@ -397,7 +397,7 @@ def test_the_firmware_survives_noise_and_obeys_afterwards(feeding: Feeding) -> N
     assert feeding.board.process.poll() is None
     assert not feeding.board.changes
     feeding.permit()
-    assert feeding.board.is_closed
+    feeding.until(lambda: feeding.board.is_closed)
 
 
 @needs_micropython
