@@ -1,13 +1,22 @@
-"""The same examples in every run: no test passes or fails by luck.
+"""The same examples in every run: no test passes or fails by luck. And two lanes, with `-n 2`.
 
 `--hypothesis-profile=explore` looks for new ones, with a seed that it prints.
+
+Tests that start real processes spend half of their time waiting for them. With `-n 2` one worker
+runs those, one after the other as ever, and the other one meanwhile what `BESIDE` names: by the
+time it has, the first is about to come to those that time a motor or a stop.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 
+import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", deadline=None, print_blob=True, max_examples=1000)
@@ -17,3 +26,85 @@ settings.load_profile("steady")
 # tests press Ctrl-C on a child of theirs. What is not ignored here is at its default there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+BESIDE = (
+    "tests/golden/",
+    "tests/models/planner/",
+    "tests/models/test_energy",
+    "tests/models/test_llama",
+    "tests/models/test_manifest",
+    "tests/models/test_onnx",
+    "tests/models/test_person_obstacle",
+    "tests/models/test_sound_events",
+    "tests/models/training/",
+    "tests/nodes/test_fusion",
+    "tests/nodes/test_listener",
+    "tests/nodes/test_viewer",
+    "tests/runtime/bus/ros2/test_cdr",
+    "tests/runtime/bus/ros2/test_commands",
+    "tests/runtime/bus/ros2/test_definitions",
+    "tests/runtime/bus/ros2/test_mapping",
+    "tests/runtime/cli/test_app",
+    "tests/runtime/cli/test_bag",
+    "tests/runtime/cli/test_deadletters",
+    "tests/runtime/cli/test_follow",
+    "tests/runtime/cli/test_node_and_param",
+    "tests/runtime/cli/test_store",
+    "tests/runtime/cli/test_topic",
+    "tests/runtime/messages/",
+    "tests/runtime/scheduler/test_analysis",
+    "tests/runtime/scheduler/test_choice",
+    "tests/runtime/scheduler/test_simulation",
+    "tests/runtime/store/test_mcap",
+    "tests/runtime/store/test_pages",
+    "tests/sim/test_camera",
+    "tests/sim/test_patrol_in_virtual_time",
+    "tests/sim/test_people",
+    "tests/sim/test_sounds",
+    "tests/sim/test_world.py",
+    "tests/test_",
+)
+"""How the names begin of tests that may run beside another one. They compute, or they wait for
+processes that nothing hurries: none of them times anything or commands a motor in real time."""
+LAST = tuple(
+    f"tests/{room}/"
+    for room in ("browser", "drivers", "e2e", "faults", "hardware", "nodes", "runtime/node",
+                 "runtime/safety", "runtime/scheduler")
+)  # fmt: skip
+"""How the names begin of the others that time most: they run when the rest has."""
+FIRST, ALONE = "gw0", "alone"
+"""The worker that runs all others, one after the other, and what is its share."""
+GIVING_WAY = 10
+"""How much nicer the other workers are."""
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the first worker what must run alone among its like, and the others file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(BESIDE) else ALONE
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        others = (scope for scope in self.workqueue if scope != ALONE)
+        is_first = node.gateway.id == FIRST and ALONE in self.workqueue
+        chosen = ALONE if is_first else next(others, ALONE)
+        self.workqueue.move_to_end(chosen, last=False)
+        unit = self.workqueue[chosen]
+        self.workqueue[chosen] = {name: unit[name] for name in sorted(unit, key=_is_late)}
+        super()._assign_work_unit(node)
+
+
+def _is_late(nodeid: str) -> bool:
+    return nodeid.startswith(LAST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
+    if lost := [name for name in BESIDE if not list(config.rootpath.glob(f"{name}*"))]:
+        raise pytest.UsageError(f"tests/conftest.py: BESIDE names no test by {', '.join(lost)}")
+    return Lanes(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_configure() -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER", FIRST) != FIRST:
+        os.nice(GIVING_WAY)
