@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -38,42 +36,25 @@ from olympus.runtime.node import Transition
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
-from olympus.runtime.safety.settings import Settings
-from olympus.runtime.safety.spawn import start
+from watched import CHROMIUM, FLAGS, guarded, needs_chromium, session_in
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 FRAME_S = 1 / 15
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="no chromium here; install it: apt install chromium"),
+    needs_chromium,
 ]
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    (tmp_path / "safety").mkdir(mode=0o700)
-    return Session(name="patrol", run_dir=tmp_path, endpoint="", clock_offset_ns=0, pid=os.getpid())
+    return session_in(tmp_path)
 
 
 @pytest.fixture
 def guardian(session: Session) -> Iterator[SafetyClient]:
-    started = start(Settings(dir=session.safety_dir, watch={"control": 10.0}, lock_memory=False))
-    HeartbeatWriter(session.safety_dir, "control").beat()
-    yield SafetyClient(session.safety_dir)
-    started.process.terminate()
-    started.process.wait(10)
-    if started.process.stdout is not None:
-        started.process.stdout.close()
+    with guarded(session) as client:
+        yield client
 
 
 class Rover:

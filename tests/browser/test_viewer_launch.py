@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +17,8 @@ import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+from watched import CHROMIUM, FLAGS, needs_chromium
+
 DRIVER = "from olympus.runtime.cli import main; main()"
 READY_S = 30.0
 EYES = """
@@ -37,7 +36,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.e2e,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(not CHROMIUM, reason="no chromium here; install it: apt install chromium"),
+    needs_chromium,
 ]
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import socket
 import struct
 import time
@@ -43,8 +42,7 @@ from olympus.runtime.messages import (
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
-from olympus.runtime.safety.settings import Settings
-from olympus.runtime.safety.spawn import start
+from watched import guarded, session_in
 
 DEADLINE_S = 10.0
 PAIR = np.array([0.0, 1.0], np.float32)
@@ -52,20 +50,13 @@ PAIR = np.array([0.0, 1.0], np.float32)
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    (tmp_path / "safety").mkdir(mode=0o700)
-    return Session(name="patrol", run_dir=tmp_path, endpoint="", clock_offset_ns=0, pid=os.getpid())
+    return session_in(tmp_path)
 
 
 @pytest.fixture
 def guardian(session: Session) -> Iterator[SafetyClient]:
-    started = start(Settings(dir=session.safety_dir, watch={"control": 10.0}, lock_memory=False))
-    HeartbeatWriter(session.safety_dir, "control").beat()
-    client = SafetyClient(session.safety_dir)
-    yield client
-    started.process.terminate()
-    started.process.wait(10)
-    if started.process.stdout is not None:
-        started.process.stdout.close()
+    with guarded(session) as client:
+        yield client
 
 
 @asynccontextmanager

@@ -14,14 +14,12 @@ from olympus.runtime.messages import (
     AudioChunk,
     Diagnostic,
     Header,
-    HostStats,
-    NodeStats,
     Odometry,
     Percept,
     Pose,
     Reading,
-    TopicStats,
 )
+from watched import end_of, host_of
 
 SECOND = 1_000_000_000
 
@@ -29,36 +27,6 @@ SECOND = 1_000_000_000
 def plain(value: object) -> Any:
     """Return what a browser would read."""
     return json.loads(json.dumps(value, allow_nan=False))
-
-
-def end(topic: str, role: str, node: str, *, p99: float = 0.0, **drops: int) -> TopicStats:
-    return TopicStats(
-        topic=topic,
-        type="olympus/Image",
-        role=role,
-        node=node,
-        count=10,
-        rate_hz=15.0,
-        bytes_per_s=1e6 if role == "pub" else 0.0,
-        age_p50_ms=p99 / 2,
-        age_p99_ms=p99,
-        dropped=drops,
-    )
-
-
-def host(name: str, *topics: TopicStats, pid: int = 1, restarts: int = 0) -> HostStats:
-    return HostStats(
-        host=name,
-        pid=pid,
-        cpu=0.1,
-        rss_mb=50.0,
-        threads=5,
-        uptime_s=10.0,
-        restarts=restarts,
-        loop_lag_ms=1.0,
-        nodes=(NodeStats(name=f"rover/{name}", uses="x", state="active", errors=0),),
-        topics=topics,
-    )
 
 
 def collector(now_ns: int = 100 * SECOND) -> tuple[Collector, Board, Cursor]:
@@ -206,7 +174,7 @@ def test_a_rate_is_unknown_while_its_host_is_away() -> None:
     now = [10 * SECOND]
     board = Board()
     to = Collector(board, Audience(), lambda: now[0])
-    to.on_host_stats(host("camera", end("rover/image", "pub", "rover/camera")))
+    to.on_host_stats(host_of("camera", end_of("rover/image", "pub", "rover/camera")))
     to.on_rows("")
     to.on_second()
     now[0] = 20 * SECOND

@@ -5,43 +5,9 @@ import math
 from dataclasses import replace
 
 from olympus.nodes.viewer.hosts import Hosts
-from olympus.runtime.messages import (
-    HostStats,
-    NodeStats,
-    TopicStats,
-)
+from watched import end_of, host_of
 
 SECOND = 1_000_000_000
-
-
-def end(topic: str, role: str, node: str, *, p99: float = 0.0, **drops: int) -> TopicStats:
-    return TopicStats(
-        topic=topic,
-        type="olympus/Image",
-        role=role,
-        node=node,
-        count=10,
-        rate_hz=15.0,
-        bytes_per_s=1e6 if role == "pub" else 0.0,
-        age_p50_ms=p99 / 2,
-        age_p99_ms=p99,
-        dropped=drops,
-    )
-
-
-def host(name: str, *topics: TopicStats, pid: int = 1, restarts: int = 0) -> HostStats:
-    return HostStats(
-        host=name,
-        pid=pid,
-        cpu=0.1,
-        rss_mb=50.0,
-        threads=5,
-        uptime_s=10.0,
-        restarts=restarts,
-        loop_lag_ms=1.0,
-        nodes=(NodeStats(name=f"rover/{name}", uses="x", state="active", errors=0),),
-        topics=topics,
-    )
 
 
 def node_row(hosts: Hosts, now_ns: int) -> dict[str, object]:
@@ -52,10 +18,10 @@ def node_row(hosts: Hosts, now_ns: int) -> dict[str, object]:
 
 def test_a_silent_host_is_away_and_its_return_leaves_a_gap() -> None:
     hosts = Hosts()
-    hosts.on_stats(host("camera"), 10 * SECOND)
+    hosts.on_stats(host_of("camera"), 10 * SECOND)
     assert node_row(hosts, 11 * SECOND)["away"] is False
     assert node_row(hosts, 14 * SECOND)["away"] is True
-    hosts.on_stats(host("camera", pid=2, restarts=1), 15 * SECOND)
+    hosts.on_stats(host_of("camera", pid=2, restarts=1), 15 * SECOND)
     row = node_row(hosts, 15 * SECOND)
     assert (row["away"], row["gaps"], row["restarts"]) == (False, [[10_000.0, 15_000.0]], 1)
 
@@ -63,15 +29,15 @@ def test_a_silent_host_is_away_and_its_return_leaves_a_gap() -> None:
 def test_a_host_whose_figures_are_no_numbers_hides_no_other() -> None:
     hosts = Hosts()
     for name, uptime_s in (("odd", math.nan), ("odder", math.inf), ("camera", 10.0)):
-        hosts.on_stats(replace(host(name), uptime_s=uptime_s, cpu=uptime_s), 10 * SECOND)
+        hosts.on_stats(replace(host_of(name), uptime_s=uptime_s, cpu=uptime_s), 10 * SECOND)
     rows = json.loads(json.dumps(hosts.node_rows(10 * SECOND), allow_nan=False))
     assert [row["up_since"] for row in rows] == [0.0, None, None]
 
 
 def test_a_restart_shows_even_when_it_was_quick_and_not_counted_elsewhere() -> None:
     hosts = Hosts()
-    hosts.on_stats(host("camera", pid=1), 10 * SECOND)
-    hosts.on_stats(host("camera", pid=2), 11 * SECOND)
+    hosts.on_stats(host_of("camera", pid=1), 10 * SECOND)
+    hosts.on_stats(host_of("camera", pid=2), 11 * SECOND)
     row = node_row(hosts, 11 * SECOND)
     assert row["restarts"] == 1
     assert row["gaps"] == [[10_000.0, 11_000.0]]
@@ -79,7 +45,7 @@ def test_a_restart_shows_even_when_it_was_quick_and_not_counted_elsewhere() -> N
 
 def test_the_end_of_liveliness_shows_at_once() -> None:
     hosts = Hosts()
-    hosts.on_stats(host("camera"), 10 * SECOND)
+    hosts.on_stats(host_of("camera"), 10 * SECOND)
     hosts.on_present({"rover/other"})
     assert node_row(hosts, 10 * SECOND)["away"] is False, "it was never seen alive there"
     hosts.on_present({"rover/camera"})
@@ -90,12 +56,12 @@ def test_the_end_of_liveliness_shows_at_once() -> None:
 
 def test_a_topic_joins_its_ends_from_all_hosts() -> None:
     hosts = Hosts()
-    hosts.on_stats(host("camera", end("rover/image", "pub", "rover/camera")), SECOND)
+    hosts.on_stats(host_of("camera", end_of("rover/image", "pub", "rover/camera")), SECOND)
     hosts.on_stats(
-        host(
+        host_of(
             "eyes",
-            end("rover/image", "sub", "rover/detector", p99=8.0, superseded=3, expired=1),
-            end("rover/image", "sub", "rover/viewer", p99=90.0, superseded=2),
+            end_of("rover/image", "sub", "rover/detector", p99=8.0, superseded=3, expired=1),
+            end_of("rover/image", "sub", "rover/viewer", p99=90.0, superseded=2),
         ),
         SECOND,
     )

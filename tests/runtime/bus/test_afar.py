@@ -2,9 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,25 +13,16 @@ from zenoh.handlers import Callback
 
 from olympus.runtime.bus import Bus, Publisher, PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.afar import AfarRule, rule_for
-from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import VirtualClock
-from olympus.runtime.config import Session, new_session
+from olympus.runtime.config import Session
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import CompressedImage, Image, Reading, decode
 from olympus.runtime.qos import QoS
 
 pytestmark = pytest.mark.e2e
 Rules = Mapping[str, AfarRule]
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made = new_session("bus")
-    with open_hub(made):
-        yield made
 
 
 @asynccontextmanager

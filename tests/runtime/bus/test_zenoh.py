@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,17 @@ import pytest
 
 from olympus.runtime.bus import Bus, PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.graph import Graph, Token
-from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join
 from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.config import Session, new_session
+from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Ack, Command, Empty, Image, Message, Reading
 from olympus.runtime.qos import QoS
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made = new_session("bus")
-    with open_hub(made):
-        yield made
 
 
 @pytest.fixture

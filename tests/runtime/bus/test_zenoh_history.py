@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,17 @@ import pytest
 import zenoh
 
 from olympus.runtime.bus import Bus, PublisherOptions
-from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.bus.zenoh_history import MAX_QUESTIONS
 from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.config import Session, new_session
+from olympus.runtime.config import Session
 from olympus.runtime.errors import StoreError
 from olympus.runtime.messages import Header, Reading, decode, encode
 from olympus.runtime.messages.history import History, HistoryQuery, Recorded
 
 pytestmark = pytest.mark.e2e
 Ask = Callable[[str], Any]
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made = new_session("bus")
-    with open_hub(made):
-        yield made
 
 
 @pytest.fixture

@@ -1,0 +1,19 @@
+"""A session with a hub, for what Zenoh carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.bus.hub import open_hub
+from olympus.runtime.config import Session, new_session
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made = new_session("bus")
+    with open_hub(made):
+        yield made
