@@ -129,6 +129,9 @@ def show(folder: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([_row(mark, unread[mark.consumer]) for mark in marks]))
         return
+    if not marks:
+        typer.echo("no consumers yet; `olympus store follow TOPICS --as NAME` makes one", err=True)
+        return
     table = Table(box=None, pad_edge=False)
     for head in ("consumer", "reads", "unread", "removed unread", "last heard"):
         table.add_column(head, justify="left" if head in ("consumer", "reads") else "right")

@@ -52,6 +52,9 @@ def list_(store: Place = None, as_json: AsJson = False, key: Key = "") -> None:
     if as_json:
         typer.echo(json.dumps([_row(one) for one in kept]))
         return
+    if not kept:
+        typer.echo("no dead letters: no recorded message was refused", err=True)
+        return
     table = Table(box=None, pad_edge=False)
     for head in ("id", "time", "topic", "no.", "node", "reason", "bytes", "error"):
         table.add_column(head, justify="right" if head in ("no.", "bytes") else "left")

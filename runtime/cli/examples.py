@@ -26,7 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "param set": ("rover/navigator speed_mps 0.3",),
     "store stats": ("", "/data/robot"),
     "store check": ("patrol",),
-    "store backup": ("patrol /media/usb/patrol",),
+    "store backup": ("/media/usb/patrol patrol",),
     "store restore": ("/media/usb/patrol patrol",),
     "store compact": ("patrol",),
     "store forget": ("patrol --subject ada",),

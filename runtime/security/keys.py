@@ -81,8 +81,10 @@ def make_key(file: Path) -> SigningKey:
             stream.write(seed.hex() + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+    except FileExistsError:
+        raise ConfigError(f"{file} is there already, and a key is never overwritten") from None
     except OSError as error:
-        raise ConfigError(f"the key {file} can't be made: {error}") from error
+        raise ConfigError(f"the key {file} can't be made ({error.strerror})") from error
     return key
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from olympus.runtime.cli.app import make, run
+from olympus.runtime.cli.examples import EXAMPLES
 from olympus.runtime.cli.exchange import moment
 from olympus.runtime.messages import Header, Reading
 from olympus.runtime.store import Run, StreamStore
@@ -86,6 +87,23 @@ def test_where_nothing_is_named_it_is_said_what_there_is(
         recorded(tmp_path / "olympus" / name)
     shown = CliRunner().invoke(make(["store"]), ["store", "stats"])
     assert "there are several stores; name one of one, two" in str(shown.exception)
+
+
+def test_a_store_without_consumers_or_letters_says_so_and_the_backup_s_example_is_right(
+    tmp_path: Path,
+) -> None:
+    place = recorded(tmp_path / "a")
+    for words, said in (
+        (["consumers", place], "no consumers yet; `olympus store follow"),
+        (["deadletters", "list", place], "no dead letters"),
+    ):
+        shown = CliRunner().invoke(make(["store"]), ["store", *words])
+        assert (shown.stdout, shown.exit_code) == ("", 0)
+        assert shown.stderr.startswith(said)
+    (example,) = EXAMPLES["store backup"]
+    words = [{"patrol": place}.get(word, str(tmp_path / "copy")) for word in example.split()]
+    assert code_of(["store", "backup", *words]) == 0
+    assert code_of(["store", "check", str(tmp_path / "copy")]) == 0
 
 
 def test_a_key_is_made_once_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
