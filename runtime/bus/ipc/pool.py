@@ -91,14 +91,23 @@ class Pools:
         """Return an array to write into, in a slot that lives as long as it or a view of it does.
 
         None when all slots are held.
+
+        Raises:
+            ValueError: There can be no array of that shape and dtype there.
         """
         kind = np.dtype(dtype)
+        if kind.hasobject:  # what they refer to is in this process alone
+            raise ValueError(f"objects of dtype {kind} can't be shared; use numbers")
         count = math.prod(shape)
         slot = self.take(max(1, count * kind.itemsize))
         if slot is None:
             return None
         pool, start = self.place_of(slot)
-        array = np.ndarray(shape, kind, pool.memory.map, start)
+        try:
+            array = np.ndarray(shape, kind, pool.memory.map, start)
+        except BaseException:  # there is no such array: with an axis below 0, say
+            self.drop(slot)
+            raise
         # The array that owns, not a memoryview of it: numpy keeps its own memoryview, so that one
         # would die, and free the slot, while somebody still reads. Every view of it keeps it.
         loan = _Loan(array, self._on_death)

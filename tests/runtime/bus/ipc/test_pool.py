@@ -50,6 +50,20 @@ def test_a_view_keeps_a_loan_and_its_death_frees_it() -> None:
     pools.close()
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "why"),
+    [((-1, 3), "u1", "negative"), ((2, 2), "O", "objects"), ((2,), "u1,O", "objects")],
+)
+def test_a_loan_that_can_t_be_made_holds_no_slot(
+    shape: tuple[int, ...], dtype: str, why: str
+) -> None:
+    pools = Pools()
+    with pytest.raises(ValueError, match=why):
+        pools.loan(shape, dtype)
+    assert pools.held() == 0
+    pools.close()
+
+
 def test_a_reader_holds_no_more_than_its_share_and_gives_back_only_what_it_has() -> None:
     pools = Pools()
     holds = Holds(pools)
