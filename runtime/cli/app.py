@@ -27,6 +27,7 @@ COMMANDS = {
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",
     "store": "olympus.runtime.cli.store:app",
+    "record": "olympus.runtime.cli.record:record",
     "replay": "olympus.runtime.cli.replay:replay",
     "audit": "olympus.runtime.cli.audit:app",
     "top": "olympus.runtime.cli.top:top",

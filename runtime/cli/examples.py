@@ -8,6 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "launch": ("launch/patrol.yaml --go", "launch/pi.yaml speed:=0.2 camera.fps:=10"),
     "check": ("launch/patrol.yaml", "launch/patrol.yaml --board pi5"),
     "lint": ("nodes/shy.py",),
+    "record": ("drive.mcap", "drive.mcap --topics 'rover/**' --duration 30"),
     "replay": ("odd --verify", "odd --viewer --from 30", "drive.mcap --viewer"),
     "top": ("", "--once"),
     "trace": ("cpu.trace",),

@@ -1,0 +1,111 @@
+"""`olympus record`: topics of a running session into one file that other tools open."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from olympus.runtime.bus import Bus, SubscriptionOptions
+from olympus.runtime.bus.topics import check_topic
+from olympus.runtime.cli import exchange
+from olympus.runtime.cli.connect import SessionName, joined
+from olympus.runtime.errors import StoreError
+from olympus.runtime.messages import Message
+from olympus.runtime.qos import QoS
+from olympus.runtime.store import Incoming, Run, StreamStore
+from olympus.runtime.store.mcap import Form
+
+_WRITE_S = 0.25
+_QUEUE = QoS.queue(10_000)
+
+
+class Format(StrEnum):
+    """What kind of file is written."""
+
+    MCAP = "mcap"
+
+
+def record(
+    target: Annotated[Path, typer.Argument(help="File to write, such as drive.mcap.")],
+    topics: Annotated[
+        list[str] | None, typer.Option(help="Only these; `*` and `**` may stand in it. Repeatable.")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 = until Ctrl-C.")] = 0.0,
+    format_: Annotated[Format, typer.Option("--format", help="Kind of file.")] = Format.MCAP,
+    form: Annotated[
+        Form, typer.Option("--as", help="How messages are written in it; see docs/store.md.")
+    ] = Form.ROS2,
+    session: SessionName = None,
+) -> None:
+    """Record topics of a running session into a file, until Ctrl-C.
+
+    The file has ROS 2 schemas: `ros2 bag play` and viewers such as Foxglove take it. What is to
+    outlive a power cut, or to be replayed, is for the recorder of the launch file.
+
+    Raises:
+        StoreError: The file can't be written there.
+    """
+    if not target.absolute().parent.is_dir():
+        raise StoreError(f"{target}: there is no folder {target.absolute().parent}")
+    if target.exists():
+        raise StoreError(f"{target} is there already; name another file, or remove it")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    prefix = f".{target.name}.{format_.value}-"
+    with TemporaryDirectory(prefix=prefix, dir=target.absolute().parent) as place:
+        folder = Path(place)
+        with StreamStore(folder, is_durable=False) as store:
+            try:
+                asyncio.run(_listen(store, topics or ["**"], duration, session))
+            except KeyboardInterrupt:
+                typer.echo("", err=True)  # behind the ^C of a terminal
+            if not store.topics():
+                raise StoreError(
+                    f"nothing came on {', '.join(topics or ['**'])}; no file is written"
+                )
+        exchange.export(
+            folder, target, form=form, topics=[], since="", until="", compression="zstd", key=""
+        )
+
+
+async def _listen(
+    store: StreamStore, topics: Sequence[str], duration_s: float, session: str | None
+) -> None:
+    batch: list[Incoming] = []
+    async with joined(session) as bus:
+        store.begin_run(Run(number=0, session="record", started=bus.clock.now_ns(), seen=0))
+        for topic in topics:
+            check_topic(topic.replace("*", "x"))
+            options = SubscriptionOptions(qos=_QUEUE, keep_expired=True, takes_unknown=True)
+            bus.subscribe(topic, Message, partial(_keep, batch, bus, topic), options)
+        typer.echo(f"recording {', '.join(topics)}; Ctrl-C ends it", err=True)
+        try:
+            async with asyncio.timeout(duration_s or None):
+                while True:
+                    await asyncio.sleep(_WRITE_S)
+                    _write(store, batch, bus)
+        except TimeoutError:
+            pass
+        finally:
+            _write(store, batch, bus)
+            store.end_run(bus.clock.now_ns())
+
+
+def _keep(batch: list[Incoming], bus: Bus, pattern: str, message: Any) -> None:
+    trace = message.header.trace
+    topic = trace[-1].topic if trace else pattern
+    batch.append(Incoming.of(topic, message, arrived=bus.clock.now_ns()))
+
+
+def _write(store: StreamStore, batch: list[Incoming], bus: Bus) -> None:
+    gaps = store.add(batch, now_ns=bus.clock.now_ns())
+    batch.clear()
+    for gap in gaps:
+        typer.echo(f"{gap.topic}: {gap.missing} messages are missing: {gap.reason}", err=True)
