@@ -127,6 +127,29 @@ def _covariant_pose(m: Pose, ctx: Context) -> Any:
     )
 
 
+def _flat_pose(m: Pose, ctx: Context) -> Any:
+    """Return a pose on the ground.
+
+    Raises:
+        MessageError: It is above or below it, or tilted.
+    """
+    if max(abs(m.z_m), abs(m.qx), abs(m.qy)) > 1e-6:
+        raise MessageError("a pose that is not flat on the ground is no Pose2D")
+    return ctx.new(
+        "geometry_msgs/msg/Pose2D",
+        x=m.x_m,
+        y=m.y_m,
+        theta=math.atan2(2 * m.qw * m.qz, 1 - 2 * m.qz**2),
+    )
+
+
+def _pose_of_flat(value: Any, ctx: Context) -> Pose:
+    half = value.theta / 2
+    return Pose(
+        header=ctx.sent, x_m=value.x, y_m=value.y, z_m=0.0, qz=math.sin(half), qw=math.cos(half)
+    )
+
+
 def _poses(m: PoseArray, ctx: Context) -> Any:
     poses = [pose_of(ctx, one) for one in m.poses]
     return ctx.new("geometry_msgs/msg/PoseArray", header=ctx.header(m, m.frame_id), poses=poses)
@@ -234,6 +257,13 @@ pair(
     _covariant_pose,
     lambda v, c: _pose_of(v.pose.pose, c.given(v.header), v.header.frame_id),
 )
+pair(
+    Pose,
+    "geometry_msgs/msg/PoseWithCovariance",
+    lambda m, c: _covariant_pose(m, c).pose,
+    lambda v, c: _pose_of(v.pose, c.sent),
+)
+pair(Pose, "geometry_msgs/msg/Pose2D", _flat_pose, _pose_of_flat)
 pair(PoseArray, "geometry_msgs/msg/PoseArray", _poses, _poses_of)
 pair(Transforms, "tf2_msgs/msg/TFMessage", _frames, _frames_of)
 pair(JointState, "sensor_msgs/msg/JointState", _joints, _joints_of)
