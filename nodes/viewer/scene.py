@@ -75,7 +75,7 @@ SOURCES = (
     Source(Twist, "on_twist", "cmd_vel", 60),
     Source(MissionState, "on_mission", "mission", 5, is_kept=True),
     Source(SafetyState, "on_safety", "safety/state", 5, is_kept=True),
-    Source(HostStats, "on_host_stats", "@olympus/stats/*", 60, is_kept=True),
+    Source(HostStats, "on_host_stats", "@olympus/stats/*", RATES_KEPT, is_kept=True),
     Source(Diagnostic, "on_diagnostic", "diagnostics", 10),
     Source(Log, "on_log", "@olympus/log", 3600),
 )
@@ -171,7 +171,7 @@ class Scene:
         """
         for topic, source in self._topics.items():
             if source.is_kept:
-                self._take(topic, partial(self._last, topic, source))
+                self._take(topic, partial(self._last, topic, source), is_kept=True)
                 yield
         self._coming = heapq.merge(*(self._rows(topic) for topic in self._topics))
         self._next = next(self._coming, None)
@@ -234,12 +234,14 @@ class Scene:
             self._collector.on_rows("")
             self._collector.on_second()
 
-    def _take(self, topic: str, read: Callable[[], bytes | None]) -> None:
+    def _take(self, topic: str, read: Callable[[], bytes | None], *, is_kept: bool = False) -> None:
         """Show a message; one that can't be shown is counted, and the first of a topic logged."""
         try:
             if (frame := read()) is None:
                 return
             message = decode(frame)
+            if is_kept:  # it came when it came, not at the beginning: nobody was away meanwhile
+                self._now_ns = max(message.header.stamp, self._recording.since)
             if (handler := self._handlers.get(type(message))) is not None:
                 handler(message)
         except (MessageError, DamageError) as error:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from olympus.nodes.viewer.scene import source_of
 from olympus.nodes.viewer.streams import Board, Cursor
 from olympus.runtime.messages import Header, Image
 from olympus.runtime.replay.recording import Recording
-from olympus.runtime.store import StreamStore
+from olympus.runtime.store import Run, StreamStore
 from recorded_drive import BEGAN_NS, LENGTH_S, record
+from watched import end_of, host_of
 
 
 @pytest.fixture
@@ -63,6 +65,24 @@ async def test_a_place_shows_the_same_whichever_way_one_comes_to_it(recording: R
     assert shown(back.board)["safety"]["state"] == "tripped"
     back.seek(25.0)
     assert shown(back.board) == there
+
+
+async def test_a_host_that_spoke_all_the_time_was_never_away(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "talk") as store:
+        store.begin_run(Run(number=0, session="talk", started=BEGAN_NS, seen=BEGAN_NS))
+        for second in range(301):
+            header = Header(stamp=BEGAN_NS + second * 10**9, seq=second + 1)
+            stats = replace(host_of("sensors", end_of("a", "pub", "rover/x")), header=header)
+            store.append([("@olympus/stats/sensors", stats)])
+        store.end_run(BEGAN_NS + 300 * 10**9)
+    with Recording(tmp_path / "talk", needs_journal=False) as opened:
+        player = Player(opened, Audience())
+        for place in (250.0, 299.0, 130.0):
+            player.seek(place)
+            there = shown(player.board)
+            (node,) = there["nodes"]
+            assert (node["gaps"], node["away"]) == ([], False)
+            assert {rate["hz"].get("a") for rate in there["rates"]} == {15.0}
 
 
 async def test_before_anything_came_nothing_is_shown(recording: Recording) -> None:
