@@ -54,11 +54,6 @@ class Person:
         """The way-point in reach."""
         return self.walk.way[self.target % len(self.walk.way)]
 
-    @property
-    def is_walking(self) -> bool:
-        """Whether the person moves at present."""
-        return self.speed_mps > 0.05
-
 
 @dataclass(slots=True)
 class Crowd:

@@ -190,9 +190,6 @@ class Subscription(Generic[M]):
         self.inbox.forget_spill()
         self._room.set()
 
-    def _is_occupied(self) -> bool:
-        return self._unfinished is not None or self._is_closed or not self.inbox.is_empty
-
     def _notice(self) -> None:
         if threading.get_ident() == self._thread:
             self._wake.set()

@@ -36,10 +36,6 @@ class Board:
         self._writing = threading.Lock()
         self._barrier = threading.Lock()
 
-    def count_sent(self, total: int) -> None:
-        """Say how many packets were sent so far."""
-        self.cells[_SENT] = total
-
     def release(self, slot: int) -> None:
         """Give a slot back; never waits, so a collector may call it at any point of any thread."""
         dead, cells = self.dead, self.cells

@@ -52,10 +52,6 @@ class Times:
         """
         return max(1, ros_ns - self.ahead_ns)
 
-    def now_ros(self) -> int:
-        """Return what time it is in ROS."""
-        return self.to_ros(self._robot_ns())
-
     def sent_to_robot(self, wall_ns: int) -> int:
         """Return a sender's wall clock as robot time; messages carry it also in simulations."""
         return max(1, wall_ns - (self._ros_ns() - self._robot_ns()))
