@@ -51,8 +51,8 @@ TRIPS: dict[str, dict[str, Any]] = {
     "1080p copied in": {"nbytes": FRAME, "count": 60, "is_copied": True},
     "1080p in place": {"nbytes": FRAME, "count": 1000, "is_copied": False},
 }
-"""Before each, a tenth as many that are not counted. A hundred in place were too few: they are over
-in some milliseconds, before the kernel has moved one of the processes to a core of its own."""
+"""Before each, a tenth as many that are not counted. A hundred in place were over in some
+milliseconds, and their median that of where the kernel had happened to put the two processes."""
 CPU = {"CPU copied in": True, "CPU in place": False}
 RATE = "64 B one way"
 MEMCPY = "one memcpy of a 1080p frame"
