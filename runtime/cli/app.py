@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import sys
@@ -43,6 +44,10 @@ SAFETY = {
 }
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where no room is left: the output may go to a file."""
+
+
 def run(arguments: list[str]) -> int:
     """Carry out a command line.
 
@@ -50,7 +55,10 @@ def run(arguments: list[str]) -> int:
         arguments: What was typed after `olympus`.
 
     Returns:
-        The exit code; an OlympusError is one clear line and its own code.
+        The exit code; an OlympusError is one clear line and its own code, and so is a full disk.
+
+    Raises:
+        OSError: The system refused something else that nobody foresaw.
     """
     try:
         if arguments[:1] in (["launch"], ["check"]):
@@ -66,6 +74,13 @@ def run(arguments: list[str]) -> int:
             text = wrapped(text, shutil.get_terminal_size().columns)
         typer.echo(text, err=True)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f" for {error.filename}" if error.filename else " for what is written"
+        text = f"olympus: there is no room left on the disk{where}; free some, then try again"
+        typer.echo(text, err=True)
+        return OlympusError.exit_code
     return 0
 
 

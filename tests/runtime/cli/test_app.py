@@ -105,3 +105,16 @@ def test_every_command_has_an_example_that_it_would_take() -> None:
         for example in examples:
             command.make_context(words, shlex.split(example))  # a wrong option or word is refused
             assert f"olympus {words} {example}".strip() in command.epilog
+
+
+@pytest.mark.e2e
+def test_a_full_disk_under_the_output_is_one_clear_line() -> None:
+    olympus = str(Path(sys.executable).parent / "olympus")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [olympus, "models", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "olympus: there is no room left on the disk for what is written; free some, then try again"
+    ]
