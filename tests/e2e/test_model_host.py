@@ -130,7 +130,7 @@ def test_another_version_is_swapped_in_from_the_command_line(
     assert done.returncode == ModelError.exit_code
     assert "no version before" in done.stderr
     done = robot.command("models", "swap", NAME, str(tmp_path), "--host", "modles")
-    assert "name one model host with --host; there are: models" in done.stderr
+    assert "no model host 'modles' is running; did you mean 'models'?" in done.stderr
 
 
 async def answered(seat: Seat, feed: dict[str, np.ndarray[Any, Any]]) -> Any:
