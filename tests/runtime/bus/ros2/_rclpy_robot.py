@@ -74,9 +74,9 @@ def serve(node: Any, action: str) -> None:
 class LateToNote:
     """The sending end of an action's client; who sends is held up before he can note what he sent.
 
-    rclpy notes a request after sending it, without a lock (Jazzy 7.1.6, Kilted 9.1.2): where the
-    executor runs in another thread and the answer is quicker, that is ignored as unexpected, and
-    who asked waits without end.
+    rclpy notes a request after sending it, in Jazzy 7.1.6 without a lock (Kilted 9.1.2 has one):
+    where the executor runs in another thread and the answer is quicker, that is ignored as
+    unexpected, and who asked waits without end.
     """
 
     def __init__(self, handle: Any) -> None:
