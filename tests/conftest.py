@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -108,3 +109,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes |
 def pytest_configure() -> None:
     if os.environ.get("PYTEST_XDIST_WORKER", FIRST) != FIRST:
         os.nice(GIVING_WAY)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What was logged comes to the first process as text, whatever it holds."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report

@@ -15,11 +15,10 @@ LATE, SOON, BESIDE = (
 )
 
 
-def test_what_times_nothing_runs_beside_and_what_times_most_runs_last() -> None:
+def run(*words: str) -> str:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    words = ["-p", "no:cacheprovider", "-n", "2", "-vv", LATE, SOON, BESIDE]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-vv", *words],
         cwd=ROOT,
         env=env,
         capture_output=True,
@@ -27,8 +26,16 @@ def test_what_times_nothing_runs_beside_and_what_times_most_runs_last() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    ran = re.findall(r"^\[(gw\d)\].* PASSED (\S+\.py)::", done.stdout, re.MULTILINE)
+    return done.stdout
+
+
+def test_what_times_nothing_runs_beside_and_what_times_most_runs_last() -> None:
+    ran = re.findall(r"^\[(gw\d)\].* PASSED (\S+\.py)::", run(LATE, SOON, BESIDE), re.MULTILINE)
     assert {file for worker, file in ran if worker == "gw1"} == {BESIDE}
     mine = [file for worker, file in ran if worker == "gw0"]
     assert mine == sorted(mine, key=[SOON, LATE].index)
     assert set(mine) == {SOON, LATE}
+
+
+def test_a_log_that_is_no_unicode_comes_to_the_first_process() -> None:
+    assert "passed" in run("tests/runtime/telemetry/test_logs.py", "-k", "no_unicode")
