@@ -69,6 +69,9 @@ class Navigator(Node):
         blind_s: float = Field(
             0.7, gt=0.1, le=5, description="Without a picture looked at for so long it stands."
         )
+        sees_s: float = Field(
+            0.5, ge=0, le=5, description="Once blind, it stands until it has seen for so long."
+        )
         patience_s: float = Field(
             12.0, gt=0, le=120, description="Having got nowhere for so long, a patrol turns round."
         )
@@ -106,6 +109,7 @@ class Navigator(Node):
         self._told: MissionState | None = None
         self._done = 0
         self._deadline_ns = 0
+        self._blind, self._blind_ns = "", 0
         self._decided_ns = 0
         self._permit = Permit(self)
         self._is_permitted = False
@@ -224,12 +228,21 @@ class Navigator(Node):
             if self.clock.now_ns() >= self._deadline_ns:
                 mission.wait_s = 0.0
             return Plan(STILL, "driving", "waiting as told")
-        if blind := self._blindness():
+        if blind := self._lasting_blindness():
             self._patience.restart()
             return Plan(STILL, "blind", blind)
         if mission.turn_to is not None:
             return self._plan_turn(mission, mission.turn_to)
         return self._plan_drive(mission)
+
+    def _lasting_blindness(self) -> str:
+        """Say why it stands: garbage that is believable for a moment, by chance, moves nothing."""
+        now_ns = self.clock.now_ns()
+        if reason := self._blindness():
+            self._blind, self._blind_ns = reason, now_ns
+        elif now_ns - self._blind_ns > self.params.sees_s * 1e9:
+            self._blind = ""
+        return self._blind
 
     def _blindness(self) -> str:
         if self._is_old(self._view):

@@ -167,7 +167,24 @@ def test_blind_it_stands_and_drives_on_when_it_sees_again(missing: str) -> None:
         assert is_still(await senses.pass_time(1.5))
         assert senses.state.state == "blind"
         setattr(senses, missing, True)
-        assert (await senses.pass_time(0.5)).linear_mps > 0.3
+        assert is_still(await senses.pass_time(0.4))
+        assert (await senses.pass_time(0.6)).linear_mps > 0.3
+
+    in_virtual_time(story)
+
+
+def test_garbage_that_looks_believable_now_and_then_moves_nothing() -> None:
+    async def story(bench: Bench[Navigator], senses: Senses) -> None:
+        say(bench, "patrol")
+        believable = senses.distances
+        senses.distances = np.full_like(believable, math.nan)
+        assert is_still(await senses.pass_time(0.5))
+        for _ in range(10):
+            senses.distances = believable
+            assert is_still(await senses.pass_time(0.2))
+            senses.distances = np.full_like(believable, math.nan)
+            assert is_still(await senses.pass_time(0.2))
+        assert senses.state.state == "blind"
 
     in_virtual_time(story)
 
