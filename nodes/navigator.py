@@ -70,7 +70,7 @@ class Navigator(Node):
             0.7, gt=0.1, le=5, description="Without a picture looked at for so long it stands."
         )
         sees_s: float = Field(
-            0.5, ge=0, le=5, description="Once blind, it stands until it has seen for so long."
+            0.5, ge=0, le=5, description="Garbled distances must be good again for so long."
         )
         patience_s: float = Field(
             12.0, gt=0, le=120, description="Having got nowhere for so long, a patrol turns round."
@@ -109,7 +109,7 @@ class Navigator(Node):
         self._told: MissionState | None = None
         self._done = 0
         self._deadline_ns = 0
-        self._blind, self._blind_ns = "", 0
+        self._clear_ns = 0
         self._decided_ns = 0
         self._permit = Permit(self)
         self._is_permitted = False
@@ -228,21 +228,12 @@ class Navigator(Node):
             if self.clock.now_ns() >= self._deadline_ns:
                 mission.wait_s = 0.0
             return Plan(STILL, "driving", "waiting as told")
-        if blind := self._lasting_blindness():
+        if blind := self._blindness():
             self._patience.restart()
             return Plan(STILL, "blind", blind)
         if mission.turn_to is not None:
             return self._plan_turn(mission, mission.turn_to)
         return self._plan_drive(mission)
-
-    def _lasting_blindness(self) -> str:
-        """Say why it stands: garbage that is believable for a moment, by chance, moves nothing."""
-        now_ns = self.clock.now_ns()
-        if reason := self._blindness():
-            self._blind, self._blind_ns = reason, now_ns
-        elif now_ns - self._blind_ns > self.params.sees_s * 1e9:
-            self._blind = ""
-        return self._blind
 
     def _blindness(self) -> str:
         if self._is_old(self._view):
@@ -251,9 +242,16 @@ class Navigator(Node):
             return "no distances were measured lately"
         if self._is_old(self._where.odometry):
             return "no odometry lately"
-        if not np.isfinite(self._ranges.distances_m).mean() > 0.5:
+        if self._is_garbled(self._ranges):
             return "most range sensors give nothing to believe"
         return ""
+
+    def _is_garbled(self, ranges: Ranges) -> bool:
+        """Garbage is believable for a moment now and then, by chance, which must move nothing."""
+        now_ns = self.clock.now_ns()
+        if not np.isfinite(ranges.distances_m).mean() > 0.5:
+            self._clear_ns = now_ns + round(self.params.sees_s * 1e9)
+        return now_ns < self._clear_ns
 
     def _is_old(self, sense: Message | None) -> bool:
         # A stamp as far ahead is no better: it would count as fresh long after the sense is gone.
