@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _INLINE = {
-    "bool": "type(v) is bool",
-    "str": "type(v) is str",
-    "bytes": "type(v) is bytes",
-    "int": "type(v) is int and -9223372036854775808 <= v <= 9223372036854775807",
-    "float": "type(v) is float",
+    "bool": "type({v} := {value}) is bool",
+    "str": "type({v} := {value}) is str",
+    "bytes": "type({v} := {value}) is bytes",
+    "int": "type({v} := {value}) is int and -9223372036854775808 <= {v} <= 9223372036854775807",
+    "float": "type({v} := {value}) is float",
 }
-"""When a value of such a kind can be taken as it is; else the kind's own function decides."""
+"""When a value of such a kind, now called `v`, can be taken as it is; else the kind's own function
+decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class _Source:
             case Free():
                 made, test = f"add(arrays, {v})", self._is_free(kind.within, v, value)
             case None if kind.text in _INLINE:
-                made, test = v, _test(kind, v, value)
+                made, test = v, _INLINE[kind.text].format(v=v, value=value)
             case None:
                 return f"{slow}({value}, arrays)"
         return f"({made} if {test} else {slow}({v}, arrays))"
@@ -220,7 +221,7 @@ class _Source:
                 known = f"type({v} := {value}) is int and 0 <= {v} < len(arrays)"
                 test = f"{known} and {self._is_free(kind.within, made, f'arrays[{v}]')}"
             case None if kind.text in _INLINE:
-                made, test = v, _test(kind, v, value)
+                made, test = v, _INLINE[kind.text].format(v=v, value=value)
             case _:
                 return f"{slow}({value}, arrays, where)"
         return f"({made} if {test} else {slow}({v}, arrays, where))"
@@ -235,13 +236,6 @@ class _Source:
         if value is not None:
             self.known[name] = value
         return name
-
-
-def _test(kind: Kind, v: str, value: str) -> str:
-    """Return the condition under which a value of a plain kind, now called `v`, is right."""
-    first, *rest = _INLINE[kind.text].split(" and ", 1)
-    test = first.replace("type(v)", f"type({v} := {value})")
-    return " and ".join([test, *(one.replace(" v ", f" {v} ") for one in rest)])
 
 
 def _add(arrays: list[Any], array: Any) -> int:
