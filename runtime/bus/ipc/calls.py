@@ -121,7 +121,8 @@ class Calls:
 
     async def _answer(self, pair: Pair, number: int, frame: Frame, answer: Message | None) -> None:
         try:
-            answer = answer or await self._found(frame)
+            if answer is None:
+                answer = await self._found(frame)
             if not self._sent(pair, Kind.ANSWER, "", number, answer):
                 await self._send_with_room(pair, Kind.ANSWER, "", number, answer)
         except OlympusError as error:
