@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
@@ -87,12 +88,11 @@ async def _listen(
             bus.subscribe(topic, Message, partial(_keep, batch, bus, topic), options)
         typer.echo(f"recording {', '.join(topics)}; Ctrl-C ends it", err=True)
         try:
-            async with asyncio.timeout(duration_s or None):
-                while True:
-                    await asyncio.sleep(_WRITE_S)
-                    _write(store, batch, bus)
-        except TimeoutError:
-            pass
+            loop = asyncio.get_running_loop()
+            until = loop.time() + (duration_s or math.inf)
+            while (left_s := until - loop.time()) > 0:
+                await asyncio.sleep(min(left_s, _WRITE_S))
+                _write(store, batch, bus)
         finally:
             _write(store, batch, bus)
             store.end_run(bus.clock.now_ns())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -82,28 +83,38 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
         ConfigError: It is a bag, and not only to be shown.
         Exit: Something differs.
     """
-    if recording is not None and is_bag(recording):
-        if not viewer:
-            raise ConfigError(
-                f"{recording} is a bag: it has no journal by which nodes could run again; "
-                "--viewer shows it, `olympus ros2 bag play --here` plays it to nodes that run"
-            )
-        with as_store(Path(recording)) as folder:
-            opening = partial(Recording, folder)
+    with _folder_of(recording, is_shown=viewer) as folder:
+        opening = partial(Recording, folder, key=key, run=run)
+        if viewer:
             _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
-        return
-    opening = partial(Recording, found(recording), key=key, run=run)
-    if viewer:
-        _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
-    elif diff is not None:
-        with opening() as opened:
-            show_changes(what_if(opened, read_params(diff)))
+        elif diff is not None:
+            with opening() as opened:
+                show_changes(what_if(opened, read_params(diff)))
+        else:
+            again = partial(
+                _once, opening, inject=inject or (), until_s=until_s, stops=verify, as_json=as_json
+            )
+            while again(Projector(show or (), speed, from_s, step)) and loop:
+                pass
+
+
+@contextmanager
+def _folder_of(recording: str | None, *, is_shown: bool) -> Iterator[Path]:
+    """Yield the folder of a store that somebody named, or of one made for a bag.
+
+    Raises:
+        ConfigError: It is a bag, and not only to be shown.
+    """
+    if recording is None or not is_bag(recording):
+        yield found(recording)
+    elif is_shown:
+        with as_store(Path(recording)) as folder:
+            yield folder
     else:
-        again = partial(
-            _once, opening, inject=inject or (), until_s=until_s, stops=verify, as_json=as_json
+        raise ConfigError(
+            f"{recording} is a bag: it has no journal by which nodes could run again; "
+            "--viewer shows it, `olympus ros2 bag play --here` plays it to nodes that run"
         )
-        while again(Projector(show or (), speed, from_s, step)) and loop:
-            pass
 
 
 def _once(
