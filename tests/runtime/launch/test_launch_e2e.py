@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,33 @@ class Screen:
             if left_s <= 0 or not select.select([self.fd], [], [], left_s)[0]:
                 pytest.fail(f"{wanted!r} was not shown:\n{self.text}")
             self.text += os.read(self.fd, 65536).decode(errors="replace")
+
+    def press(self, key: bytes) -> None:
+        os.write(self.fd, key)
+
+
+@contextmanager
+def at_a_terminal(
+    site: Site,
+) -> Iterator[tuple[subprocess.Popen[bytes], Screen, Callable[[], bool]]]:
+    """Launch at a terminal; the last tells whether its modes are as they were before."""
+    leader, follower = pty.openpty()
+    before = termios.tcgetattr(follower)
+    launcher = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *site.command("launch", "robot.yaml")],
+        cwd=site.folder,
+        env={**site.environment, "TERM": "xterm"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    try:
+        yield launcher, Screen(leader), lambda: termios.tcgetattr(follower)[3] == before[3]
+    finally:
+        launcher.kill()
+        launcher.wait(10)
+        os.close(leader)
+        os.close(follower)
 
 
 @pytest.fixture
@@ -421,67 +449,36 @@ def test_an_embedded_broker_comes_back_at_the_same_address(site: Site) -> None:
 
 
 def test_keys_on_the_terminal_permit_stop_and_quit(site: Site) -> None:
-    leader, follower = pty.openpty()
-    before = termios.tcgetattr(follower)
-    launcher = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *site.command("launch", "robot.yaml")],
-        cwd=site.folder,
-        env={**site.environment, "TERM": "xterm"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-    )
-    screen = Screen(leader)
-    try:
+    with at_a_terminal(site) as (launcher, screen, is_as_before):
         screen.until("q quits")
         screen.until("motion is stopped")
-        os.write(leader, b"r")
+        screen.press(b"r")
         screen.until("permit: CONFIRMED")
-        os.write(leader, b" ")
+        screen.press(b" ")
         screen.until("stop: ")
-        os.write(leader, b"q")
+        screen.press(b"q")
         screen.until("stopped in")
         launcher.wait(10)
-        assert termios.tcgetattr(follower)[3] == before[3]
-    finally:
-        launcher.kill()
-        launcher.wait(10)
-        os.close(leader)
-        os.close(follower)
+        assert is_as_before()
 
 
 def test_a_terminal_that_takes_nothing_more_holds_up_no_key(site: Site) -> None:
-    leader, follower = pty.openpty()
-    launcher = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *site.command("launch", "robot.yaml")],
-        cwd=site.folder,
-        env={**site.environment, "TERM": "xterm"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-    )
-    screen = Screen(leader)
     client = SafetyClient(site.run_dir / "safety")
-    try:
+    with at_a_terminal(site) as (launcher, screen, _):
         screen.until("motion is stopped")
-        os.write(leader, b"r")
+        screen.press(b"r")
         screen.until("permit: CONFIRMED")
-        os.write(leader, b"\x13")  # Ctrl-S
+        screen.press(b"\x13")  # Ctrl-S
         pid = site.process("one")["pid"]
         os.kill(int(str(pid)), signal.SIGKILL)  # which the launcher has something to say about
         site.until(lambda: site.process("one").get("restarts") == 1, 10)
         assert client.status().is_permitted  # host one is not watched
-        os.write(leader, b" ")
+        screen.press(b" ")
         site.until(lambda: not client.status().is_permitted, 5)
-        os.write(leader, b"q")
+        screen.press(b"q")
         site.until(lambda: site.ledger().get("state") == "stopped", 10)
         assert launcher.wait(10) == 0
-        assert not select.select([leader], [], [], 0)[0]  # it took nothing more, to the end
-    finally:
-        launcher.kill()
-        launcher.wait(10)
-        os.close(leader)
-        os.close(follower)
+        assert not select.select([screen.fd], [], [], 0)[0]  # it took nothing more, to the end
 
 
 def test_a_second_session_of_the_same_name_is_refused(site: Site) -> None:
