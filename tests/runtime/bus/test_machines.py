@@ -130,6 +130,23 @@ def is_wanted_afar(publisher: Any) -> bool:
     return publisher.remote is not None and publisher.remote.is_wanted
 
 
+async def get_through(publisher: Any, seen: list[float], value: float) -> int:
+    """Publish a value until it arrives, and return how often that took.
+
+    Zenoh says that somebody is matching a moment before its routers have found the way there; what
+    is put in between is lost (docs/wire.md).
+    """
+    await until(lambda: is_wanted_afar(publisher), within_s=30)
+    for count in range(1, 40):
+        publisher.publish(reading(value))
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.5:
+            if value in seen:
+                return count
+            await asyncio.sleep(0.01)
+    pytest.fail(f"{value} does not arrive: {seen}")
+
+
 def is_there(robot: Robot, host: str) -> bool:
     return any(entity.host == host for entity in robot.bus.graph())
 
@@ -141,10 +158,14 @@ async def test_topics_services_and_nodes_are_shared_between_machines(robots: Pai
     there.bus.subscribe("r", Reading, lambda m: seen.append(m.value), options)
     publisher = here.bus.publisher("r", Reading, PublisherOptions(node="n"))
     here.bus.serve("echo", Command, lambda c: Ack(ok=True, text=c.text), response=Ack, node="n")
-    await until(lambda: is_wanted_afar(publisher))
+    heard: list[float] = []
+    here.bus.subscribe("back", Reading, lambda m: heard.append(m.value), options)
+    back = there.bus.publisher("back", Reading, PublisherOptions(node="n"))
+    await get_through(back, heard, 9)  # the question goes that way
+    await get_through(publisher, seen, 9)
     for value in range(5):
         publisher.publish(reading(value))
-    await until(lambda: len(seen) == 5)
+    await until(lambda: [value for value in seen if value != 9] == [0, 1, 2, 3, 4])
     await until(lambda: any(e.kind == "srv" and e.host == "host-a" for e in there.bus.graph()))
     answer = await there.bus.call("echo", Command(text="hi", verb=""), Ack, timeout_s=20)
     assert answer.text == "hi"
@@ -189,18 +210,15 @@ async def test_after_the_cable_was_out_messages_flow_again_and_the_gap_is_counte
     options = SubscriptionOptions(node="n", qos=QoS.queue(100))
     subscription = there.bus.subscribe("r", Reading, lambda m: seen.append(m.value), options)
     publisher = here.bus.publisher("r", Reading, PublisherOptions(node="n"))
-    await until(lambda: is_wanted_afar(publisher))
-    publisher.publish(reading(1))
-    await until(lambda: seen == [1.0])
+    await get_through(publisher, seen, 1)
     with _cut(there):
         await until(lambda: not is_wanted_afar(publisher))
         await until(lambda: not is_there(there, "host-a") or here.machine.namespace == "")
         for value in (2, 3, 4):
             publisher.publish(reading(value))
-    await until(lambda: is_wanted_afar(publisher), within_s=30)
-    publisher.publish(reading(5))
-    await until(lambda: seen == [1.0, 5.0])
-    assert subscription.dropped == {"lost": 3}
+    times = await get_through(publisher, seen, 5)
+    await until(lambda: subscription.dropped == {"lost": 3 + times - seen.count(5)})
+    assert sorted(set(seen)) == [1, 5]
     await until(lambda: is_there(there, "host-a"))
     assert any("lost the connection with tcp/" in event for event in here.events)
 
@@ -243,9 +261,7 @@ async def test_a_killed_gateway_is_started_again_and_everything_goes_on(robots: 
     await until(lambda: is_wanted_afar(publisher))
     here.gateway.kill()
     await until(lambda: not is_wanted_afar(publisher))
-    await until(lambda: is_wanted_afar(publisher))
-    publisher.publish(reading(1))
-    await until(lambda: seen == [1.0])
+    await get_through(publisher, seen, 1)
     assert "error: the gateway ended with -9; it is started again" in here.events
 
 
