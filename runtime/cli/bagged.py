@@ -31,6 +31,7 @@ def as_store(bag: Path) -> Iterator[Path]:
     """
     # Who ends the command by SIGTERM leaves no copy of the bag behind either.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with TemporaryDirectory(prefix="olympus-bag-") as folder:
-        exchange.take_in(bag, Path(folder), key="", interfaces=[], name=bag.name)
-        yield Path(folder)
+    with TemporaryDirectory(prefix="olympus-bag-") as room:
+        folder = Path(room) / bag.absolute().name  # as which the page names the session
+        exchange.take_in(bag, folder, key="", interfaces=[], name=bag.name)
+        yield folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from olympus.runtime.bus.ros2.catalogue import Catalogue, catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
+from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import Header, Message, decode, schema_by_name
+from olympus.runtime.messages import CameraInfo, Header, Image, Message, decode, schema_by_name
 from olympus.runtime.messages.as_json import from_json
 from olympus.runtime.store.ledger import Gap, Run
 from olympus.runtime.store.mcap.words import (
@@ -33,6 +34,8 @@ from olympus.runtime.store.streams import Incoming, StreamStore
 
 _AT_ONCE = 256
 _AT_ONCE_BYTES = 16 * 2**20
+_NEAR_NS = 10 * NS_PER_S
+"""A stamp that far from when its message came, less what is usual, is that of another time."""
 Unread = tuple[str, str]
 """Topic, and why its message can't be read."""
 
@@ -74,22 +77,46 @@ def import_bag(
     arrivals = _arrivals(file, Codecs(catalogue or catalogue_of("jazzy")))
     gaps, sessions = _notes(file)
     about = {"imported from": file.name, "sessions": ", ".join(sessions)}
-    store.begin_run(Run(number=0, session=f"import {file.name}", started=0, seen=0, about=about))
-    taking = _Taking(store, gaps)
+    run = Run(number=0, session=f"import {file.name}", started=0, seen=0, about=about)
+    taking = _Taking(store, gaps, run)
     for number, one in enumerate(arrivals):
         taking.take(one)
         if number % _AT_ONCE == 0:
             progress(number)
-    taking.flush()
-    store.end_run(taking.newest)
+    taking.end()
     return taking.done
+
+
+class _Span:
+    """From when to when a file lasts, by the stamps of its messages.
+
+    A stamp that is far from when its message came tells nothing of that: a frame that was fixed
+    long ago, a clock that nobody had set. In a bag of a simulation all are far from it alike.
+    """
+
+    def __init__(self, first: Sequence[Incoming]) -> None:
+        """Know the first messages, which tell how late messages come."""
+        real = [one for one in first if one.arrived]
+        late = sorted(one.arrived - one.stamp for one in real)
+        self._late_ns = late[len(late) // 2] if late else 0
+        stamps = [one.stamp for one in real if self._is_near(one)]
+        self.began, self.ended = min(stamps, default=0), max(stamps, default=0)
+
+    def take(self, batch: Sequence[Incoming]) -> None:
+        """Last as long as some more messages say."""
+        stamps = [one.stamp for one in batch if one.arrived and self._is_near(one)]
+        self.ended = max(self.ended, *stamps, 0)
+
+    def _is_near(self, one: Incoming) -> bool:
+        return abs(one.arrived - self._late_ns - one.stamp) <= _NEAR_NS
 
 
 class _Taking:
     """Collects batches, and puts the gaps that a file tells of where they belong."""
 
-    def __init__(self, store: StreamStore, gaps: list[Gap]) -> None:
+    def __init__(self, store: StreamStore, gaps: list[Gap], run: Run) -> None:
         self._store, self._batch, self._size = store, list[Incoming](), 0
+        self._run, self._span = run, _Span(())
         self._gaps: dict[tuple[str, str], list[Gap]] = {}
         for gap in sorted(gaps, key=lambda gap: gap.after_seq, reverse=True):
             self._gaps.setdefault((gap.topic, gap.source), []).append(gap)
@@ -110,13 +137,18 @@ class _Taking:
         if len(self._batch) >= _AT_ONCE or self._size > _AT_ONCE_BYTES:
             self._write()
 
-    def flush(self) -> None:
-        """Write what is left, and the gaps behind the last messages."""
+    def end(self) -> None:
+        """Write what is left, and the gaps behind the last messages; the run ends."""
         for waiting in self._gaps.values():
             self._batch += [_missed(gap) for gap in reversed(waiting)]
         self._write()
+        self._store.end_run(self._span.ended)
 
     def _write(self) -> None:
+        if not self._run.number:
+            self._span = _Span(self._batch)
+            self._run = self._store.begin_run(replace(self._run, started=self._span.began))
+        self._span.take(self._batch)
         gaps = self._store.add(self._batch, now_ns=self.newest)
         self.done.missing += sum(gap.missing for gap in gaps)
         self._batch, self._size = [], 0
@@ -195,6 +227,8 @@ class _Hearer:
         times = Times(lambda: 0, lambda: 0)
         self._context = Context(codecs, times=times)
         self._counts: Counter[str] = Counter()
+        self._sizes: dict[str, tuple[int, int]] = {}
+        """Width and height of pictures, by the frame of their camera: ROS's boxes are in pixels."""
 
     def hear(self, piece: _Piece) -> Iterator[Incoming | Unread]:
         """Yield what a store takes in of a piece, or why it can't be read.
@@ -226,8 +260,16 @@ class _Hearer:
         if piece.about.get(TYPE_HASH, codec.hash) != codec.hash:
             raise MessageError(f"{piece.type} was of another definition when this was recorded")
         value = codec.decode(piece.data)
-        ctx = replace(self._context, sent_ns=piece.arrived)
-        return [self._mapper.from_ros(one, kind, ctx) for one in self._mapper.each(value)]
+        frame_id = getattr(getattr(value, "header", None), "frame_id", "")
+        width, height = self._sizes.get(frame_id, (0, 0))
+        ctx = replace(self._context, sent_ns=piece.arrived, width=width, height=height)
+        found = [self._mapper.from_ros(one, kind, ctx) for one in self._mapper.each(value)]
+        for one in found:
+            if isinstance(one, Image):
+                self._sizes[one.frame_id] = (one.data.shape[1], one.data.shape[0])
+            elif isinstance(one, CameraInfo):
+                self._sizes[one.frame_id] = (one.width, one.height)
+        return found
 
     def _named(self, piece: _Piece, message: Message) -> Message:
         """Give a message the number and the publisher that ROS types have no word for."""

@@ -20,6 +20,8 @@ from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.errors import DamageError, StoreError
 from olympus.runtime.messages import (
+    Detection,
+    Detections,
     Header,
     Hop,
     Image,
@@ -197,6 +199,56 @@ def test_ros_types_come_back_with_number_and_publisher(recording: Path, tmp_path
     assert [t.linear_mps for t in twists] == [n / 3 for n in range(1, 6)] + [0.0]
     assert [(f.name, f.weights) for f in fruits] == [("plum", (0.1, n / 3)) for n in range(1, 6)]
     assert sources == {"iot-0", "iot-1"}
+
+
+def kept(folder: Path, *made: tuple[str, Message, int]) -> Path:
+    """Return the folder of a store with messages, each with when it came, ns after `BEGAN`."""
+    with StreamStore(folder, is_durable=False) as store:
+        store.begin_run(Run(number=0, session="drive", started=BEGAN, seen=0))
+        rows = [Incoming.of(topic, one, arrived=BEGAN + came) for topic, one, came in made]
+        store.add(rows, now_ns=BEGAN)
+        store.end_run(BEGAN)
+    return folder
+
+
+@pytest.mark.parametrize("behind_s", [0, 1_699_999_000])
+def test_what_is_taken_in_lasts_as_long_as_its_stamps_say_but_for_senseless_ones(
+    tmp_path: Path, behind_s: int
+) -> None:
+    def at(ms: int, seq: int) -> Header:
+        stamp = BEGAN + ms * MS - behind_s * 1000 * MS  # of a simulation it is far from the time
+        return Header(seq=seq, stamp=stamp, source="a")
+
+    def moved(header: Header) -> Odometry:
+        return Odometry(
+            header=header, x_m=0.0, y_m=0.0, yaw_rad=0.0, linear_mps=0.0, angular_radps=0.0
+        )
+
+    rows = [("odometry", moved(at(ms, n)), (ms + 2) * MS) for n, ms in enumerate((0, 100, 900), 1)]
+    fixed = moved(Header(seq=1, stamp=5 if not behind_s else BEGAN * 2, source="b"))
+    source = kept(tmp_path / "one", *rows, ("fixed", fixed, 300 * MS))
+    with StreamStore(tmp_path / "two", is_durable=False) as store:
+        done = import_bag(exported(source, Form.FRAMES), store)
+        (run,) = store.runs()
+    assert (done.messages.total(), done.refused) == (4, {})
+    assert (run.started, run.ended) == (at(0, 1).stamp, at(900, 3).stamp)
+
+
+def test_detections_are_taken_in_where_the_pictures_are_in_the_bag(tmp_path: Path) -> None:
+    header = Header(seq=1, stamp=BEGAN, source="a")
+    box = Detection(label="person", confidence=0.5, x=0.25, y=0.5, w=0.25, h=0.25)
+    seen = Detections(header=header, items=(box,), width=32, height=24)
+    picture = Image(header=header, data=PICTURES[0])
+    shown = ("image", picture, MS), ("detections", seen, 2 * MS)
+    with_picture = kept(tmp_path / "a" / "one", *shown)
+    alone = kept(tmp_path / "b" / "one", shown[1])
+    found = list[Any]()
+    for source in (with_picture, alone):
+        with StreamStore(source.parent / "two", is_durable=False) as store:
+            done = import_bag(exported(source, Form.ROS2), store)
+            found += store.read("detections") if store.topics() else []
+    assert [(one.width, one.height, one.items) for one in found] == [(32, 24, (box,))]
+    assert "a bag must hold the pictures themselves" in str(done.refused)
 
 
 def test_a_part_of_it_by_time_and_topic(recording: Path) -> None:

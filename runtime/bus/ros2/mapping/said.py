@@ -73,8 +73,8 @@ def _detections(m: Detections, ctx: Context) -> Any:
 def _detections_of(value: Any, ctx: Context) -> Detections:
     if not (ctx.width and ctx.height):
         raise MessageError(
-            "detections from ROS are in pixels; say the picture's 'width' and 'height' in the "
-            "topic's entry"
+            "detections from ROS are in pixels, and the size of their picture is not known: say "
+            "its 'width' and 'height' in the topic's entry; a bag must hold the pictures themselves"
         )
     items = []
     nothing = ctx.new("vision_msgs/msg/ObjectHypothesis")  # a box of which nobody says what it is
