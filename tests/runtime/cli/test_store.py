@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +120,7 @@ def test_a_recording_goes_out_as_mcap_and_comes_in_again(tmp_path: Path) -> None
     shown = CliRunner().invoke(make(["store"]), ["store", "import", str(file), again])
     assert shown.output == f"{again}: 2 messages of 1 topics, 2 missing\n"
     stats = CliRunner().invoke(make(["store"]), ["store", "stats", again])
-    assert re.search(r"run 1: until \d{4}-", stats.output)
+    assert "run 1: 1970-01-01 00:00:02 to 1970-01-01 00:00:05, 2 recorded" in stats.output
 
 
 def test_an_import_that_fails_leaves_no_store_behind(tmp_path: Path) -> None:
