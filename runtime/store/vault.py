@@ -105,10 +105,6 @@ class StoreVault:
         """Return a fresh key for a subject, wrapped, as hex."""
         return _wrap(self._keys[0], os.urandom(KEY_BYTES), b"subject").hex()
 
-    def forget_keys(self) -> None:
-        """Drop the subjects' keys from memory."""
-        self._keys = {0: self._keys[0]}
-
     def _key(self, subject: int) -> bytes:
         if subject not in self._keys:
             rows = subjects(self._file).items()
