@@ -95,10 +95,11 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 async def _silence(bus: Bus, topic: str, timeout_s: float) -> str:
+    """Say that nothing came, and whether anybody is there; what else there is was told before."""
     graph = await graph_of(bus)
-    if any(one.kind == "pub" and matches(topic, one.topic) for one in graph):
-        return f"{topic}: nothing came in {timeout_s:g} s; its publishers are silent"
-    return absent(topic, graph)
+    is_there = any(one.kind == "pub" and matches(topic, one.topic) for one in graph)
+    why = "its publishers are silent" if is_there else "nobody publishes it"
+    return f"{topic}: nothing came in {timeout_s:g} s; {why}"
 
 
 def absent(topic: str, graph: list[Entity]) -> str:
