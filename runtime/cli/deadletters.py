@@ -8,11 +8,12 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from olympus.runtime.bus import PublisherOptions
 from olympus.runtime.cli.connect import AsJson, SessionName, bus_of, carry_out, graph_of
@@ -21,7 +22,7 @@ from olympus.runtime.cli.stores import Key, Place, found
 from olympus.runtime.cli.vocabulary import learn
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.config import find_session
-from olympus.runtime.errors import BusError, ConfigError, MessageError, StoreError
+from olympus.runtime.errors import BusError, ConfigError, MessageError, StoreError, nearest
 from olympus.runtime.messages import decode, read_header
 from olympus.runtime.messages.letters import DeadLetter, ForgetLetters
 from olympus.runtime.messages.plain import plain
@@ -29,7 +30,6 @@ from olympus.runtime.store import StreamStore
 from olympus.runtime.store.asking import ask_recorder, bus_of_recorder
 from olympus.runtime.store.letters import Kept, find_letter, forgotten, read_letters
 
-app = typer.Typer(help="Messages that could not be handled.", invoke_without_command=True)
 PATIENCE_S = 2.0
 ON_ITS_WAY_S = 0.3
 """How long a message may be on its way before the command ends, s."""
@@ -37,11 +37,30 @@ In = Annotated[str | None, typer.Option("--store", help="Folder of the store, or
 Id = Annotated[str, typer.Argument(help="Id of the letter, as the list shows it.")]
 
 
-@app.callback()
-def letters(context: typer.Context) -> None:
-    """Messages that could not be handled: list, show, export, retry, forget."""
-    if context.invoked_subcommand is None:
-        list_()
+class Letters(TyperGroup):
+    """Lists them where no command is named: `deadletters`, `deadletters patrol --json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # click's Context, or typer's own
+        """Take what is no command, nor like one, for what is said to `list`."""
+        word = args[0] if args else ""
+        is_command = word in self.commands or word in ctx.help_option_names
+        if not is_command and (_is_store(word) or nearest(word, self.commands) is None):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def _is_store(word: str) -> bool:
+    try:
+        found(word)
+    except StoreError:
+        return False
+    return True
+
+
+app = typer.Typer(
+    cls=Letters,
+    help="Messages that could not be handled: list (by itself), show, export, retry, forget.",
+)
 
 
 @app.command("list")

@@ -37,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "store consumers": ("patrol",),
     "store migrate": ("patrol",),
     "store key": ("store.key",),
-    "store deadletters list": ("",),
+    "store deadletters list": ("", "patrol"),
     "store deadletters show": ("3fa94c01",),
     "store deadletters export": ("3fa94c01 message.bin",),
     "store deadletters retry": ("3fa94c01",),

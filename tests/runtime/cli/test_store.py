@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from olympus.runtime.bus.letters import TOPIC as LETTERS
 from olympus.runtime.cli.app import make, run
 from olympus.runtime.cli.examples import EXAMPLES
 from olympus.runtime.cli.exchange import moment
 from olympus.runtime.messages import Header, Reading
+from olympus.runtime.messages.letters import DeadLetter
 from olympus.runtime.store import Run, StreamStore
 
 
@@ -103,6 +105,33 @@ def test_a_store_without_consumers_or_letters_says_so_and_the_backup_s_example_i
     words = [{"patrol": place}.get(word, str(tmp_path / "copy")) for word in example.split()]
     assert code_of(["store", "backup", *words]) == 0
     assert code_of(["store", "check", str(tmp_path / "copy")]) == 0
+
+
+def test_dead_letters_are_listed_without_saying_list(tmp_path: Path) -> None:
+    place = str(tmp_path / "a")
+    about = DeadLetter(
+        header=Header(seq=1, stamp=1, source="host"),
+        topic="rover/a",
+        node="rover/picky",
+        reason="failed",
+        text="no",
+    )
+    with StreamStore(Path(place)) as store:
+        store.append([(LETTERS, about)])
+
+    def shown(*words: str) -> Result:
+        return CliRunner().invoke(make(["store"]), ["store", "deadletters", *words])
+
+    listed = shown("list", place)
+    assert "rover/picky" in listed.stdout
+    assert shown(place).stdout == listed.stdout
+    (row,) = json.loads(shown(place, "--json").stdout)
+    assert json.loads(shown("--json", place).stdout) == [row]
+    assert "rover/picky" in shown("show", row["id"], "--store", place).stdout
+    assert "no store 'patrol'" in str(shown("patrol").exception)
+    mistyped = shown("shwo", row["id"])
+    assert (mistyped.exit_code, "No such command 'shwo'" in mistyped.stderr) == (2, True)
+    assert "retry" in shown("--help").stdout
 
 
 def test_a_key_is_made_once_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
