@@ -6,6 +6,7 @@ loop of the launcher, whose heartbeat the guardian watches.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 _ROTATE_BYTES = 16 * 1024 * 1024
 _TAIL = 12
@@ -57,29 +58,56 @@ class HostLog:
         self._size = os.fstat(self._stream.fileno()).st_size
         self.tail: deque[LogLine] = deque(maxlen=_TAIL)
         """The last lines."""
-        self.lost = 0
-        """Lines that could not be written: the disk is full, or too slow for what comes."""
+        self.is_closed = False
+        """Whether nothing is written any more."""
+        self._is_told = False
+        self._left_out = 0
+        self._failed = 0  # counted by the thread
         self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
         usual = threading.stack_size(_STACK_BYTES)
         self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
         self._thread.start()
         threading.stack_size(usual)
 
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written: the disk is full, or too slow for what comes."""
+        return self._left_out + self._failed
+
     def write(self, text: str) -> None:
         """Take one line that the process wrote, JSON or not."""
         line, entry = self._understood(text)
-        if self._waiting.qsize() < _MOST_WAITING:
+        if self._waiting.qsize() < _MOST_WAITING and not self.is_closed:
             row = json.dumps(entry, ensure_ascii=False)
             self._waiting.put(row.encode(errors="backslashreplace") + b"\n")
         else:
-            self.lost += 1
+            self._left_out += 1
         self.tail.append(line)
         self._on_line(line)
+        if self.lost and not self._is_told:
+            self._is_told = True
+            text = f"{self._file} does not take every line: the disk is full, or too slow"
+            self._on_line(LogLine(self._host, "warning", self._host, text, {}))
 
     def close(self) -> None:
-        """Write what waits, for a moment at most, and close the file."""
+        """Write what waits, for a moment at most, count what still does, and close the file."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         self._waiting.put(None)
         self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            # One line is in its hands: nobody waits to see whether the disk takes it after all.
+            self._left_out += 1 + self._dropped()
+            self._waiting.put(None)
+
+    def _dropped(self) -> int:
+        """Take away what waits; return how many lines that were."""
+        count = 0
+        with contextlib.suppress(Empty):
+            while True:
+                count += self._waiting.get_nowait() is not None
+        return count
 
     def _understood(self, text: str) -> tuple[LogLine, dict[str, object]]:
         try:
@@ -105,7 +133,7 @@ class HostLog:
             try:
                 self._keep(line)
             except OSError:
-                self.lost += 1
+                self._failed += 1
         self._stream.close()
 
     def _keep(self, line: bytes) -> None:

@@ -138,7 +138,7 @@ class Supervisor:
             await self._task
         if self.life.phase is not Phase.FAILED:
             self._enter(Phase.STOPPED)
-        self._log.close()
+        await self._close_log()
 
     def retire(self) -> None:
         """Let it run, but don't start it again."""
@@ -245,6 +245,14 @@ class Supervisor:
                 Grace(0.0, grace.interrupt_s + grace.terminate_s) if is_starting else grace
             )
         self.life.pid = None
+
+    async def _close_log(self) -> None:
+        if self._log.is_closed:
+            return
+        await asyncio.to_thread(self._log.close)  # a disk may take its time: the loop goes on
+        if self._log.lost:
+            text = f"{self._log.lost} lines of its log are lost: the disk is full, or too slow"
+            self._witness.warned(self.recipe, text)
 
     def _require_child(self) -> Child:
         if self._child is None:

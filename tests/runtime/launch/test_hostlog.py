@@ -58,9 +58,29 @@ def test_what_a_disk_does_not_take_for_long_is_counted(tmp_path: Path) -> None:
     stuck = tmp_path / "camera.jsonl"
     os.mkfifo(stuck)
     reader = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
-    log = HostLog(stuck, lambda: 7, lambda _: None)
+    lines: list[LogLine] = []
+    log = HostLog(stuck, lambda: 7, lines.append)
     for _ in range(12_000):
         log.write("a line of a hundred letters " * 4)
     assert 0 < log.lost <= 2_000
+    (told,) = [line for line in lines if not line.text.startswith("a line of")]
+    assert told.text == f"{stuck} does not take every line: the disk is full, or too slow"
     os.close(reader)
     log.close()
+
+
+@pytest.mark.parametrize("number", [100, 12_000])
+def test_what_still_waits_when_it_ends_is_counted(tmp_path: Path, number: int) -> None:
+    stuck = tmp_path / "camera.jsonl"
+    os.mkfifo(stuck)  # it takes 64 KiB: fewer than a hundred of these lines
+    reader = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
+    log = HostLog(stuck, lambda: 7, lambda _: None)
+    for _ in range(number):
+        log.write("x" * 1000)
+    log.close()
+    lost = log.lost
+    kept = os.read(reader, 65536).count(b"\n")
+    assert lost == number - kept
+    log.close()
+    assert log.lost == lost
+    os.close(reader)

@@ -85,6 +85,15 @@ say('{"event": "ready"}')
 signal.sigwait({signal.SIGINT, signal.SIGTERM})
 """
 )
+CHATTERS = (
+    READY
+    + """
+for _ in range(100):
+    print("x" * 1000, flush=True)
+say('{"event": "ready"}')
+signal.sigwait({signal.SIGINT, signal.SIGTERM})
+"""
+)
 NEVER_READY = (
     READY
     + """
@@ -228,6 +237,21 @@ async def test_lines_of_the_child_are_kept_as_json(bench: Bench) -> None:
     await until(lambda: file.read_text().count("\n") == 2)
     kept = file.read_text().splitlines()
     assert [json.loads(line)["text"] for line in kept] == ["device opened", "a library's own words"]
+
+
+async def test_lines_that_a_disk_does_not_take_are_told_once_when_it_ends(bench: Bench) -> None:
+    stuck = bench.folder / "camera.jsonl"
+    os.mkfifo(stuck)
+    reader = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
+    supervisor = bench.make(CHATTERS)
+    await supervisor.start()
+    await until(lambda: len(bench.lines) == 100)
+    await supervisor.stop(Grace(0.1, 0.1))
+    await supervisor.stop(Grace(0.1, 0.1))
+    kept = os.read(reader, 65536).count(b"\n")
+    lost = f"{len(bench.lines) - kept} lines of its log are lost: the disk is full, or too slow"
+    assert bench.notes.warnings == [lost]
+    os.close(reader)
 
 
 async def test_what_the_system_refuses_is_a_warning(bench: Bench) -> None:
