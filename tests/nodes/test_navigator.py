@@ -1,3 +1,5 @@
+"""What a navigator is told to do, and that a stop ends it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.nodes.navigator_senses import SITE, Senses, in_virtual_time, is_still, say
 
 from olympus.nodes.navigator import Navigator
 from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
@@ -14,116 +17,12 @@ from olympus.runtime.messages import (
     Ack,
     Command,
     Header,
-    MissionState,
     Odometry,
     Percept,
     Pose,
-    Ranges,
-    Twist,
 )
 from olympus.runtime.node.testing import Bench, running
 from olympus.sim.rover import BEARINGS_RAD
-
-ROUTE = [[1.5, 0.0], [5.0, 0.0], [9.0, 0.0]]
-SITE: dict[str, Any] = {"route": ROUTE, "places": {"home": [0.0, 0.0]}}
-
-
-class Senses:
-    """Feeds a navigator in a wide empty hall, ten times a second, until told otherwise."""
-
-    def __init__(self, bench: Bench[Navigator]) -> None:
-        self.bench = bench
-        self.x_m = self.yaw_rad = 0.0
-        self.distances = np.full(19, 6.0, np.float32)
-        self.people: list[tuple[float, float]] = []
-        self.has_pictures = self.has_ranges = self.has_odometry = True
-        self.ahead_s = 0.0
-        for topic in ("cmd_vel", "mission"):
-            bench.watch(topic)
-
-    async def pass_time(self, seconds: float) -> Twist:
-        """Let time pass and return the last command to the wheels."""
-        for _ in range(round(seconds * 10)):
-            await self._feed()
-            await self.bench.node.clock.sleep(0.1)
-        return self.last_twist()
-
-    def last_twist(self) -> Twist:
-        queue, twist = self.bench.watch("cmd_vel"), None
-        while not queue.empty():
-            twist = queue.get_nowait()
-        assert isinstance(twist, Twist), "the wheels were commanded nothing"
-        return twist
-
-    @property
-    def state(self) -> MissionState:
-        """The newest state of the mission."""
-        queue = self.bench.watch("mission")
-        while not queue.empty():
-            self._state = queue.get_nowait()
-        assert isinstance(self._state, MissionState)
-        return self._state
-
-    async def _feed(self) -> None:
-        send, now_ns = self.bench.send, self.bench.node.clock.now_ns()
-        header = Header(stamp=now_ns + round(self.ahead_s * 1e9))
-        if self.has_odometry:
-            await send(
-                "odometry",
-                Odometry(
-                    header=header,
-                    x_m=self.x_m,
-                    y_m=0.0,
-                    yaw_rad=self.yaw_rad,
-                    linear_mps=0.0,
-                    angular_radps=0.0,
-                ),
-            )
-        if self.has_ranges:
-            scan = Ranges(
-                header=header, bearings_rad=BEARINGS_RAD, distances_m=self.distances, max_m=6.0
-            )
-            await send("ranges", scan)
-        for i, (bearing, distance) in enumerate(self.people):
-            await send("percepts", self._person(i + 1, bearing, distance))
-        if self.has_pictures:
-            view = Percept(header=header, kind="view", label="clear", confidence=1.0)
-            await send("percepts", view)
-
-    def _person(self, track: int, bearing: float, distance: float) -> Percept:
-        stamp = self.bench.node.clock.now_ns()
-        return Percept(
-            header=Header(stamp=stamp, expires=stamp + 600_000_000),
-            kind="object",
-            label="person",
-            confidence=0.9,
-            bearing_rad=bearing,
-            distance_m=distance,
-            track=track,
-        )
-
-
-def in_virtual_time(story: Any, **params: Any) -> None:
-    """Run `story(bench, senses)` on a navigator without a session, in virtual time."""
-    clock = VirtualClock()
-
-    async def main() -> None:
-        async with running(Navigator, params=SITE | params, clock=clock) as bench:
-            senses = Senses(bench)
-            await senses.pass_time(0.5)
-            await story(bench, senses)
-            assert bench.crashes == []
-            assert bench.node.errors == 0
-
-    run_virtual(main(), clock)
-
-
-def say(bench: Bench[Navigator], sentence: str) -> Ack:
-    return bench.node.obey(Command(text=sentence, verb=""))
-
-
-def is_still(twist: Twist) -> bool:
-    return (twist.linear_mps, twist.angular_radps) == (0.0, 0.0)
 
 
 def test_without_a_command_it_stands_and_says_so() -> None:
@@ -154,127 +53,6 @@ def test_a_reached_waypoint_leads_to_the_next_and_the_end_to_idleness() -> None:
         assert senses.state.state == "idle"
         assert senses.state.mission == ""
         assert is_still(await senses.pass_time(0.5))
-
-    in_virtual_time(story)
-
-
-@pytest.mark.parametrize("missing", ["has_pictures", "has_ranges", "has_odometry"])
-def test_blind_it_stands_and_drives_on_when_it_sees_again(missing: str) -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        await senses.pass_time(0.5)
-        setattr(senses, missing, False)
-        assert is_still(await senses.pass_time(1.5))
-        assert senses.state.state == "blind"
-        setattr(senses, missing, True)
-        assert (await senses.pass_time(0.5)).linear_mps > 0.3
-
-    in_virtual_time(story)
-
-
-def test_garbage_that_looks_believable_now_and_then_moves_nothing() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        believable = senses.distances
-        senses.distances = np.full_like(believable, math.nan)
-        assert is_still(await senses.pass_time(0.5))
-        for _ in range(10):
-            senses.distances = believable
-            assert is_still(await senses.pass_time(0.2))
-            senses.distances = np.full_like(believable, math.nan)
-            assert is_still(await senses.pass_time(0.2))
-        assert senses.state.state == "blind"
-
-    in_virtual_time(story)
-
-
-@pytest.mark.parametrize("missing", ["has_pictures", "has_ranges", "has_odometry"])
-def test_a_sense_whose_clock_was_ahead_does_not_stay_fresh_when_it_is_gone(missing: str) -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.ahead_s = 3600.0
-        await senses.pass_time(0.5)
-        setattr(senses, missing, False)
-        senses.ahead_s = 0.0
-        assert is_still(await senses.pass_time(1.5))
-        assert senses.state.state == "blind"
-
-    in_virtual_time(story)
-
-
-@pytest.mark.parametrize("nonsense", [math.nan, -1.0, 40.0, math.inf])
-def test_ranges_that_no_sensor_gives_make_it_blind(nonsense: float) -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.distances = np.full(19, nonsense, np.float32)
-        assert is_still(await senses.pass_time(1.0))
-        assert senses.state.state == "blind"
-
-    in_virtual_time(story)
-
-
-def test_it_does_not_drive_where_the_front_sensors_are_dead() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.distances[6:13] = np.nan
-        assert (await senses.pass_time(0.5)).linear_mps == 0.0
-
-    in_virtual_time(story)
-
-
-def test_it_yields_to_a_person_right_ahead() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.people = [(math.radians(b), 1.2) for b in (-38, -15, 0, 15, 38)]
-        senses.people += [(math.radians(b), 1.2) for b in (-70, 70)]
-        assert is_still(await senses.pass_time(0.5))
-        assert senses.state.state == "yielding"
-        assert "1.2 m away" in senses.state.reason
-        senses.people = []
-        assert (await senses.pass_time(3.0)).linear_mps > 0.3
-
-    in_virtual_time(story)
-
-
-def test_it_slows_down_when_somebody_is_near() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.people = [(math.radians(50), 1.8)]
-        twist = await senses.pass_time(0.5)
-        assert 0.05 < twist.linear_mps < 0.35
-        assert senses.state.reason.startswith("slower: a person is 1.8 m")
-
-    in_virtual_time(story)
-
-
-def test_a_person_without_a_distance_is_near() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.people = [(0.0, math.nan)]
-        assert (await senses.pass_time(0.5)).linear_mps < 0.15
-
-    in_virtual_time(story)
-
-
-def test_somebody_who_left_the_view_is_remembered_for_a_while() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.people = [(math.radians(50), 1.5)]
-        slow = await senses.pass_time(0.5)
-        senses.people = []
-        assert (await senses.pass_time(1.0)).linear_mps == pytest.approx(slow.linear_mps)
-        assert (await senses.pass_time(2.0)).linear_mps == pytest.approx(0.4)
-
-    in_virtual_time(story)
-
-
-def test_somebody_in_view_who_is_not_seen_again_has_gone() -> None:
-    async def story(bench: Bench[Navigator], senses: Senses) -> None:
-        say(bench, "patrol")
-        senses.people = [(0.1, 1.6)]
-        await senses.pass_time(0.5)
-        senses.people = []
-        assert (await senses.pass_time(0.9)).linear_mps == pytest.approx(0.4)
 
     in_virtual_time(story)
 

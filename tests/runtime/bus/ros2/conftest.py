@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.runtime.bus.ros2.bridge_place import Build, bridged
 
+from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.definitions import FieldType
@@ -24,6 +27,7 @@ from olympus.runtime.bus.ros2.joining import has_rclpy, join_graph
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.bus.ros2.record import DTYPES, attribute
 from olympus.runtime.bus.ros2.zenoh_session import open_router
+from olympus.runtime.config import Session, new_session
 
 HERE = Path(__file__).parent
 Join = Callable[..., Participant]
@@ -88,6 +92,20 @@ async def join_any(way: dict[str, Any]) -> AsyncIterator[Join]:
     """Return the same for each backend in turn."""
     async with _joined(way) as one:
         yield one
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made = new_session("ros2")
+    with open_hub(made):
+        yield made
+
+
+@pytest.fixture
+def build(session: Session, way: dict[str, Any], join_any: Join) -> Build:
+    """Return what builds a place with the bridge's settings, over each backend in turn."""
+    return partial(bridged, session, way, join_any)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
-from olympus.runtime.bus.hub import open_hub
 from olympus.runtime.bus.joining import join as join_session
 from olympus.runtime.bus.ros2.actions import ActionServer, Goal
 from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.config import Session, new_session
+from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError, DeviceError, OlympusError, SafetyError
 from olympus.runtime.messages import Ack, Empty, Message, MissionState, Pose, RosValue
 from olympus.runtime.qos import QoS
@@ -121,14 +120,6 @@ class Scene:
 
     def going(self, question: Message) -> asyncio.Task[Ack]:
         return asyncio.create_task(self.go(question))
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made = new_session("errand")
-    with open_hub(made):
-        yield made
 
 
 Stage = Callable[..., Any]
