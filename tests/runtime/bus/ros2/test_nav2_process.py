@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[4]
+STILL_S = 0.5
+"""Standing, not on the way through zero: longer than a command lives (drive, `max_age_ms`)."""
 STAND_IN = ROOT / "docs" / "examples" / "nav2_stand_in.py"
 ROBOT = """\
 name: sent
@@ -97,8 +100,16 @@ class Sent:
 
     @property
     def is_moving(self) -> bool:
-        newest: Truth | None = self.truth.newest if self.truth.messages else None
-        return newest is not None and abs(newest.linear_mps) + abs(newest.angular_radps) > 0.05
+        return bool(self.truth.messages) and speed_of(self.truth.newest) > 0.05
+
+    @property
+    def has_stood(self) -> bool:
+        """Whether it has stood for `STILL_S`: a brake swings, and a last command may come late."""
+        newest = self.truth.newest.header.stamp
+        last = takewhile(
+            lambda one: newest - one.header.stamp < STILL_S * 1e9, reversed(self.truth.messages)
+        )
+        return all(speed_of(one) <= 0.05 for one in last)
 
     @property
     def statuses(self) -> list[Status]:
@@ -129,7 +140,12 @@ class Sent:
 
     async def until_called_off(self) -> None:
         await self.seat.until(lambda: self.statuses == [Status.CANCELED], "the goal is cancelled")
-        await self.seat.until(lambda: not self.is_moving, "the rover stands")
+        await self.seat.until(lambda: self.has_stood, "the rover stands")
+
+
+def speed_of(truth: Truth) -> float:
+    """Return how fast the rover moves or turns, m/s plus rad/s."""
+    return abs(truth.linear_mps) + abs(truth.angular_radps)
 
 
 @contextmanager
