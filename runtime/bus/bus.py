@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -29,7 +30,7 @@ from olympus.runtime.bus.subscription import (
     SubscriptionOptions,
     type_name,
 )
-from olympus.runtime.bus.topics import check_topic, matches
+from olympus.runtime.bus.topics import ByTopic, check_topic, matches
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import BusError, OlympusError, did_you_mean
 from olympus.runtime.messages import Message, TopicStats, decode, encode
@@ -64,7 +65,7 @@ class Bus:
         self._listeners: dict[int, list[Closable]] = {}
         self._services: dict[str, Service] = {}
         self._signs: list[Closable] = []
-        self._routes: dict[str, list[Subscription[Any]]] = {}
+        self._routes = ByTopic(self._routes_of)
         self._routing = threading.Lock()
         """Held while routes are found or forgotten: publishers may be on other threads."""
         self.near: Member | None = None
@@ -86,9 +87,7 @@ class Bus:
             cls,
             clock=self.clock,
             options=options or PublisherOptions(),
-            subscribers=lambda: (
-                found if (found := self._routes.get(topic)) is not None else self._routes_of(topic)
-            ),
+            subscribers=partial(self._routes.__getitem__, topic),
         )
         if self._link is not None:
             made.remote = self._link.advertise(
@@ -316,11 +315,9 @@ class Bus:
         return np.empty(shape, dtype) if array is None else array
 
     def _routes_of(self, topic: str) -> list[Subscription[Any]]:
-        routes = self._routes.get(topic)
-        if routes is None:
-            with self._routing:
-                routes = [s for s in self._subscriptions if matches(s.topic, topic)]
-                self._routes[topic] = routes
+        with self._routing:
+            routes = [s for s in self._subscriptions if matches(s.topic, topic)]
+            self._routes[topic] = routes
         return routes
 
     def _replay_latched(self, subscription: Subscription[Any]) -> None:

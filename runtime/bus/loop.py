@@ -108,7 +108,11 @@ class PromptSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
         ready, is_fed = [], False
-        come = self._events(timeout)
+        timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
+        if self._awake_until_s and timeout != 0:
+            come = self._events_awake(timeout)
+        else:
+            come = self._epoll.poll(timeout, _MOST_READY)
         self.is_alone = timeout != 0 and len(come) == 1  # 0: asyncio has callbacks at hand
         for descriptor, events in come:
             act = self._prompt.get(descriptor)
@@ -175,21 +179,18 @@ class PromptSelector(selectors.BaseSelector):
         if not mask:
             del self._armed[descriptor]
 
-    def _events(self, timeout: float | None) -> list[tuple[int, int]]:
-        if self._awake_until_s and timeout != 0:
+    def _events_awake(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Wait as `epoll` does, at first by looking again and again."""
+        now_s = time.monotonic()
+        end_s = math.inf if timeout is None else now_s + timeout
+        while now_s < self._awake_until_s and now_s < end_s:
+            if events := self._epoll.poll(0, _MOST_READY):
+                return events
+            os.sched_yield()  # whoever waits for this core may be the one who is to answer
             now_s = time.monotonic()
-            end_s = math.inf if timeout is None else now_s + timeout
-            while now_s < self._awake_until_s and now_s < end_s:
-                if events := self._epoll.poll(0, _MOST_READY):
-                    return events
-                os.sched_yield()  # whoever waits for this core may be the one who is to answer
-                now_s = time.monotonic()
-            if now_s >= self._awake_until_s:
-                self._awake_until_s = 0.0
-            timeout = None if timeout is None else end_s - now_s
-        if timeout is not None:
-            timeout = math.ceil(timeout * 1e3) * 1e-3 if timeout > 0 else 0
-        return self._epoll.poll(timeout, _MOST_READY)
+        if now_s >= self._awake_until_s:
+            self._awake_until_s = 0.0
+        return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
 
 
 class BusLoop(asyncio.SelectorEventLoop):
@@ -199,6 +200,8 @@ class BusLoop(asyncio.SelectorEventLoop):
         """Make it; `spin_s` as for `PromptSelector`."""
         self._prompt = PromptSelector(spin_s=spin_s)
         super().__init__(self._prompt)
+        # What asyncio's own does, which is asked several times a turn, without a frame of its own.
+        self.time = time.monotonic  # type: ignore[method-assign]
 
     def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
         """Call `act` as soon as there is something to read; with None, no longer.

@@ -71,7 +71,8 @@ class Publisher(Generic[M]):
         self._is_latched, self._is_mortal = options.latched, bool(options.lifetime_s)
         self._seq = 0
         self._last: tuple[M, Origin] | None = None
-        self._with_header = parts_of(cls).with_header
+        parts = parts_of(cls)
+        self._with_header, self._published = parts.with_header, parts.published
         self._lock = threading.Lock()
         self.incarnation = clock.now_ns()
         self._meter = TopicMeter(
@@ -98,7 +99,27 @@ class Publisher(Generic[M]):
                 f"{self.topic} carries {self.cls.__name__}, not {type(message).__name__}"
             )
         with self._lock:
-            return self._publish(message, cause)
+            now = self._now_ns()
+            self._seq = seq = self._seq + 1
+            given = message.header
+            finished: M
+            if cause is None and given is _NOTHING_GIVEN and not self._is_mortal:
+                finished = self._published(message, self.topic, seq, now, self._tier, self._node)
+            else:
+                header = self._header(given, cause.header if cause else None, now)
+                finished = self._with_header(message, header)
+            nbytes = 0
+            subscribers, remote, near = self._subscribers(), self.remote, self.near
+            if subscribers or self._is_latched or (remote is not None and remote.is_wanted):
+                nbytes = self._hand_out(finished, subscribers)
+            if near is not None:
+                sent = near.send(finished)
+                if sent > nbytes:
+                    nbytes = sent
+            meter = self._meter  # as TopicMeter.on_publish, which would be one more call
+            meter.count += 1
+            meter.nbytes += nbytes
+            return finished
 
     async def send(self, message: M, *, cause: Message | None = None) -> M:
         """Publish, after every `block` subscription of this host has room.
@@ -161,29 +182,6 @@ class Publisher(Generic[M]):
             with self._lock:
                 if self._last is not None:
                     self.near.send_last(self._last[0], pair)
-
-    def _publish(self, message: M, cause: Message | None) -> M:
-        now = self._now_ns()
-        self._seq = seq = self._seq + 1
-        given = message.header
-        if cause is None and given is _NOTHING_GIVEN and not self._is_mortal:
-            trace = (make_hop(self.topic, seq, now, now),)
-            header = make_header(seq, now, 0, self._tier, self._node, trace)
-        else:
-            header = self._header(given, cause.header if cause else None, now)
-        finished: M = self._with_header(message, header)
-        nbytes = 0
-        subscribers, remote, near = self._subscribers(), self.remote, self.near
-        if subscribers or self._is_latched or (remote is not None and remote.is_wanted):
-            nbytes = self._hand_out(finished, subscribers)
-        if near is not None:
-            sent = near.send(finished)
-            if sent > nbytes:
-                nbytes = sent
-        meter = self._meter  # as TopicMeter.on_publish, which would be one more call
-        meter.count += 1
-        meter.nbytes += nbytes
-        return finished
 
     def _hand_out(self, message: M, subscribers: Sequence[Subscription[Message]]) -> int:
         """Give a message to this host and to other machines; returns its size on the way there."""

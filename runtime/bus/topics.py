@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from olympus.runtime.errors import ConfigError
 
+T = TypeVar("T")
 _PART = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.-]*\Z")
 
 
@@ -59,6 +62,17 @@ def matches(pattern: str, topic: str) -> bool:
         topic: A full topic name.
     """
     return pattern == topic or ("*" in pattern and _match(pattern.split("/"), topic.split("/")))
+
+
+class ByTopic(dict[str, T]):
+    """What belongs to each topic; found, and kept by who finds it, when it is asked for first."""
+
+    def __init__(self, find: Callable[[str], T]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, topic: str) -> T:
+        return self._find(topic)
 
 
 def _match(pattern: list[str], parts: list[str]) -> bool:

@@ -25,7 +25,8 @@ class ZenohPublisher:
         self._publisher: zenoh.Publisher | None = publisher
         self._last = last
         self._sending = threading.Lock()
-        self._is_wanted = _is_matching(publisher.matching_status)
+        self.is_wanted = _is_matching(publisher.matching_status)
+        """Whether anybody in another host listens."""
         self._answers: Declared | None = None
         publisher.declare_matching_listener(Callback(self._on_matching, indirect=False))
         if last is not None:
@@ -40,11 +41,6 @@ class ZenohPublisher:
                     allowed_origin=zenoh.Locality.REMOTE,
                 )
             )
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody in another host listens."""
-        return self._is_wanted
 
     def send(self, message: Message, origin: Origin) -> int:
         """Send one message; returns its size.
@@ -86,8 +82,8 @@ class ZenohPublisher:
             publisher.undeclare()  # type: ignore[no-untyped-call]
 
     def _on_matching(self, status: zenoh.MatchingStatus) -> None:
-        was_wanted, self._is_wanted = self._is_wanted, _is_matching(status)
-        if self._is_wanted and not was_wanted and self._last is not None:
+        was_wanted, self.is_wanted = self.is_wanted, _is_matching(status)
+        if self.is_wanted and not was_wanted and self._last is not None:
             # Who joined just before we did asked for the last value in vain.
             value = self._last()
             if value is not None:

@@ -8,8 +8,8 @@ of fields alone, never from anything that arrived.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -63,23 +63,48 @@ class Free:
 
 def maker(cls: type[T]) -> Callable[..., T]:
     """Return what makes an instance of a dataclass from all its fields, by place, unchecked."""
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    if twin := _twin(cls, names):
-        lines = [f"def make({', '.join(names)}):", " made = new(twin)"]
-        lines += [f" made.{name} = {name}" for name in names]
-        lines += [" made.__class__ = cls", " return made"]
-        return _function("make", lines, {"new": object.__new__, "twin": twin, "cls": cls})
-    lines = [f"def make({', '.join(names)}):", " made = new(cls)"]
-    lines += [f" set_{name}(made, {name})" for name in names]
-    return _function("make", [*lines, " return made"], {**_setters(cls, names), "cls": cls})
+    names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    known: dict[str, Any] = {}
+    lines = [
+        f"def make({', '.join(names)}):",
+        *making("made", cls, {name: name for name in names}, known),
+        " return made",
+    ]
+    return function("make", lines, known)
+
+
+def making(
+    made: str, cls: type[Any], values: Mapping[str, str], known: dict[str, Any]
+) -> list[str]:
+    """Return lines which make an instance of a dataclass, unchecked, within a function.
+
+    Args:
+        made: The variable that holds it afterwards; other names begin with it.
+        cls: The dataclass.
+        values: An expression for each of its fields.
+        known: Takes in what the lines need to know.
+    """
+    known |= {"new": object.__new__, f"{made}_cls": cls}
+    if twin := _twin(cls, list(values)):
+        known[f"{made}_twin"] = twin
+        return [
+            f" {made} = new({made}_twin)",
+            *(f" {made}.{name} = {value}" for name, value in values.items()),
+            f" {made}.__class__ = {made}_cls",
+        ]
+    known |= {f"{made}_{name}": setter for name, setter in _setters(cls, list(values)).items()}
+    return [
+        f" {made} = new({made}_cls)",
+        *(f" {made}_set_{name}({made}, {value})" for name, value in values.items()),
+    ]
 
 
 def changer(cls: type[T], name: str) -> Callable[[T, Any], T]:
     """Return what makes a copy of an instance in which one field is another, unchecked."""
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
     lines = [f"def change(old, {name}):", " made = new(cls)"]
     lines += [f" set_{n}(made, {n if n == name else f'old.{n}'})" for n in names]
-    return _function("change", [*lines, " return made"], {**_setters(cls, names), "cls": cls})
+    return function("change", [*lines, " return made"], {**_setters(cls, names), "cls": cls})
 
 
 def lazily(make: Callable[..., Callable[..., T]], *words: Any) -> Callable[..., T]:
@@ -95,32 +120,60 @@ def lazily(make: Callable[..., Callable[..., T]], *words: Any) -> Callable[..., 
     return call
 
 
-def packer(names: Sequence[str], kinds: Sequence[Kind]) -> Callable[..., list[Any]]:
-    """Return what turns some fields of an instance into a list: `(value, arrays) -> list`."""
+def packer(
+    names: Sequence[str], kinds: Sequence[Kind], complain: Callable[[Any], object] | None = None
+) -> Callable[..., list[Any]]:
+    """Return what turns some fields of an instance into a list: `(value, arrays) -> list`.
+
+    Args:
+        names: Of the fields.
+        kinds: Of the fields.
+        complain: Called with an instance that can't be packed; raises what says better why.
+    """
     source = _Source()
     items = [source.pack(kind, f"value.{name}") for name, kind in zip(names, kinds, strict=True)]
     lines = ["def pack(value, arrays):", f" return [{', '.join(items)}]"]
-    return _function("pack", lines, source.known)
+    if complain is not None:
+        lines[1:] = [
+            " try:",
+            f" {lines[1]}",
+            " except MessageError:",
+            "  complain(value)",
+            "  raise",
+        ]
+        source.known |= {"MessageError": MessageError, "complain": complain}
+    return function("pack", lines, source.known)
 
 
 def unpacker(cls: type[Any], kinds: Sequence[Kind]) -> Callable[..., Any]:
     """Return what turns a list into an instance, checked: `(items, arrays, where) -> instance`."""
-    return _unpacker(cls, kinds, given=0)
+    return _unpacker(cls, kinds, None)
 
 
-def rest_unpacker(cls: type[Any], kinds: Sequence[Kind]) -> Callable[..., Any]:
-    """Return the same for all fields but the first, which is given as it is.
+@dataclass(frozen=True, slots=True)
+class First:
+    """Where the first field of an instance comes from, while the others are unpacked."""
 
-    `(items, arrays, where, first) -> instance`
+    arguments: str = "first"
+    """Names, with commas in between."""
+    lines: Sequence[str] = ()
+    """Make it out of them, as `making` does; it is called `first`."""
+    known: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rest_unpacker(cls: type[Any], kinds: Sequence[Kind], first: First) -> Callable[..., Any]:
+    """Return the same for all fields but the first, which is made of what is given besides.
+
+    `(items, arrays, where, *arguments of first) -> instance`
     """
-    return _unpacker(cls, kinds, given=1)
+    return _unpacker(cls, kinds, first)
 
 
 def items_packer(kind: Kind) -> Callable[..., list[Any]]:
     """Return what turns items of one kind into a list: `(items, arrays) -> list`."""
     source = _Source()
     lines = ["def pack(items, arrays):", f" return [{source.pack(kind, 'item')} for item in items]"]
-    return _function("pack", lines, source.known)
+    return function("pack", lines, source.known)
 
 
 def items_unpacker(kind: Kind) -> Callable[..., tuple[Any, ...]]:
@@ -128,21 +181,23 @@ def items_unpacker(kind: Kind) -> Callable[..., tuple[Any, ...]]:
     source = _Source()
     item = source.unpack(kind, "item")
     lines = ["def unpack(items, arrays, where):", f" return tuple([{item} for item in items])"]
-    return _function("unpack", lines, source.known)
+    return function("unpack", lines, source.known)
 
 
-def _unpacker(cls: type[Any], kinds: Sequence[Kind], *, given: int) -> Callable[..., Any]:
-    names = [field.name for field in dataclasses.fields(cls)]
+def _unpacker(cls: type[Any], kinds: Sequence[Kind], first: First | None) -> Callable[..., Any]:
+    names = [one.name for one in dataclasses.fields(cls)]
+    given = int(first is not None)
     wanted, source = len(names) - given, _Source()
     source.known.update(_setters(cls, names))
     source.known |= {"cls": cls, "MessageError": MessageError}
     source.known["complain"] = _complainer(names[given:], kinds[given:])
+    source.known |= first.known if first is not None else {}
     lines = [
-        f"def unpack(items, arrays, where{', first' if given else ''}):",
+        f"def unpack(items, arrays, where{', ' + first.arguments if first is not None else ''}):",
         f" if type(items) is not list or len(items) != {wanted}:",
         f"  raise MessageError(f'{{where}}: {wanted} fields of {cls.__name__} are needed')",
         " made = new(cls)",
-        *([f" set_{names[0]}(made, first)"] if given else []),
+        *([*first.lines, f" set_{names[0]}(made, first)"] if first is not None else []),
         " try:",
         "  pass",
     ]
@@ -157,7 +212,7 @@ def _unpacker(cls: type[Any], kinds: Sequence[Kind], *, given: int) -> Callable[
             " except ValueError as error:",
             "  raise MessageError(f'{where}: {error}') from error",
         ]
-    return _function("unpack", [*lines, " return made"], source.known)
+    return function("unpack", [*lines, " return made"], source.known)
 
 
 def _complainer(names: Sequence[str], kinds: Sequence[Kind]) -> Callable[..., None]:
@@ -177,7 +232,7 @@ class _Source:
     """
 
     def __init__(self) -> None:
-        self.known: dict[str, Any] = {"ndarray": np.ndarray, "add": _add}
+        self.known: dict[str, Any] = {"ndarray": np.ndarray}
         self._count = 0
 
     def pack(self, kind: Kind, value: str) -> str:
@@ -195,7 +250,9 @@ class _Source:
             case Pairs():
                 made, test = "{}", f"type({v} := {value}) is dict and not {v}"
             case Free():
-                made, test = f"add(arrays, {v})", self._is_free(kind.within, v, value)
+                # `append` gives None, so that the whole is the place of what was appended.
+                made = f"(arrays.append({v}) or len(arrays) - 1)"
+                test = self._is_free(kind.within, v, value)
             case None if kind.text in _INLINE:
                 made, test = v, _INLINE[kind.text].format(v=v, value=value)
             case None:
@@ -238,11 +295,6 @@ class _Source:
         return name
 
 
-def _add(arrays: list[Any], array: Any) -> int:
-    arrays.append(array)
-    return len(arrays) - 1
-
-
 def _setters(cls: type[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return `set_NAME(instance, value)` for each field, past the guard of a frozen dataclass."""
     made: dict[str, Any] = {"new": object.__new__}
@@ -271,7 +323,8 @@ def _by_name(name: str) -> Callable[[Any, Any], None]:
     return set_it
 
 
-def _function(name: str, lines: Sequence[str], known: dict[str, Any]) -> Callable[..., Any]:
+def function(name: str, lines: Sequence[str], known: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function `name` that some lines of source define, which know `known`."""
     source = "\n".join(lines)
     exec(compile(source, f"<{__name__}>", "exec"), known)
     made: Callable[..., Any] = known[name]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from olympus.runtime.errors import MessageError
 from olympus.runtime.messages.base import Header, Hop, Message, schema_by_class
-from olympus.runtime.messages.compiled import changer, maker, packer, rest_unpacker
-from olympus.runtime.messages.schema import AnyArray, field_kinds
+from olympus.runtime.messages.compiled import (
+    First,
+    changer,
+    function,
+    maker,
+    making,
+    packer,
+    rest_unpacker,
+)
+from olympus.runtime.messages.schema import AnyArray, Kind, field_kinds
 
 make_header = maker(Header)
 """`(seq, stamp, expires, tier, source, trace)`, unchecked."""
@@ -31,8 +38,18 @@ class Parts:
 
     Raises MessageError: they are not what the type needs.
     """
+    received: Callable[..., Any]
+    """The same in one step for a message that nothing else led to, whose header is made here.
+
+    `(values, arrays, type's name, topic, seq, stamp, sent, expires, tier, source)`
+    """
     with_header: Callable[[Any, Header], Any]
     """Return a copy with another header."""
+    published: Callable[..., Any]
+    """Return a copy with the header that it has when nothing else led to it and it never expires.
+
+    `(message, topic, seq, now, tier, source)`
+    """
 
 
 _known: dict[type[Message], Parts] = {}
@@ -53,13 +70,45 @@ def parts_of(cls: type[Message]) -> Parts:
 def _made_for(cls: type[Message]) -> Parts:
     schema = schema_by_class(cls)
     names, kinds = field_kinds(cls)
-    pack_rest = packer(names[1:], kinds[1:])
 
-    def pack(message: Message, arrays: list[AnyArray]) -> list[Any]:
-        try:
-            return pack_rest(message, arrays)
-        except MessageError:
-            schema.kind.pack(message, [])  # says which field it is
-            raise
+    def complain(message: Message) -> None:
+        schema.kind.pack(message, [])  # says which field it is
 
-    return Parts(pack, rest_unpacker(cls, kinds), changer(cls, names[0]))
+    return Parts(
+        packer(names[1:], kinds[1:], complain),
+        rest_unpacker(cls, kinds, First()),
+        _received(cls, kinds),
+        changer(cls, names[0]),
+        _published(cls, names),
+    )
+
+
+def _published(cls: type[Message], names: Sequence[str]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+    header, *others = names
+    lines = [
+        "def publish(old, topic, seq, now, tier, source):",
+        *_header_lines("header", stamp="now", sent="now", expires="0", known=known),
+        *making("made", cls, {header: "header"} | {n: f"old.{n}" for n in others}, known),
+        " return made",
+    ]
+    return function("publish", lines, known)
+
+
+def _received(cls: type[Message], kinds: Sequence[Kind]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+    lines = _header_lines("first", stamp="stamp", sent="sent", expires="expires", known=known)
+    first = First("topic, seq, stamp, sent, expires, tier, source", lines, known)
+    return rest_unpacker(cls, kinds, first)
+
+
+def _header_lines(
+    made: str, *, stamp: str, sent: str, expires: str, known: dict[str, Any]
+) -> list[str]:
+    """Return lines that make the header of a message which nothing else led to."""
+    hop = {"topic": "topic", "seq": "seq", "stamp": stamp, "sent": sent}
+    header = {
+        "seq": "seq", "stamp": stamp, "expires": expires, "tier": "tier", "source": "source",
+        "trace": "(hop,)",
+    }  # fmt: skip
+    return [*making("hop", Hop, hop, known), *making(made, Header, header, known)]

@@ -87,7 +87,7 @@ class Output(Generic[M]):
         Raises:
             LifecycleError: The node is not configured.
         """
-        return self._checked().loan(shape, dtype)
+        return (self._publisher or self._checked()).loan(shape, dtype)
 
     def _told(self, message: M) -> M:
         if self.journal is not None:

@@ -101,6 +101,7 @@ class Node:
         }
         for end in self.outputs.values():
             end.journal = journal
+        vars(self).update(self.outputs)  # found without a call, before the class's declarations
         self.errors = 0
         """Handler failures since the start."""
         self._context = context

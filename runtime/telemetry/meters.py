@@ -126,16 +126,16 @@ class SubscriptionMeter(_Meter):
     ) -> None:
         """Start at zero; arguments as for `TopicMeter`, `node` being the one that subscribes."""
         super().__init__(topic, type, node, now_ns=now_ns, window_s=window_s)
-        self._ages_ns: deque[int] = deque(maxlen=AGES_KEPT)
+        self.ages_ns: deque[int] = deque(maxlen=AGES_KEPT)
 
     def on_delivered(self, age_ns: int, nbytes: int = 0) -> None:
         """Count one message handed to its handler, `age_ns` after it was published."""
         self.count += 1
         self.nbytes += nbytes
-        self._ages_ns.append(age_ns)
+        self.ages_ns.append(age_ns)
 
     def _newest_ages(self, count: int) -> list[int]:
-        return sorted(islice(reversed(self._ages_ns), count))
+        return sorted(islice(reversed(self.ages_ns), count))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

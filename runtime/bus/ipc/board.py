@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
 
 from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
 
@@ -66,22 +65,21 @@ class OtherBoard:
         """
         self.cells = memoryview(map_memory(descriptor, NBYTES)).cast("Q")
         self.seen = 0
-        """How many were yielded by `releases`; cell `RELEASED` says more when some are new."""
+        """How many were returned by `releases`; cell `RELEASED` says more when some are new."""
 
     @property
     def sent(self) -> int:
         """How many packets the other side has sent."""
         return self.cells[_SENT]
 
-    def releases(self) -> Iterator[int]:
-        """Yield the slots that were given back since the last call; may be called by one at a time.
+    def releases(self) -> list[int]:
+        """Return the slots given back since the last call; may be called by one at a time.
 
         What a broken peer wrote there is for the caller to check.
         """
         count = self.cells[RELEASED]
         if count - self.seen > RING or count < self.seen:
             self.seen = max(0, count - RING)
-        while self.seen < count:
-            slot = self.cells[_FIRST + self.seen % RING]
-            self.seen += 1
-            yield slot
+        cells, seen = self.cells, self.seen
+        self.seen = count
+        return [cells[_FIRST + n % RING] for n in range(seen, count)]

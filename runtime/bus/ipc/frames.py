@@ -223,9 +223,10 @@ class Frame:
             channel.unlike = bytes(body)
             return made
         array = np.ndarray(known.shape, known.dtype, bases[0], known.start)
-        trace = (make_hop(channel.topic, seq, stamp, sent),)
-        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
-        message: Message = parts.unpack(known.fields, [array], channel.type, header)
+        message: Message = parts.received(
+            known.fields, [array], channel.type, channel.topic, seq, stamp, sent, expires,
+            _TIERS[tier], channel.source,
+        )  # fmt: skip
         return message
 
     def _read_plain(self, head: tuple[int, ...]) -> Message:
@@ -242,9 +243,10 @@ class Frame:
             body = msgpack.unpackb(self._record[HEAD.size :])
         except (ValueError, msgpack.UnpackException, RecursionError) as error:
             raise MessageError(f"the body is no msgpack: {error}") from error
-        trace = (make_hop(channel.topic, seq, stamp, sent),)
-        header = make_header(seq, stamp, expires, _TIERS[tier], channel.source, trace)
-        message: Message = channel.parts.unpack(body, [], channel.type, header)
+        message: Message = channel.parts.received(
+            body, [], channel.type, channel.topic, seq, stamp, sent, expires, _TIERS[tier],
+            channel.source,
+        )  # fmt: skip
         return message
 
     def asked(self) -> Message:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from olympus.runtime.bus.ipc.board import RELEASED
 from olympus.runtime.bus.ipc.calls import Calls
 from olympus.runtime.bus.ipc.door import Peer, enter, next_peer
 from olympus.runtime.bus.ipc.frames import Channel, Frame
@@ -141,10 +142,7 @@ class Member:
 
     def known_server_of(self, name: str) -> Pair | None:
         """Return the host that said it serves `name`; None if nobody did."""
-        for pair in self._pairs.values():
-            if name in pair.services:
-                return pair
-        return None
+        return next((pair for pair in self._pairs.values() if name in pair.services), None)
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible until it is taken back or this process ends."""
@@ -328,7 +326,9 @@ class Member:
 
     def _reclaim(self) -> None:
         for pair in list(self._pairs.values()):
-            pair.reclaim()
+            other = pair.other
+            if other is not None and other.cells[RELEASED] != other.seen:
+                pair.reclaim()
 
     def _stray(self, what: str) -> None:
         self.stray += 1

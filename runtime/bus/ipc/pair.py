@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgpack
 
-from olympus.runtime.bus.ipc.board import RELEASED, Board, OtherBoard
+from olympus.runtime.bus.ipc.board import Board, OtherBoard
 from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
@@ -188,9 +188,8 @@ class Pair:
 
     def reclaim(self) -> None:
         """Take back the slots that the other side let go; under the lock of the pools."""
-        other = self.other
-        if other is not None and other.cells[RELEASED] != other.seen:
-            for slot in other.releases():
+        if self.other is not None:
+            for slot in self.other.releases():
                 self.holds.give_back(slot)
 
     def _read_data(self) -> None:

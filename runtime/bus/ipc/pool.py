@@ -22,6 +22,7 @@ from olympus.runtime.bus.ipc.memory import make_memory
 
 SMALLEST = 65_536
 MOST_SLOTS = 64
+MOST_PLANS = 256
 BUDGET = 512 * 2**20
 """A pool has as many slots as fit into this, 8 at least; only those that are used cost memory."""
 _FEWEST = 8
@@ -74,18 +75,14 @@ class Pools:
         self._loans: dict[int, _Loan] = {}
         self._owners: dict[int, _Loan] = {}
         """The same by `id` of the array that owns the slot; such a number may be used again."""
+        self._plans: dict[tuple[Any, Any], tuple[np.dtype[Any], Pool]] = {}
+        """Where arrays of a shape and dtype that were asked for before belong."""
         self._dead: deque[_Loan] = deque()
 
     def take(self, nbytes: int) -> int | None:
         """Return a slot of at least `nbytes`, held once; None when all are held."""
         with self.lock:
-            self._settle()
-            pool = self._pool_for(nbytes)
-            if not pool.free:
-                return None
-            index = pool.free.pop()
-            pool.holds[index] = 1
-            return pool.number << _SLOT_BITS | index
+            return self._take_from(self._pool_for(nbytes))
 
     def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any] | None:
         """Return an array to write into, in a slot that lives as long as it or a view of it does.
@@ -95,14 +92,15 @@ class Pools:
         Raises:
             ValueError: There can be no array of that shape and dtype there.
         """
-        kind = np.dtype(dtype)
-        if kind.hasobject:  # what they refer to is in this process alone
-            raise ValueError(f"objects of dtype {kind} can't be shared; use numbers")
-        count = math.prod(shape)
-        slot = self.take(max(1, count * kind.itemsize))
+        try:
+            kind, pool = self._plans[shape, dtype]
+        except (KeyError, TypeError):  # new, or a list, which can't be looked up
+            kind, pool = self._plan(shape, dtype)
+        with self.lock:
+            slot = self._take_from(pool)
         if slot is None:
             return None
-        pool, start = self.place_of(slot)
+        start = (slot & 0xFFFFFFFF) * pool.slot_nbytes
         try:
             array = np.ndarray(shape, kind, pool.memory.map, start)
         except BaseException:  # there is no such array: with an axis below 0, say
@@ -175,6 +173,27 @@ class Pools:
         # May run anywhere, also while this thread holds the lock: so it only leaves a note.
         if isinstance(loan, _Loan):
             self._dead.append(loan)
+
+    def _plan(self, shape: Sequence[int], dtype: DTypeLike) -> tuple[np.dtype[Any], Pool]:
+        kind = np.dtype(dtype)
+        if kind.hasobject:  # what they refer to is in this process alone
+            raise ValueError(f"objects of dtype {kind} can't be shared; use numbers")
+        with self.lock:
+            plan = kind, self._pool_for(max(1, math.prod(shape) * kind.itemsize))
+            if isinstance(shape, tuple) and isinstance(dtype, type | str | np.dtype):
+                if len(self._plans) >= MOST_PLANS:
+                    self._plans.clear()
+                self._plans[shape, dtype] = plan
+        return plan
+
+    def _take_from(self, pool: Pool) -> int | None:
+        """Return a slot of a pool, held once; None when all are held. Under the lock."""
+        self._settle()
+        if not pool.free:
+            return None
+        index = pool.free.pop()
+        pool.holds[index] = 1
+        return pool.number << _SLOT_BITS | index
 
     def _settle(self) -> None:
         dead, owners = self._dead, self._owners

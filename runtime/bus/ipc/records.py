@@ -19,9 +19,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
+import numpy as np
 
 from olympus.runtime.bus.ipc.pool import Pools
 from olympus.runtime.bus.ipc.shelf import ALIGN, SHORT, Shelf
@@ -70,6 +71,23 @@ class Packed:
     """With its arrays."""
 
 
+class Tail(NamedTuple):
+    """The body of the picture before, and what it says: in a stream the next one says the same."""
+
+    fields: list[Any]
+    dtype: np.dtype[Any] | None
+    shape: tuple[int, ...]
+    start: int
+    """Where the array begins in its slot, bytes."""
+    packed: bytes
+
+
+_PLAIN = frozenset((bool, int, str, bytes))
+"""A field's type stays the same, and equal values of one of these are packed alike; of floats, 0.0
+and -0.0 are not."""
+_NO_TAIL = Tail([], None, (), 0, b"")
+
+
 class Packing:
     """Turns messages of one class into records of one channel; one at a time."""
 
@@ -79,6 +97,7 @@ class Packing:
         self._pools = pools
         self._pack_fields = self.parts.pack
         self._packer = msgpack.Packer()
+        self._tail = _NO_TAIL
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
         """Return the record of a message that has its final header; bytes if nothing else goes.
@@ -165,11 +184,20 @@ class Packing:
         if found is None:
             return self._pack_arrays(0, body, [array], flags, _stamps(header))
         slot, start = found
-        body.append([[array.dtype.str, array.shape, 0, start]])
-        packed = self._packed(body)
-        if len(packed) > _LONG_BODY:
-            body.pop()
-            return self._pack_arrays(0, body, [array], flags, _stamps(header))
+        dtype, shape, tail = array.dtype, array.shape, self._tail
+        if (
+            dtype is tail.dtype
+            and shape == tail.shape
+            and start == tail.start
+            and body == tail.fields
+        ):
+            packed = tail.packed
+        else:
+            packed = self._packed([*body, [[dtype.str, shape, 0, start]]])
+            if len(packed) > _LONG_BODY:
+                return self._pack_arrays(0, body, [array], flags, _stamps(header))
+            if _PLAIN.issuperset(map(type, body)):
+                self._tail = Tail(body, dtype, shape, start, packed)
         state.writeable = False  # whoever looks at it now relies on that
         data = _pack_head_1(
             0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,

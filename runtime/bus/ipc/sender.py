@@ -74,40 +74,40 @@ class Sender:
         routes = self._routes if self._version == self._member.version else self._current_routes()
         if not routes:
             return 0
-        packed = self._pack(message)
-        if isinstance(packed, bytes):
-            self._post(packed, routes)
-            return len(packed)
+        packed: bytes | Packed | None
+        try:
+            packed = self._record(message, message.header)
+        except NoRoomError:
+            packed = self._pack_later(message)
+        number = self._number
         if packed is None:
             return 0
+        if isinstance(packed, bytes):
+            for pair, rule in routes:
+                if number not in pair.opened or not pair.post(packed):
+                    self._send_to(pair, Packed(packed), rule)
+            return len(packed)
+        return self._send_slots(packed, routes)
+
+    def _send_slots(self, packed: Packed, routes: list[tuple[Pair, Rule]]) -> int:
+        number = self._number
+        data, slots, readers = packed.data, packed.slots, self._member.readers
+        picture = slots[0] if len(slots) == 1 else None
         for pair, rule in routes:
-            if not self._post_slot(pair, packed):
-                self._send_to(pair, packed, rule)
+            # What becomes of nearly every picture: the reader knows channel and pool, and reads.
+            if (
+                picture is not None
+                and number in pair.opened
+                and picture >> 32 in pair.lent
+                and pair.holds.add_one(picture, readers)
+            ):
+                if pair.post(data):
+                    continue
+                pair.holds.give_back(picture)
+            self._send_to(pair, packed, rule)
         for slot in packed.taken:
             self._member.pools.drop(slot)
-        return packed.nbytes or len(packed.data)
-
-    def _post(self, record: bytes, routes: list[tuple[Pair, Rule]]) -> None:
-        number = self._number
-        for pair, rule in routes:
-            if number not in pair.opened or not pair.post(record):
-                self._send_to(pair, Packed(record), rule)
-
-    def _post_slot(self, pair: Pair, packed: Packed) -> bool:
-        """Send a record with one slot at once; False if `_send_to` has to see to it.
-
-        It is what becomes of nearly every picture: the reader knows channel and pool, and reads.
-        """
-        slots = packed.slots
-        if len(slots) != 1 or self._number not in pair.opened:
-            return False
-        (slot,) = slots
-        if slot >> 32 not in pair.lent or not pair.holds.add_one(slot, self._member.readers):
-            return False
-        if pair.post(packed.data):
-            return True
-        pair.holds.give_back(slot)
-        return False
+        return packed.nbytes or len(data)
 
     def send_last(self, message: Message, pair: Pair) -> None:
         """Send the last value of a latched topic to a host that listens from now on.
@@ -115,7 +115,11 @@ class Sender:
         Raises:
             MessageError: A field holds what its type does not allow.
         """
-        packed = self._pack(message)
+        packed: bytes | Packed | None
+        try:
+            packed = self._record(message, message.header)
+        except NoRoomError:
+            packed = self._pack_later(message)
         if isinstance(packed, bytes):
             packed = Packed(packed)
         if packed is not None:
@@ -125,7 +129,9 @@ class Sender:
 
     def loan(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array to write into; published, it travels without a copy."""
-        array = self._member.pools.loan(shape, dtype) if self.is_wanted else None
+        member = self._member
+        is_wanted = bool(self._routes) if self._version == member.version else self.is_wanted
+        array = member.pools.loan(shape, dtype) if is_wanted else None
         return np.empty(shape, dtype) if array is None else array
 
     def close(self) -> None:
@@ -146,17 +152,17 @@ class Sender:
         self._version = version
         return self._routes
 
-    def _pack(self, message: Message) -> bytes | Packed | None:
-        deadline = 0.0
-        while True:
+    def _pack_later(self, message: Message) -> bytes | Packed | None:
+        """Return the record of a message once there is a slot for it; None if it is dropped."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._is_patient and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
             try:
                 return self._record(message, message.header)
             except NoRoomError:
-                deadline = deadline or time.monotonic() + PATIENCE_S
-                if not self._is_patient or time.monotonic() > deadline:
-                    self._on_dropped("pool", 1)
-                    return None
-                time.sleep(_LOOK_S)
+                continue
+        self._on_dropped("pool", 1)
+        return None
 
     @property
     def _is_patient(self) -> bool:

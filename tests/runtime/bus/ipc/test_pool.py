@@ -1,6 +1,7 @@
 """Slots: the newest free one first, never one that somebody holds."""
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from olympus.runtime.bus.ipc.board import Board, OtherBoard
 from olympus.runtime.bus.ipc.memory import make_memory, map_memory
-from olympus.runtime.bus.ipc.pool import SMALLEST, Holds, Pools, share, slot_size
+from olympus.runtime.bus.ipc.pool import MOST_PLANS, SMALLEST, Holds, Pools, share, slot_size
 from olympus.runtime.errors import BusError
 
 
@@ -61,6 +62,25 @@ def test_a_loan_that_can_t_be_made_holds_no_slot(
     with pytest.raises(ValueError, match=why):
         pools.loan(shape, dtype)
     assert pools.held() == 0
+    pools.close()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), [3, 5]])
+@pytest.mark.parametrize("dtype", [np.uint8, "u1", np.dtype("u1"), [("r", "u1"), ("g", "<u2")]])
+def test_shapes_and_dtypes_in_any_writing_may_be_asked_for_again(shape: Any, dtype: Any) -> None:
+    pools = Pools()
+    for _ in range(3):
+        array = pools.loan(shape, dtype)
+        assert array is not None
+        assert (array.shape, array.dtype) == ((3, 5), np.dtype(dtype))
+    pools.close()
+
+
+def test_more_shapes_than_are_remembered_may_be_asked_for() -> None:
+    pools = Pools()
+    for n in [*range(1, MOST_PLANS + 10), 1]:
+        array = pools.loan((n,), np.uint8)
+        assert array is not None and array.shape == (n,)
     pools.close()
 
 
