@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -53,11 +54,14 @@ class Pilot:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
+Driving = Callable[..., AbstractAsyncContextManager[tuple[Bench[Drive], Pilot]]]
+Permit = Callable[[], Awaitable[None]]
+
+
 @asynccontextmanager
-async def driving(
+async def _driving(
     session: Session, clock: SystemClock, **params: Any
 ) -> AsyncIterator[tuple[Bench[Drive], Pilot]]:
-    """Run a drive with somebody at the wheel, who asks for nothing yet."""
     async with running(Drive, params=START | params, session=session, clock=clock) as bench:
         pilot = Pilot(bench)
         yield bench, pilot
@@ -66,12 +70,38 @@ async def driving(
     assert bench.node.errors == 0
 
 
-async def permit(guardian: Any, until: Until) -> None:
-    """Reset the guardian as soon as nothing speaks against it."""
-    async with asyncio.timeout(10):
-        while not await asyncio.to_thread(lambda: guardian.is_ready):
-            await asyncio.sleep(0.05)
-    await asyncio.to_thread(guardian.permit)
+@pytest.fixture
+def driving(session: Session, robot_clock: SystemClock) -> Driving:
+    """Return what runs a drive with somebody at the wheel, who asks for nothing yet."""
+    return partial(_driving, session, robot_clock)
+
+
+@pytest.fixture
+def permit(guardian_of_drive: Any) -> Permit:
+    """Return what resets the guardian as soon as nothing speaks against it."""
+
+    async def reset() -> None:
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(lambda: guardian_of_drive.is_ready):
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(guardian_of_drive.permit)
+
+    return reset
+
+
+@pytest.fixture
+def under_way(driving: Driving, permit: Permit, building: Any, until: Until) -> Driving:
+    """Return what runs a drive that is permitted and goes ahead at 0.4 m/s, or nearly."""
+
+    @asynccontextmanager
+    async def moving() -> AsyncIterator[tuple[Bench[Drive], Pilot]]:
+        async with driving() as (bench, pilot):
+            await permit()
+            pilot.linear_mps = 0.4
+            await until(lambda: speed(building) > 0.3)
+            yield bench, pilot
+
+    return moving
 
 
 def newest(bench: Bench[Drive], topic: str) -> Any:
@@ -87,10 +117,10 @@ def speed(building: Any) -> float:
 
 
 async def test_a_permitted_drive_moves_the_rover_and_says_how_far(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, permit: Permit, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving() as (bench, pilot):
+        await permit()
         pilot.linear_mps = 0.4
         await until(lambda: building.world.rover.pose.x > 1.9)
         said = newest(bench, "odometry")
@@ -110,11 +140,11 @@ async def test_a_permitted_drive_moves_the_rover_and_says_how_far(
 
 
 async def test_commands_that_end_while_it_moves_trip_and_what_comes_back_moves_nothing(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, permit: Permit, session: Session, building: Any, until: Until
 ) -> None:
     client = SafetyClient(session.safety_dir)
-    async with driving(session, robot_clock, lost_after_s=0.3) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving(lost_after_s=0.3) as (bench, pilot):
+        await permit()
         await until(lambda: bench.node.ticks.get("ok", 0) > 5)
         await pilot.stop()  # it asked for rest: its silence says nothing
         stale = bench.node.ticks.get("stale", 0)
@@ -135,17 +165,12 @@ async def test_commands_that_end_while_it_moves_trip_and_what_comes_back_moves_n
 
 
 async def test_motors_that_pause_without_a_trip_say_why(
-    session: Session,
-    robot_clock: SystemClock,
-    building: Any,
-    guardian_of_drive: Any,
-    until: Until,
-    caplog: pytest.LogCaptureFixture,
+    driving: Driving, permit: Permit, building: Any, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    async with driving(session, robot_clock) as (bench, pilot):
+    async with driving() as (bench, pilot):
         pilot.linear_mps = 0.4
-        await permit(guardian_of_drive, until)
+        await permit()
         await until(lambda: bench.node.ticks.get("ok", 0) > 20)
         await pilot.stop()
         await until(lambda: bench.node.ticks.get("stale", 0) > 5)
@@ -156,9 +181,9 @@ async def test_motors_that_pause_without_a_trip_say_why(
 
 
 async def test_without_a_lease_nothing_moves(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
+    async with driving() as (bench, pilot):
         pilot.linear_mps = 0.4
         await until(lambda: bench.node.ticks.get("no_lease", 0) > 25)
         assert bench.node.ticks.keys() == {"no_lease"}
@@ -169,9 +194,9 @@ async def test_without_a_lease_nothing_moves(
 
 
 async def test_without_a_guardian_nothing_moves(
-    session: Session, robot_clock: SystemClock, building: Any, until: Until
+    driving: Driving, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
+    async with driving() as (bench, pilot):
         pilot.linear_mps = 0.4
         await until(lambda: bench.node.ticks.get("no_lease", 0) > 25)
         assert speed(building) < 0.01
@@ -179,15 +204,10 @@ async def test_without_a_guardian_nothing_moves(
 
 @pytest.mark.parametrize("age_s", [0.5, -0.5])
 async def test_a_command_of_another_time_moves_nothing(
-    session: Session,
-    robot_clock: SystemClock,
-    building: Any,
-    guardian_of_drive: Any,
-    until: Until,
-    age_s: float,
+    driving: Driving, permit: Permit, building: Any, until: Until, age_s: float
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving() as (bench, pilot):
+        await permit()
         await asyncio.sleep(0.6)  # so that an old command is not one from before the permission
         pilot.linear_mps, pilot.age_s = 0.4, age_s
         reason = "stale" if age_s > 0 else "future"
@@ -196,66 +216,52 @@ async def test_a_command_of_another_time_moves_nothing(
 
 
 async def test_a_pilot_who_falls_silent_stops_the_rover(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    under_way: Driving, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
-        pilot.linear_mps = 0.4
-        await until(lambda: speed(building) > 0.3)
+    async with under_way() as (bench, pilot):
         await pilot.stop()
         await until(lambda: speed(building) < 0.01)
         assert bench.node.ticks["stale"] > 0
 
 
 async def test_a_stop_brakes_and_only_a_new_command_after_a_reset_moves_again(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    under_way: Driving, permit: Permit, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (_, pilot):
-        await permit(guardian_of_drive, until)
-        pilot.linear_mps = 0.4
-        await until(lambda: speed(building) > 0.3)
+    async with under_way() as (_, pilot):
         outcome = await asyncio.to_thread(guardian_of_drive.client.stop, "test")
         assert outcome.is_confirmed, outcome
         await until(lambda: speed(building) < 0.01)
         pilot.linear_mps = 0.0
-        await permit(guardian_of_drive, until)
+        await permit()
         assert speed(building) < 0.01
         pilot.linear_mps = 0.4
         await until(lambda: speed(building) > 0.3)
 
 
 async def test_a_guardian_that_dies_stops_the_rover(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    under_way: Driving, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (_, pilot):
-        await permit(guardian_of_drive, until)
-        pilot.linear_mps = 0.4
-        await until(lambda: speed(building) > 0.3)
+    async with under_way():
         guardian_of_drive.kill()
         await until(lambda: speed(building) < 0.01)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 async def test_a_velocity_that_is_no_number_moves_nothing(
-    session: Session,
-    robot_clock: SystemClock,
-    building: Any,
-    guardian_of_drive: Any,
-    until: Until,
-    value: float,
+    driving: Driving, permit: Permit, building: Any, until: Until, value: float
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving() as (bench, pilot):
+        await permit()
         pilot.linear_mps = value
         await until(lambda: bench.node.ticks.get("not_finite", 0) > 10)
         assert speed(building) < 0.01
 
 
 async def test_too_fast_a_velocity_is_made_slower_and_keeps_its_curve(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, permit: Permit, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock, max_wheel_radps=4.0) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving(max_wheel_radps=4.0) as (bench, pilot):
+        await permit()
         pilot.linear_mps, pilot.angular_radps = 4.0, 8.0
         newest(bench, "actuation")
         await until(lambda: bench.node.ticks.get("ok", 0) > 60)
@@ -265,12 +271,9 @@ async def test_too_fast_a_velocity_is_made_slower_and_keeps_its_curve(
 
 
 async def test_a_base_that_vanishes_is_missed_and_taken_back_without_moving(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    under_way: Driving, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
-        pilot.linear_mps = 0.4
-        await until(lambda: speed(building) > 0.3)
+    async with under_way() as (bench, _):
         building.close()
         report = await _report_of_base(bench, "error")
         assert report.text
@@ -293,9 +296,9 @@ async def _report_of_base(bench: Bench[Drive], level: str) -> Diagnostic:
 
 
 async def test_wheel_angles_that_are_no_numbers_leave_the_pose_and_are_told_once(
-    session: Session, robot_clock: SystemClock, building: Any, until: Until
+    driving: Driving, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, _):
+    async with driving() as (bench, _):
         await bench.receive("odometry")
         building.world.faults.encoder_garbage = True
         await _report_of_base(bench, "error")
@@ -316,10 +319,10 @@ def _all(bench: Bench[Drive], topic: str) -> list[Any]:
 
 
 async def test_a_low_battery_trips_and_keeps_the_rover_stopped(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, permit: Permit, building: Any, guardian_of_drive: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock, min_charge=0.1) as (bench, _):
-        await permit(guardian_of_drive, until)
+    async with driving(min_charge=0.1) as (bench, _):
+        await permit()
         building.world.faults.battery_low = True
         async with asyncio.timeout(10):
             while (await asyncio.to_thread(guardian_of_drive.client.status)).is_permitted:
@@ -331,14 +334,14 @@ async def test_a_low_battery_trips_and_keeps_the_rover_stopped(
         assert isinstance(charge, Battery)
         assert charge.charge == pytest.approx(0.06)
         building.world.faults.battery_low = False
-        await permit(guardian_of_drive, until)
+        await permit()
 
 
 async def test_a_drive_started_anew_goes_on_where_it_was(
-    session: Session, robot_clock: SystemClock, building: Any, guardian_of_drive: Any, until: Until
+    driving: Driving, permit: Permit, building: Any, until: Until
 ) -> None:
-    async with driving(session, robot_clock) as (bench, pilot):
-        await permit(guardian_of_drive, until)
+    async with driving() as (bench, pilot):
+        await permit()
         pilot.linear_mps = 0.4
         await until(lambda: building.world.rover.pose.x > 1.8)
         pilot.linear_mps = 0.0
@@ -346,7 +349,7 @@ async def test_a_drive_started_anew_goes_on_where_it_was(
         newest(bench, "odometry")
         await bench.receive("odometry")  # begun before that look, maybe
         await bench.receive("odometry")
-    async with driving(session, robot_clock) as (bench, _):
+    async with driving() as (bench, _):
         first = await bench.receive("odometry")
         assert isinstance(first, Odometry)
         assert first.x_m == pytest.approx(building.world.rover.pose.x, abs=0.15)
