@@ -295,18 +295,8 @@ class Drive(Node):
         self._was_driven = passed and any(applied.channels)
 
     def _publish_odometry(self, header: Header) -> None:
-        pose = self._reckoning.pose
-        self._memory.write(pose)
-        self.odometry.publish(
-            Odometry(
-                header=header,
-                x_m=pose.x_m,
-                y_m=pose.y_m,
-                yaw_rad=pose.yaw_rad,
-                linear_mps=self._reckoning.linear_mps,
-                angular_radps=self._reckoning.angular_radps,
-            )
-        )
+        self._memory.write(self._reckoning.pose)
+        self.odometry.publish(self._reckoning.message(header))
 
     def _publish_safety(self) -> None:
         now_ns = self.clock.now_ns() - self._session.clock_offset_ns

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from olympus.drivers.base import BaseState
+from olympus.runtime.messages import Header, Odometry
 
 LONGEST_STEP_S = 0.5
 """Across a longer gap between two states nothing is integrated."""
@@ -58,6 +59,17 @@ class DeadReckoning:
             if max(abs(left), abs(right)) <= FASTEST_MPS * elapsed_s:
                 self._move((left + right) / 2, rate * elapsed_s, elapsed_s)
         return True
+
+    def message(self, header: Header) -> Odometry:
+        """Return where it is and how fast, as a message."""
+        return Odometry(
+            header=header,
+            x_m=self.pose.x_m,
+            y_m=self.pose.y_m,
+            yaw_rad=self.pose.yaw_rad,
+            linear_mps=self.linear_mps,
+            angular_radps=self.angular_radps,
+        )
 
     def _move(self, way_m: float, turn_rad: float, elapsed_s: float) -> None:
         pose = self.pose

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from olympus.drivers.base import BaseState
 from olympus.sim import figures
 from olympus.sim.faults import Faults
 
@@ -47,6 +48,24 @@ class Measurement:
     current_a: float
     charge: float
     """0..1."""
+
+    def as_base_state(self, stamp_ns: int) -> BaseState:
+        """Return it as the driver of a base tells it; `stamp_ns` is robot time."""
+        return BaseState(
+            left_radps=self.wheel_radps[0],
+            right_radps=self.wheel_radps[1],
+            left_rad=self.wheel_rad[0],
+            right_rad=self.wheel_rad[1],
+            accel_mps2=self.accel_mps2,
+            gyro_radps=self.gyro_radps,
+            bearings_rad=BEARINGS_RAD,
+            ranges_m=self.ranges_m,
+            range_max_m=RANGE_MAX_M,
+            voltage_v=self.voltage_v,
+            current_a=self.current_a,
+            charge=self.charge,
+            stamp_ns=stamp_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)

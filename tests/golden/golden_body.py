@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from olympus.drivers.base import BaseState, Frame
+from olympus.drivers.base import Frame
 from olympus.drivers.decoder import ReadingDecoder
 from olympus.drivers.mqtt import Delivery
 from olympus.drivers.readings import ReadingRule
@@ -169,32 +169,9 @@ class Body(Node):
 
     def _measure(self, now: int) -> None:
         m, header = self.world.measurement, Header(stamp=now)
-        state = BaseState(
-            left_radps=m.wheel_radps[0],
-            right_radps=m.wheel_radps[1],
-            left_rad=m.wheel_rad[0],
-            right_rad=m.wheel_rad[1],
-            accel_mps2=m.accel_mps2,
-            gyro_radps=m.gyro_radps,
-            bearings_rad=BEARINGS_RAD,
-            ranges_m=m.ranges_m,
-            range_max_m=RANGE_MAX_M,
-            voltage_v=m.voltage_v,
-            current_a=m.current_a,
-            charge=m.charge,
-            stamp_ns=now,
-        )
+        state = m.as_base_state(now)
         self._reckoning.add(state)
-        pose = self._reckoning.pose
-        odometry = Odometry(
-            header=header,
-            x_m=pose.x_m,
-            y_m=pose.y_m,
-            yaw_rad=pose.yaw_rad,
-            linear_mps=self._reckoning.linear_mps,
-            angular_radps=self._reckoning.angular_radps,
-        )
-        self.odometry.publish(odometry)
+        self.odometry.publish(self._reckoning.message(header))
         ranges = Ranges(
             header=header, bearings_rad=BEARINGS_RAD, distances_m=m.ranges_m, max_m=RANGE_MAX_M
         )

@@ -20,7 +20,6 @@ from typing import Any, Self, TypeVar
 import pytest
 import yaml
 
-from olympus.drivers.base import BaseState
 from olympus.nodes.detector import Detector
 from olympus.nodes.navigator import Navigator
 from olympus.nodes.odometry import DeadReckoning, Pose
@@ -115,34 +114,8 @@ class VirtualRover(Node):
 
     def _measure(self, now: int) -> None:
         m, header = self.world.measurement, Header(stamp=now)
-        self._reckoning.add(
-            BaseState(
-                left_radps=m.wheel_radps[0],
-                right_radps=m.wheel_radps[1],
-                left_rad=m.wheel_rad[0],
-                right_rad=m.wheel_rad[1],
-                accel_mps2=m.accel_mps2,
-                gyro_radps=m.gyro_radps,
-                bearings_rad=BEARINGS_RAD,
-                ranges_m=m.ranges_m,
-                range_max_m=RANGE_MAX_M,
-                voltage_v=m.voltage_v,
-                current_a=m.current_a,
-                charge=m.charge,
-                stamp_ns=now,
-            )
-        )
-        pose = self._reckoning.pose
-        self.odometry.publish(
-            Odometry(
-                header=header,
-                x_m=pose.x_m,
-                y_m=pose.y_m,
-                yaw_rad=pose.yaw_rad,
-                linear_mps=self._reckoning.linear_mps,
-                angular_radps=self._reckoning.angular_radps,
-            )
-        )
+        self._reckoning.add(m.as_base_state(now))
+        self.odometry.publish(self._reckoning.message(header))
         self.ranges.publish(
             Ranges(
                 header=header,
