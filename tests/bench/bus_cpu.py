@@ -7,20 +7,31 @@ Two launched hosts; one sends pictures of 1080p that it writes in place, at a st
 takes them in. From the time of each host's event loop is taken off what it needs to keep the same
 time without sending; rounds with and without take turns. Page faults are counted too: a slot that
 is touched for the first time shows there.
+
+In the same rounds two bare event loops with a socket and shared memory between them do the
+same: less than that a bus in Python can't need.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import mmap
+import os
+import signal
+import socket
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import psutil
 from _bus_nodes import Times, Trial
+from _bus_trials import FRAME
 from _machine import described
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +44,10 @@ SPIN_S = 0.00025
 RATES = (30.0, 60.0, 120.0, 300.0)
 HOSTS = ("near", "far")
 SECONDS = 1.0
+BARE = -1.0
+"""In the place of `spin_s`: two bare event loops."""
+RECORD = bytes(150)
+"""As long as what the bus sends of a picture."""
 PATIENCE_S = 30.0
 
 
@@ -63,14 +78,14 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     before = psutil.getloadavg()
     found: Found = {}
-    with tempfile.TemporaryDirectory(prefix="oly") as folder:
-        asyncio.run(measure(Path(folder), rounds, found))
+    with tempfile.TemporaryDirectory(prefix="oly") as folder, bare_receiver() as bare:
+        asyncio.run(measure(Path(folder), rounds, bare, found))
     console = Console(width=120, file=sys.stdout)
     console.print(described(("numpy", "msgpack")), f"load {before} to {psutil.getloadavg()}")
     console.print(table(found, rounds))
 
 
-async def measure(root: Path, rounds: int, found: Found) -> None:
+async def measure(root: Path, rounds: int, bare: Bare, found: Found) -> None:
     """Measure all in turn."""
     asleep = Launched(LAUNCH, "spin_s:=0", root=root, name="cpu")
     awake = Launched(LAUNCH, f"spin_s:={SPIN_S}", root=root, name="cpuawake")
@@ -83,6 +98,8 @@ async def measure(root: Path, rounds: int, found: Found) -> None:
                     for spin_s, robot, by in ((0.0, asleep, seat), (SPIN_S, awake, other)):
                         for host, one in (await one_round(robot, by, hz)).items():
                             found.setdefault((spin_s, hz, host), []).append(one)
+                    for host, one in (await bare.one_round(hz)).items():
+                        found.setdefault((BARE, hz, host), []).append(one)
 
 
 async def one_round(robot: Launched, seat: Seat, hz: float) -> dict[str, Round]:
@@ -96,6 +113,59 @@ async def one_round(robot: Launched, seat: Seat, hz: float) -> dict[str, Round]:
         count = int(answer.ns[0])
         spent[is_idle] = {host: since(before[host], use(pids[host]), count) for host in HOSTS}
     return {host: Round(spent[False][host], spent[True][host]) for host in HOSTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The sending end of two bare event loops."""
+
+    data: socket.socket
+    room: mmap.mmap
+    receiver: int
+    """Process."""
+
+    async def one_round(self, hz: float) -> dict[str, Round]:
+        """Do what `one_round` has two hosts do."""
+        pids = dict(zip(HOSTS, (os.getpid(), self.receiver), strict=True))
+        spent: dict[bool, dict[str, Use]] = {}
+        count = int(SECONDS * hz)
+        for is_idle in (True, False):
+            before = {host: use(pid) for host, pid in pids.items()}
+            due = time.perf_counter()
+            for _ in range(count):
+                due += 1 / hz
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                if not is_idle:
+                    self.room[0] = self.room[-1] = 1
+                    self.data.send(RECORD)
+            spent[is_idle] = {h: since(before[h], use(pid), count) for h, pid in pids.items()}
+        return {host: Round(spent[False][host], spent[True][host]) for host in HOSTS}
+
+
+@contextmanager
+def bare_receiver() -> Iterator[Bare]:
+    """Have a process that does nothing but wait for records and look at a picture's ends."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    room = mmap.mmap(-1, FRAME)
+    pid = os.fork()
+    if not pid:
+        near.close()
+        loop = asyncio.new_event_loop()
+
+        def on_record() -> None:
+            if not far.recv(4096):
+                os._exit(0)
+            _ = room[0], room[-1]
+
+        loop.add_reader(far, on_record)
+        loop.run_forever()
+    far.close()
+    try:
+        yield Bare(near, room, pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        near.close()
 
 
 def use(pid: int) -> Use:
@@ -124,7 +194,11 @@ def table(found: Found, rounds: int) -> Table:
         faults = [sum(one.busy.faults for one in pair) for pair in zip(*of, strict=True)]
         cells = [f"{median(one):.2f} ({min(one):.2f})" for one in (*own, both)]
         made.add_row(
-            f"{spin_s:g}", f"{hz:g}", *cells, f"{median(idle):.2f}", f"{median(faults):.2f}"
+            "bare" if spin_s == BARE else f"{spin_s:g}",
+            f"{hz:g}",
+            *cells,
+            f"{median(idle):.2f}",
+            f"{median(faults):.2f}",
         )
     return made
 
