@@ -91,26 +91,31 @@ class Trace:
         self._buffer = bytearray()
         self._pack = msgpack.Packer(autoreset=True).pack
         self._stream: BinaryIO | None = None
+        self._last_ns = start_ns
         self._begin(start_ns)
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
-        source, what = self._number(job.source), self._number(job.what)
-        never = job.deadline_ns == NEVER_NS
-        deadline = None if never else job.deadline_ns - job.arrived_ns
-        step = self._step(job.arrived_ns)
+        numbers, now_ns = self._numbers, job.arrived_ns
+        if (source := numbers.get(job.source)) is None:
+            source = self._number(job.source)
+        if (what := numbers.get(job.what)) is None:
+            what = self._number(job.what)
+        deadline = None if job.deadline_ns == NEVER_NS else job.deadline_ns - now_ns
+        step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add((1, step, job.number, job.tier, deadline, source, what))
 
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
         """Tell what became of a job."""
-        step = self._step(now_ns)
+        step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add(
             (event, step, job.number) if worker is None else (event, step, job.number, worker)
         )
 
     def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
         """Tell for how long a job of a tier has just run."""
-        self._add((Event.CHARGED, self._step(now_ns), tier, ran_ns))
+        step, self._last_ns = now_ns - self._last_ns, now_ns
+        self._add((Event.CHARGED, step, tier, ran_ns))
 
     def digest(self) -> str:
         """Return the sha256 of all records so far, 64 hexadecimal digits."""
@@ -163,12 +168,15 @@ class Trace:
         self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
 
     def _add(self, record: tuple[object, ...]) -> None:
-        self._buffer += self._pack(record)
-        self.count += 1
+        self._append(record)
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
             if self._stream is not None and self._stream.tell() > MAX_BYTES:
                 self._turn_over()
+
+    def _append(self, record: tuple[object, ...]) -> None:
+        self._buffer += self._pack(record)
+        self.count += 1
 
     def _turn_over(self) -> None:
         if self._file is not None and self._stream is not None:
@@ -176,17 +184,14 @@ class Trace:
             self._file.replace(self._file.with_suffix(self._file.suffix + ".old"))
             self._begin(self._last_ns)
 
-    def _step(self, now_ns: int) -> int:
-        step, self._last_ns = now_ns - self._last_ns, now_ns
-        return step
-
     def _number(self, text: str) -> int:
-        number = self._numbers.get(text)
-        if number is None:
-            if len(self._numbers) >= _NUMBERS:
-                return self._numbers.setdefault("", 0)
-            number = self._numbers[text] = len(self._numbers)
-            self._add((0, text))
+        """Give a text that is new a number, and tell it; one too many goes by that of ''."""
+        if text not in self._numbers and len(self._numbers) >= _NUMBERS:
+            text = ""
+        if text in self._numbers:
+            return self._numbers[text]
+        number = self._numbers[text] = len(self._numbers)
+        self._append((0, text))  # and no new file before the record that goes by this number
         return number
 
 
