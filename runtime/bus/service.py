@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from olympus.runtime.bus.handling import call_handler
@@ -45,8 +44,12 @@ class Service:
             BusError: The handler failed with an error that is not ours.
         """
         self._check(question)
-        with self._failing_as_ours():
+        try:
             answer = await call_handler(self._handler, question)
+        except OlympusError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
         return checked(answer, self.response, self.name)
 
     def answer_at_once(self, question: Message) -> Message | None:
@@ -60,8 +63,12 @@ class Service:
             BusError: As for `answer`.
         """
         self._check(question)
-        with self._failing_as_ours():
+        try:
             answer = self.at_once(question) if self.at_once is not None else None
+        except OlympusError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
         return None if answer is None else checked(answer, self.response, self.name)
 
     async def answer_frame(self, question: bytes) -> bytes:
@@ -78,15 +85,10 @@ class Service:
                 f"service {self.name} takes {self.request.__name__}, not {type(question).__name__}"
             )
 
-    @contextmanager
-    def _failing_as_ours(self) -> Iterator[None]:
-        try:
-            yield
-        except OlympusError:
-            raise
-        except Exception as error:
-            _log.error("service %s failed", self.name, exc_info=error)
-            raise BusError(f"the service failed: {type(error).__name__}: {error}") from error
+    def _failed(self, error: Exception) -> BusError:
+        """Log a failure that is not ours; returns what the caller is told."""
+        _log.error("service %s failed", self.name, exc_info=error)
+        return BusError(f"the service failed: {type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Stop answering; again is harmless."""

@@ -86,8 +86,7 @@ class Member:
     @property
     def copied(self) -> int:
         """How many arrays were copied on arrival because too many are looked at here."""
-        lent = [pool for pair in self.pairs() for pool in list(pair.pools.values())]
-        return sum(pool.copied for pool in lent)
+        return sum(one.copied for pair in self.pairs() for one in list(pair.pools.values()))
 
     def next_number(self) -> int:
         """Return a number that this host has not used for anything."""
@@ -142,7 +141,10 @@ class Member:
 
     def known_server_of(self, name: str) -> Pair | None:
         """Return the host that said it serves `name`; None if nobody did."""
-        return next((pair for pair in self._pairs.values() if name in pair.services), None)
+        for pair in self._pairs.values():
+            if name in pair.services:
+                return pair
+        return None
 
     def announce(self, entity: Entity) -> Closable:
         """Make an entity visible until it is taken back or this process ends."""
@@ -153,8 +155,7 @@ class Member:
 
     def entities(self) -> set[Entity]:
         """Return what all hosts of this machine announced."""
-        found = set(self._entities.values())
-        return found.union(*(pair.entities.values() for pair in self._pairs.values()))
+        return set().union(self._entities.values(), *(p.entities.values() for p in self.pairs()))
 
     async def settle(self) -> None:
         """Wait until everybody who is there has said what there is to know, at most a second."""
@@ -326,8 +327,7 @@ class Member:
 
     def _reclaim(self) -> None:
         for pair in list(self._pairs.values()):
-            other = pair.other
-            if other is not None and other.cells[RELEASED] != other.seen:
+            if (other := pair.other) is not None and other.cells[RELEASED] != other.seen:
                 pair.reclaim()
 
     def _stray(self, what: str) -> None:
