@@ -95,6 +95,11 @@ class Audit(Node):
         """Close the log."""
         self.log_file.close()
 
+    @subscribe("said", qos=QoS.lossless(), is_optional=True)
+    def on_said(self, command: Command) -> None:
+        """Take down what people asked for by a call, which the node that was asked tells."""
+        self.on_command(command)
+
     @subscribe("command", qos=QoS.lossless())
     def on_command(self, command: Command) -> None:
         """Take down what people asked for."""

@@ -6,7 +6,7 @@ import asyncio
 import math
 
 from olympus.nodes.mission import Mission, Site
-from olympus.nodes.obeying import Permit, is_news, obeyed, state_of
+from olympus.nodes.obeying import Permit, as_said, is_news, obeyed, state_of
 from olympus.nodes.odometry import Pose
 from olympus.nodes.whereabouts import as_message
 from olympus.runtime.errors import BusError, ConfigError
@@ -46,6 +46,7 @@ class Nav2(Node):
 
     params: Params
     mission_state = output("mission", MissionState, latched=True)
+    said = output("said", Command, is_reliable=True)
 
     async def on_configure(self) -> None:
         """Start without a mission."""
@@ -103,7 +104,8 @@ class Nav2(Node):
 
     @service("say")
     def on_say(self, command: Command) -> Ack:
-        """Carry out a command and answer."""
+        """Carry out a command and answer; it is told to all, as one on the topic is."""
+        self.said.publish(as_said(command))
         return self.obey(command)
 
     def obey(self, command: Command) -> Ack:

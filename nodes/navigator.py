@@ -11,7 +11,7 @@ from olympus.nodes.corridor import Corridor
 from olympus.nodes.manners import Patience, Plan, ease
 from olympus.nodes.mission import Mission, Site
 from olympus.nodes.neighbours import Neighbours
-from olympus.nodes.obeying import Permit, is_news, obeyed, state_of
+from olympus.nodes.obeying import Permit, as_said, is_news, obeyed, state_of
 from olympus.nodes.odometry import Pose
 from olympus.nodes.steering import Body, Disc, Motion, believable, steer
 from olympus.nodes.whereabouts import Whereabouts, as_message
@@ -92,6 +92,7 @@ class Navigator(Node):
     cmd_vel = output("cmd_vel", Twist, tier=Tier.HIGH, lifetime_s=0.3)
     map_pose = output("pose", PoseMessage, lifetime_s=1.0)
     mission_state = output("mission", MissionState, latched=True)
+    said = output("said", Command, is_reliable=True)
 
     async def on_configure(self) -> None:
         """Start without a mission."""
@@ -156,7 +157,8 @@ class Navigator(Node):
 
     @service("say")
     def on_say(self, command: Command) -> Ack:
-        """Carry out a command and answer."""
+        """Carry out a command and answer; it is told to all, as one on the topic is."""
+        self.said.publish(as_said(command))
         return self.obey(command)
 
     def obey(self, command: Command) -> Ack:

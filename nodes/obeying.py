@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from olympus.nodes.mission import Mission
 from olympus.runtime.agents import understand
 from olympus.runtime.errors import ConfigError
-from olympus.runtime.messages import Ack, Command, MissionState, Percept
+from olympus.runtime.messages import Ack, Command, Header, MissionState, Percept
 from olympus.runtime.node import Node
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.lease import LeaseReader
@@ -49,6 +50,11 @@ class Permit:
         """Let go of the lease; again is harmless."""
         if self._lease is not None:
             self._lease.close()
+
+
+def as_said(command: Command) -> Command:
+    """Return a command that came by a call, to be published for whoever takes note of commands."""
+    return replace(command, header=Header())
 
 
 def obeyed(command: Command, take_on: Callable[[Command], str]) -> Ack:

@@ -55,6 +55,7 @@ class PlannerNode(Node):
 
     params: Params
     plan = output("plan", Sentence, latched=True)
+    said = output("said", Command, is_reliable=True)
 
     async def on_configure(self) -> None:
         """Load a model; without llama.cpp say so once and understand nothing.
@@ -101,6 +102,7 @@ class PlannerNode(Node):
     @service("understand")
     async def on_sentence(self, sentence: Sentence) -> Ack:
         """Understand a sentence, and do what it says or ask back."""
+        self.said.publish(Command(text=sentence.text, verb=""))
         word = " ".join(sentence.text.lower().replace(",", " ").split()).strip(" .!")
         if word in YES or word in NO:
             return await self._answered(is_yes=word in YES)

@@ -27,7 +27,14 @@ class TopicClass(StrEnum):
 
 
 PATTERNS: Mapping[str, Sequence[str]] = {
-    TopicClass.SAFETY: ("safety/**", "**/actuation", "**/command", "**/mission", "audit/**"),
+    TopicClass.SAFETY: (
+        "safety/**",
+        "**/actuation",
+        "**/command",
+        "**/said",
+        "**/mission",
+        "audit/**",
+    ),
     TopicClass.SENSOR: ("**/image", "**/audio", "**/ranges", "**/imu", "**/depth", "**/points"),
 }
 """Which topics are of which class; all others are states."""

@@ -169,6 +169,22 @@ def test_a_command_may_come_as_a_message_too() -> None:
     in_virtual_time(story)
 
 
+def test_a_command_that_comes_by_a_call_is_told_to_all() -> None:
+    async def story(bench: Bench[Navigator], senses: Senses) -> None:
+        told = bench.watch("said")
+        asked = Command(header=Header(seq=7, stamp=3), text="patrol", verb="")
+        assert (await bench.bus.call(f"{bench.node.name}/say", asked, Ack)).ok
+        said = told.get_nowait()
+        assert isinstance(said, Command)
+        assert (said.text, said.verb, said.header.seq) == ("patrol", "", 1)
+        assert said.header.source == bench.node.name
+        await bench.send("command", Command(text="stop", verb=""))
+        await senses.pass_time(0.5)
+        assert told.empty()
+
+    in_virtual_time(story)
+
+
 def test_a_rover_put_elsewhere_finds_itself_before_the_end_wall() -> None:
     async def story(bench: Bench[Navigator], senses: Senses) -> None:
         with np.errstate(divide="ignore"):

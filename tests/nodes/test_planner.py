@@ -139,7 +139,11 @@ async def ask(bench: Bench[PlannerNode], text: str) -> Ack:
 @needs_llama
 async def test_a_free_sentence_is_understood_said_back_and_carried_out() -> None:
     async with planning() as (bench, navigator):
+        told = bench.watch("said")
         answer = await ask(bench, "head over to the lab and then come back home")
+        said = told.get_nowait()
+        assert isinstance(said, Command)
+        assert said.text == "head over to the lab and then come back home"
         assert answer.ok, answer.text
         assert answer.text == "understood: go to the lab, then go home"
         await navigator.until_told(1)
