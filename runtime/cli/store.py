@@ -33,7 +33,10 @@ from olympus.runtime.store.upkeep import (
     topic_rows,
 )
 
-app = typer.Typer(help="The robot's recordings: look at them, follow, back up, export, forget.")
+app = typer.Typer(
+    help="The robot's recordings: look at them, follow, back up, export, forget.",
+    no_args_is_help=True,
+)
 app.add_typer(deadletters, name="deadletters")
 
 

@@ -107,6 +107,12 @@ def test_a_store_without_consumers_or_letters_says_so_and_the_backup_s_example_i
     assert code_of(["store", "check", str(tmp_path / "copy")]) == 0
 
 
+def test_without_a_command_there_is_a_list_of_them() -> None:
+    shown = CliRunner().invoke(make(["store"]), ["store"])
+    assert "backup" in shown.output
+    assert "Missing command" not in shown.output
+
+
 def test_dead_letters_are_listed_without_saying_list(tmp_path: Path) -> None:
     place = str(tmp_path / "a")
     about = DeadLetter(
