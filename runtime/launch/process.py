@@ -189,7 +189,11 @@ async def start_child(
 
 
 async def _executed(command: Command, output: int, fds: Fds) -> asyncio.subprocess.Process:
-    """Execute a program."""
+    """Execute a program; the loop waits until it is.
+
+    A thread would wait in its place, but the kernel ends a process that is tied to its parent
+    (`olympus.runtime.lifeline`) with the thread that started it: the guardian, too.
+    """
     with command.stdin or contextlib.nullcontext():
         return await asyncio.create_subprocess_exec(
             *command.words,
