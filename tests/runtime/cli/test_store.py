@@ -113,7 +113,10 @@ def test_without_a_command_there_is_a_list_of_them() -> None:
     assert "Missing command" not in shown.output
 
 
-def test_dead_letters_are_listed_without_saying_list(tmp_path: Path) -> None:
+def test_dead_letters_are_listed_without_saying_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "none"))
     place = str(tmp_path / "a")
     about = DeadLetter(
         header=Header(seq=1, stamp=1, source="host"),
