@@ -12,10 +12,12 @@ from olympus.runtime.errors import OlympusError, SafetyError
 from olympus.runtime.launch.report import Report
 from olympus.runtime.safety.client import Outcome, Result, SafetyClient
 from olympus.runtime.safety.events import FILE as EVENTS
+from olympus.runtime.safety.state import Mode
 
 BY = "operator at the launch terminal"
 """Who acts, in the guardian's records."""
 AGAIN = "permit it again with: olympus reset"
+AGAIN_AFTER_KILL = "only `olympus reset` at a terminal of this computer, or the board, lifts that"
 _LOOK_S = 0.25
 _CLEAR_S = 0.05
 HELP = "keys: r permits motion, space stops, q quits"
@@ -99,7 +101,9 @@ class Operator:
             return  # told already, with the answer
         if event.get("event") == "trip":
             cause = event.get("cause") or "no cause given"
-            self._report.say(f"motion stopped: {cause} (by {by}); {AGAIN}", "warning")
+            is_killed = event.get("state") == Mode.KILLED.name
+            what, way = ("killed", AGAIN_AFTER_KILL) if is_killed else ("stopped", AGAIN)
+            self._report.say(f"motion {what}: {cause} (by {by}); {way}", "warning")
         elif event.get("event") == "permit":
             self._report.say(f"motion permitted (by {by})", "good")
 

@@ -85,6 +85,22 @@ async def test_motion_is_permitted_once_the_last_heartbeat_is_there(guarded: Pat
     assert SafetyClient(guarded).status().epoch == 1, stream.getvalue()
 
 
+async def test_a_kill_is_told_with_its_own_way_out(guarded: Path) -> None:
+    stream = io.StringIO()
+    watch = asyncio.create_task(Operator(guarded, Report(stream)).watch())
+    await asyncio.sleep(0)  # it notes what is old
+    await asyncio.to_thread(SafetyClient(guarded).kill, "smoke", "anna")
+    async with asyncio.timeout(10):
+        while "smoke" not in stream.getvalue():
+            await asyncio.sleep(0.02)
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    assert stream.getvalue() == (
+        "warning: motion killed: smoke (by anna); only `olympus reset` at a terminal of this "
+        "computer, or the board, lifts that\n"
+    )
+
+
 async def test_what_still_stands_against_motion_is_said_in_the_end(guarded: Path) -> None:
     stream = io.StringIO()
     assert not await Operator(guarded, Report(stream)).permit_once_clear(0.2)
