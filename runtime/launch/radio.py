@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from olympus.runtime.bus import Bus, PublisherOptions
+from olympus.runtime.bus import Bus, Entity, PublisherOptions
 from olympus.runtime.bus.joining import join
 from olympus.runtime.bus.subscription import type_name
 from olympus.runtime.clock import SystemClock
@@ -20,6 +20,8 @@ from olympus.runtime.messages import Ack, Command, ParamChange
 from olympus.runtime.qos import Tier
 
 _TIMEOUT_S = 3.0
+_ALIKE = 5
+"""So many looks, 20 ms apart, must agree before the graph counts as known."""
 
 
 def as_spoken(sentence: str) -> Command:
@@ -64,18 +66,30 @@ class Radio:
             self._bus().withdraw(publisher)
 
     async def _command_topic(self) -> str:
-        bus = self._bus()
-
-        def topics() -> set[str]:
-            wanted = type_name(Command)
-            return {e.topic for e in bus.graph() if e.kind == "sub" and e.type == wanted}
-
-        if not await _until(lambda: bool(topics())):
+        ends = await self._ends_of_commands()
+        obeying = {one.node for one in ends if one.kind == "srv"}
+        heard = [one for one in ends if one.kind == "sub"]
+        if not heard:
             raise BusError("nobody takes commands; does the launch file have a navigator?")
-        found = sorted(topics())
+        obeyed = [one for one in heard if one.node in obeying]  # others only take note of them
+        found = sorted({one.topic for one in obeyed or heard})
         if len(found) > 1:
             raise BusError(f"several robots take commands ({', '.join(found)}); use olympus say")
         return found[0]
+
+    async def _ends_of_commands(self) -> list[Entity]:
+        """Return who takes commands by topic or by call, once that has stopped growing."""
+        wanted, seen = type_name(Command), list[int]()
+
+        def ends() -> list[Entity]:
+            return [one for one in self._bus().graph() if one.type == wanted]
+
+        def is_settled() -> bool:
+            seen.append(len(ends()))
+            return seen[-1] > 0 and seen[-_ALIKE:] == [seen[-1]] * _ALIKE
+
+        await _until(is_settled)
+        return ends()
 
     def follow(self, metrics: MetricsServer) -> None:
         """Let the metrics endpoint hear every host's statistics."""

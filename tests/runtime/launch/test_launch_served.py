@@ -22,6 +22,39 @@ from olympus.runtime.safety.client import SafetyClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
+CREW = """
+from olympus.runtime.messages import Ack, Command
+from olympus.runtime.node import Node, output, service, subscribe
+
+class Driver(Node):
+    said = output("said", Command)
+
+    @subscribe("command")
+    def on_command(self, command: Command) -> None:
+        self.log.warning(f"driver heard {command.text}")
+
+    @service("say")
+    def on_say(self, command: Command) -> Ack:
+        self.said.publish(Command(text=command.text, verb=""))
+        return Ack(ok=True, text="")
+
+class Scribe(Node):
+    @subscribe("command")
+    def on_command(self, command: Command) -> None: ...
+
+    @subscribe("said")
+    def on_said(self, command: Command) -> None: ...
+"""
+WITH_A_CREW = """
+name: robot
+namespace: rover
+mission: patrol the corridor
+safety: {watch: {one: 0.5}}
+nodes:
+  scribe: {uses: "crew:Scribe", host: one}
+  driver: {uses: "crew:Driver", host: two}
+"""
+
 
 class Screen:
     """What a terminal shows."""
@@ -97,6 +130,15 @@ def test_go_permits_motion_and_sends_the_mission(site: Site) -> None:
         site.command("status", "--json"), env=site.environment, capture_output=True, text=True
     )
     assert json.loads(status.stdout)["by"] == "operator at the launch terminal"
+
+
+def test_the_mission_goes_to_who_obeys_not_to_who_only_takes_note(site: Site) -> None:
+    (site.folder / "crew.py").write_text(CREW)
+    (site.folder / "robot.yaml").write_text(WITH_A_CREW)
+    site.launch("--go")
+    site.until(lambda: "mission" in site.output)
+    assert "was not sent" not in site.output
+    site.until(lambda: "driver heard patrol the corridor" in site.output)
 
 
 def test_keys_on_the_terminal_permit_stop_and_quit(site: Site) -> None:
