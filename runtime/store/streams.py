@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -145,6 +145,16 @@ class StreamStore(StreamReader):
         self._put_down_sign()
         self._sign = hold(self.folder / RECORDING)
         return made
+
+    def tell(self, about: Mapping[str, str]) -> None:
+        """Add to what is known of the run that goes on; nothing where none does.
+
+        Raises:
+            StoreError: The disk or the store is full.
+        """
+        if self._run is not None:
+            told = self._run = replace(self._run, about={**self._run.about, **about})
+            self.file.write("telling of a run", lambda txn: write_run(self.file, txn, told))
 
     def end_run(self, now_ns: int) -> Run | None:
         """End the recording.

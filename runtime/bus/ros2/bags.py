@@ -10,17 +10,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from olympus.runtime.bus.ros2.definitions import check_type_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
+from olympus.runtime.bus.ros2.travelling import BagTypes, Told
 from olympus.runtime.errors import MessageError, StoreError
 from olympus.runtime.messages import Message
 
 _READ = (
-    "SELECT t.name, t.type, t.serialization_format, m.timestamp, m.data "
+    "SELECT t.id, t.name, t.type, t.serialization_format, m.timestamp, m.data "
     "FROM messages m JOIN topics t ON m.topic_id = t.id ORDER BY m.timestamp, m.id"
 )
+_HASHES = "SELECT id, type_description_hash FROM topics"
+_TEXTS = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
+_NOTHING = Told()
+TYPE_HASH = "topic_type_hash"
+"""As rosbag2 names it: RIHS01 of an MCAP channel's type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class BagMessage:
     stamp_ns: int
     """When it was recorded, Unix time."""
     cdr: bytes
+    told: Told = _NOTHING
+    """What the bag says of its type."""
 
 
 def read_bag(path: Path) -> Iterator[BagMessage]:
@@ -61,15 +70,14 @@ def as_messages(
     Yields:
         Topic without its first slash, and the message, or why it can't be read.
     """
-    now = [0]
+    now, types = [0], BagTypes(mapper)
     times = Times(lambda: now[0], lambda: now[0])
     for one in bag:
         now[0] = one.stamp_ns
         ctx = Context(mapper.codecs, times=times, sent_ns=one.stamp_ns)
         try:
-            value = mapper.codecs.get(one.type).decode(one.cdr)
-            for part in mapper.each(value):
-                yield one.topic.strip("/"), mapper.from_ros(part, None, ctx)
+            for message in types.messages(one.type, one.told, one.cdr, ctx):
+                yield one.topic.strip("/"), message
         except MessageError as error:
             yield one.topic.strip("/"), error
 
@@ -90,11 +98,34 @@ def _files(path: Path) -> list[Path]:
 def _of_sqlite(file: Path) -> Iterator[BagMessage]:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            for topic, type_, form, stamp_ns, data in base.execute(_READ):
+            told = _told(base)
+            for number, topic, type_, form, stamp_ns, data in base.execute(_READ):
                 if form == "cdr":
-                    yield _checked(file, topic, type_, stamp_ns, data)
+                    what = told.get(number, _NOTHING)
+                    yield _checked(file, topic, type_, stamp_ns, data, what)
     except sqlite3.Error as error:
         raise StoreError(f"{file}: {error}; is it a bag, and whole?") from error
+
+
+def _told(base: sqlite3.Connection) -> dict[int, Told]:
+    """Return what the bag says of its topics' types, by number; older bags say nothing.
+
+    Source: rosbag2_storage_sqlite3, schema versions 3 (2022) and 4 (2023).
+    """
+    tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
+    columns = {row[1] for row in base.execute("PRAGMA table_info(topics)")}
+    texts: dict[object, tuple[str, bytes]] = {}
+    if "message_definitions" in tables:
+        for type_, encoding, text in base.execute(_TEXTS):
+            if isinstance(encoding, str) and isinstance(text, str | bytes):
+                texts[type_] = encoding, text.encode() if isinstance(text, str) else text
+    hashes: dict[int, object] = {}
+    if "type_description_hash" in columns:
+        hashes = dict(base.execute(_HASHES))
+    return {
+        number: Told(*texts.get(type_, ("", b"")), hash=str(hashes.get(number) or ""))
+        for number, type_ in base.execute("SELECT id, type FROM topics")
+    }
 
 
 def _of_mcap(file: Path) -> Iterator[BagMessage]:
@@ -102,14 +133,24 @@ def _of_mcap(file: Path) -> Iterator[BagMessage]:
         reader = library("reader").make_reader(stream, validate_crcs=True)
         for schema, channel, message in reader.iter_messages():
             if channel.message_encoding == "cdr" and schema is not None:
-                yield _checked(file, channel.topic, schema.name, message.log_time, message.data)
+                told = told_of(schema, channel)
+                yield _checked(
+                    file, channel.topic, schema.name, message.log_time, message.data, told
+                )
+
+
+def told_of(schema: Any, channel: Any) -> Told:
+    """Return what an MCAP file says of a channel's type."""
+    if schema is None:
+        return _NOTHING
+    return Told(schema.encoding, schema.data, channel.metadata.get(TYPE_HASH, ""))
 
 
 def _checked(
-    file: Path, topic: object, type_: object, stamp_ns: object, data: object
+    file: Path, topic: object, type_: object, stamp_ns: object, data: object, told: Told
 ) -> BagMessage:
     if not (isinstance(topic, str) and isinstance(type_, str) and isinstance(stamp_ns, int)):
         raise StoreError(f"{file}: a row that is no message; is it a bag?")
     if not isinstance(data, bytes):
         raise StoreError(f"{file}: {topic} holds {type(data).__name__} where bytes are needed")
-    return BagMessage(topic, check_type_name(type_), stamp_ns, data)
+    return BagMessage(topic, check_type_name(type_), stamp_ns, data, told)

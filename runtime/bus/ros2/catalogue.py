@@ -57,6 +57,10 @@ class Catalogue:
         if "/action/" in name:
             self._add_action(name)
 
+    def put(self, definition: Definition) -> None:
+        """Take in a message that was read already; a later one of the same name wins."""
+        self._messages[definition.name] = definition
+
     def add_folder(self, folder: Path) -> int:
         """Take in a ROS package, or a folder of packages: its `.msg`, `.srv` and `.action` files.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from olympus.runtime.errors import MessageError
@@ -21,10 +22,13 @@ _FIELD = re.compile(
     r"(?P<type>[\w/]+(?:<=\d+)?(?:\[(?:<=)?\d*\])?)\s+(?P<name>[A-Za-z]\w*)(?P<rest>.*)\Z"
 )
 _TYPE = re.compile(
-    r"(?P<base>[\w/]+?)(?:<=(?P<most>\d+))?(?P<array>\[(?P<bound><=)?(?P<count>\d*)\])?\Z"
+    r"(?P<base>[\w/]+?)(?:<=(?P<most>\d{1,9}))?(?P<array>\[(?P<bound><=)?(?P<count>\d{0,9})\])?\Z"
 )
 FILLER = "structure_needs_at_least_one_member"
 """The one field that ROS gives to a message without fields, since C has no empty struct."""
+
+_OF_LITERALS = (ValueError, SyntaxError, MemoryError, RecursionError)
+"""What Python's reader of literals raises; the last two over hostile ones."""
 
 Value = bool | int | float | str
 
@@ -156,12 +160,17 @@ def _message(name: str, package: str, text: str) -> Definition:
         else:
             default = _default(kind, rest, name) if rest else None
             fields.append(Field(found["name"], kind, default))
-    _refuse_twins(name, [field.name for field in fields])
+    refuse_twins(name, [field.name for field in fields])
     return Definition(name, tuple(fields) or (Field(FILLER, FieldType("uint8")),), tuple(constants))
 
 
-def _refuse_twins(name: str, names: list[str]) -> None:
-    twins = {one for one in names if names.count(one) > 1}
+def refuse_twins(name: str, names: list[str]) -> None:
+    """Refuse a message with two fields of one name.
+
+    Raises:
+        MessageError: There are such; names them.
+    """
+    twins = [one for one, times in Counter(names).items() if times > 1]
     if twins:
         raise MessageError(f"{name}: field {', '.join(sorted(twins))} stands there twice")
 
@@ -171,7 +180,7 @@ def _without_comment(line: str) -> str:
     for index, letter in enumerate(line):
         if quote:
             quote = "" if letter == quote else quote
-        elif letter in "\"'" and re.search(r"[=\s]$", line[:index]):
+        elif letter in "\"'" and index and (line[index - 1] == "=" or line[index - 1].isspace()):
             quote = letter
         elif letter == "#":
             return line[:index]
@@ -202,8 +211,10 @@ def _default(kind: FieldType, text: str, where: str) -> Value | list[Value]:
         return _literal(kind.base, text, where)
     try:
         items = ast.literal_eval(re.sub(r"\b(true|false)\b", lambda m: m[0].title(), text))
-    except (ValueError, SyntaxError) as error:
+    except _OF_LITERALS as error:
         raise MessageError(f"{where}: {text!r:.60} is no list of values") from error
+    if not isinstance(items, list | tuple):
+        raise MessageError(f"{where}: {text!r:.60} is no list of values")
     return [_literal(kind.base, str(item), where) for item in items]
 
 
@@ -214,7 +225,7 @@ def _literal(base: str, text: str, where: str) -> Value:
         if base in ("string", "wstring"):
             return str(ast.literal_eval(text)) if text[:1] in "\"'" and text else text
         return float(text) if base.startswith("float") else int(text, 0)
-    except (KeyError, ValueError, SyntaxError) as error:
+    except (KeyError, *_OF_LITERALS) as error:
         raise MessageError(f"{where}: {text!r:.60} is no {base}") from error
 
 

@@ -13,6 +13,7 @@ from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.publisher import Publisher, PublisherOptions
 from olympus.runtime.bus.ros2.bags import BagMessage, read_bag
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
+from olympus.runtime.bus.ros2.travelling import BagTypes
 from olympus.runtime.clock import NS_PER_S, Clock
 from olympus.runtime.errors import BusError, MessageError
 from olympus.runtime.messages import Message
@@ -55,6 +56,7 @@ class BagPlayer:
         """
         self._bus, self._clock, self._mapper = bus, clock, mapper
         self._rate, self._prefix, self._is_wanted = rate, prefix, is_wanted
+        self._types = BagTypes(mapper)
         self._ends: dict[str, Publisher[Any]] = {}
         self.done = Played()
 
@@ -64,9 +66,10 @@ class BagPlayer:
         Raises:
             StoreError: It is no bag, or damaged.
         """
-        for topic, type_ in sorted({(one.topic.strip("/"), one.type) for one in read_bag(bag)}):
+        found = {(one.topic.strip("/"), one.type, one.told) for one in read_bag(bag)}
+        for topic, type_, told in sorted(found, key=lambda one: one[:2]):
             if self._is_wanted(topic):
-                self._end(topic, self._mapper.our_class(type_))
+                self._end(topic, self._types.our_class(type_, told))
 
     async def play(self, bag: Path) -> Played:
         """Play a bag from its beginning to its end.
@@ -115,5 +118,4 @@ class BagPlayer:
         now = self._clock.now_ns()
         times = Times(lambda: now, lambda: one.stamp_ns)
         ctx = Context(self._mapper.codecs, times=times, sent_ns=now)
-        value = self._mapper.codecs.get(one.type).decode(one.cdr)
-        return [self._mapper.from_ros(part, None, ctx) for part in self._mapper.each(value)]
+        return self._types.messages(one.type, one.told, one.cdr, ctx)

@@ -63,7 +63,7 @@ def as_plain(value: object) -> Any:
 
 def attribute(name: str) -> str:
     """Return the name of a field as an attribute; a word of Python gets a `_` behind it."""
-    return f"{name}_" if keyword.iskeyword(name) else name
+    return f"{name}_" if keyword.iskeyword(name) or name == "self" else name
 
 
 def record_class(definition: Definition, classes: Mapping[str, type[Record]]) -> type[Record]:
@@ -80,7 +80,8 @@ def record_class(definition: Definition, classes: Mapping[str, type[Record]]) ->
         parameters.append(f"{name}=None")
         scope[f"new{index}"] = _maker(field, classes)
         body.append(f"        self.{name} = new{index}() if {name} is None else {name}")
-    title = definition.name.rpartition("/")[2]
+    title = attribute(definition.name.rpartition("/")[2])
+    constants = [(attribute(one.name), one.value) for one in definition.constants]
     source = "\n".join(
         [
             f"class {title}(Record):",
@@ -88,7 +89,7 @@ def record_class(definition: Definition, classes: Mapping[str, type[Record]]) ->
             f"    __ros_type__ = {definition.name!r}",
             f"    def __init__({', '.join(parameters)}):",
             *body,
-            *(f"    {c.name} = {c.value!r}" for c in definition.constants if c.name not in names),
+            *(f"    {name} = {value!r}" for name, value in constants if name not in names),
         ]
     )
     # The definition was checked: its names are plain identifiers, nothing of it is run.

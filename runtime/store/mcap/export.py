@@ -5,24 +5,34 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from olympus.runtime.bus.ros2.bags import TYPE_HASH
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mapping.own import PACKAGE
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
 from olympus.runtime.bus.ros2.names import ros_name
+from olympus.runtime.bus.ros2.travelling import BagType, BagTypes, Told
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import MessageError, StoreError, did_you_mean
-from olympus.runtime.messages import Header, Message, decode, read_header, schema_by_class
+from olympus.runtime.messages import (
+    Header,
+    Message,
+    RosValue,
+    decode,
+    read_header,
+    schema_by_class,
+)
 from olympus.runtime.messages.as_json import json_schema, to_json
 from olympus.runtime.store.mcap.words import (
     ABOUT,
     CDR,
+    DEFINITIONS,
     FRAME,
     GAPS,
     JSON,
@@ -32,7 +42,6 @@ from olympus.runtime.store.mcap.words import (
     SOURCE,
     TOPIC,
     TYPE,
-    TYPE_HASH,
     Form,
 )
 from olympus.runtime.store.reading import END_OF_TIME, StreamReader
@@ -109,7 +118,7 @@ def export_mcap(
             kind = writer.CompressionType[compression.upper()]
             made = writer.Writer(stream, compression=kind)
             made.start(PROFILE if form is Form.ROS2 else "", library="olympus")
-            work = _Export(made, _SPEAKERS[form]())
+            work = _Export(made, _SPEAKERS[form](kept_types(store)))
             work.metadata(store, chosen, since, until)
             for number, record in enumerate(merged(store, chosen, since, until)):
                 work.write(record)
@@ -156,6 +165,8 @@ class _Export:
     def metadata(self, store: StreamReader, topics: Sequence[str], since: int, until: int) -> None:
         """Write what the recording knows of itself."""
         runs = [asdict(run) | {"is_complete": run.is_complete} for run in store.runs()]
+        for run in runs:  # they are written again, as schemas
+            run["about"].pop(DEFINITIONS, None)
         self._writer.add_metadata(ABOUT, {"runs": json.dumps(runs)})
         gaps = [
             asdict(gap)
@@ -204,10 +215,29 @@ class _Export:
         return self._schemas[name, encoding]
 
 
+def kept_types(store: StreamReader) -> dict[str, BagType]:
+    """Return the types that a recording brought along from bags, by name.
+
+    Raises:
+        StoreError: What it says of them can't be read, or two bags mean different things by a name.
+    """
+    types, found = BagTypes(Mapper(Codecs(catalogue_of("jazzy")))), dict[str, BagType]()
+    for run in store.runs():
+        for name, text in json.loads(run.about.get(DEFINITIONS, "{}")).items():
+            one = types.get(name, Told(ROS_SCHEMA, text.encode()))
+            if found.setdefault(name, one).codec.hash != one.codec.hash:
+                raise StoreError(
+                    f"{name} is not the same in all bags that were imported; export each from a "
+                    "store of its own"
+                )
+    return found
+
+
 class _Speaker:
     """Says messages in ROS's words."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Mapping[str, BagType]) -> None:
+        self._kept = kept
         self._codecs = Codecs(catalogue_of("jazzy"))
         self._mapper = Mapper(self._codecs)
         self._ctx = Context(self._codecs, times=Times(lambda: 0, lambda: 0))
@@ -222,6 +252,9 @@ class _Speaker:
         return self._as_ros(decode(frame))
 
     def _as_ros(self, message: Message) -> Said:
+        if isinstance(message, RosValue) and (known := self._kept.get(message.type)):
+            schema = message.type, ROS_SCHEMA, known.text.encode()
+            return Said(CDR, schema, message.cdr.tobytes(), known.codec.hash)
         value = self._mapper.to_ros(message, ctx=self._ctx)
         codec = self._codecs.get(value.__ros_type__)
         if codec.name not in self._schemas:
@@ -254,7 +287,7 @@ class _FrameSpeaker(_Speaker):
         return Said(FRAME, (read_header(frame)[0], "", b""), frame)
 
 
-_SPEAKERS: dict[Form, Callable[[], _Speaker]] = {
+_SPEAKERS: dict[Form, Callable[[Mapping[str, BagType]], _Speaker]] = {
     Form.ROS2: _Speaker,
     Form.JSON: _JsonSpeaker,
     Form.FRAMES: _FrameSpeaker,

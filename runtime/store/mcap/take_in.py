@@ -9,26 +9,35 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from olympus.runtime.bus.ros2.bags import read_bag
+from olympus.runtime.bus.ros2.bags import read_bag, told_of
 from olympus.runtime.bus.ros2.catalogue import Catalogue, catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
+from olympus.runtime.bus.ros2.travelling import BagTypes, Told, as_it_came
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages import CameraInfo, Header, Image, Message, decode, schema_by_name
+from olympus.runtime.messages import (
+    CameraInfo,
+    Header,
+    Image,
+    Message,
+    RosValue,
+    decode,
+    schema_by_name,
+)
 from olympus.runtime.messages.as_json import from_json
 from olympus.runtime.store.ledger import Gap, Run
 from olympus.runtime.store.mcap.words import (
     ABOUT,
     CDR,
+    DEFINITIONS,
     FRAME,
     GAPS,
     JSON,
     SOURCE,
     TOPIC,
     TYPE,
-    TYPE_HASH,
 )
 from olympus.runtime.store.streams import Incoming, StreamStore
 
@@ -74,12 +83,12 @@ def import_bag(
         StoreError: It is no bag, is damaged, or the store is full; what came before is kept, and
             the run has no end.
     """
-    arrivals = _arrivals(file, Codecs(catalogue or catalogue_of("jazzy")))
+    hearer = _Hearer(Codecs(catalogue or catalogue_of("jazzy")))
     gaps, sessions = _notes(file)
     about = {"imported from": file.name, "sessions": ", ".join(sessions)}
     run = Run(number=0, session=f"import {file.name}", started=0, seen=0, about=about)
-    taking = _Taking(store, gaps, run)
-    for number, one in enumerate(arrivals):
+    taking = _Taking(store, gaps, run, hearer.types)
+    for number, one in enumerate(_arrivals(file, hearer)):
         taking.take(one)
         if number % _AT_ONCE == 0:
             progress(number)
@@ -114,9 +123,10 @@ class _Span:
 class _Taking:
     """Collects batches, and puts the gaps that a file tells of where they belong."""
 
-    def __init__(self, store: StreamStore, gaps: list[Gap], run: Run) -> None:
+    def __init__(self, store: StreamStore, gaps: list[Gap], run: Run, types: BagTypes) -> None:
         self._store, self._batch, self._size = store, list[Incoming](), 0
         self._run, self._span = run, _Span(())
+        self._types, self._told = types, 0
         self._gaps: dict[tuple[str, str], list[Gap]] = {}
         for gap in sorted(gaps, key=lambda gap: gap.after_seq, reverse=True):
             self._gaps.setdefault((gap.topic, gap.source), []).append(gap)
@@ -152,6 +162,10 @@ class _Taking:
         gaps = self._store.add(self._batch, now_ns=self.newest)
         self.done.missing += sum(gap.missing for gap in gaps)
         self._batch, self._size = [], 0
+        texts = self._types.texts()
+        if len(texts) > self._told:  # what reads the messages later is kept with them
+            self._store.tell({DEFINITIONS: json.dumps(texts)})
+            self._told = len(texts)
 
 
 def _missed(gap: Gap) -> Incoming:
@@ -159,9 +173,8 @@ def _missed(gap: Gap) -> Incoming:
     return Incoming(gap.topic, gap.stamp, last, gap.source, 0, missed=gap.reason, count=gap.missing)
 
 
-def _arrivals(file: Path, codecs: Codecs) -> Iterator[Incoming | Unread]:
+def _arrivals(file: Path, hearer: _Hearer) -> Iterator[Incoming | Unread]:
     """Yield what a file holds in the order in which it was recorded."""
-    hearer = _Hearer(codecs)
     own = _mcap_files(file)
     for part in own:
         with file_errors(f"reading {part}"), part.open("rb") as stream:
@@ -176,11 +189,13 @@ def _arrivals(file: Path, codecs: Codecs) -> Iterator[Incoming | Unread]:
                         message.log_time,
                         seq=message.sequence,
                         about=channel.metadata,
+                        told=told_of(schema, channel),
                     )
                 )
     for one in read_bag(file) if not own else ():
         topic = one.topic.strip("/")
-        yield from hearer.hear(_Piece(topic, CDR, one.type, one.cdr, one.stamp_ns))
+        piece = _Piece(topic, CDR, one.type, one.cdr, one.stamp_ns, told=one.told)
+        yield from hearer.hear(piece)
 
 
 def _notes(file: Path) -> tuple[list[Gap], list[str]]:
@@ -217,13 +232,15 @@ class _Piece:
     arrived: int
     seq: int = 0
     about: dict[str, str] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
 
 
 class _Hearer:
     """Turns what a file holds into messages of ours."""
 
     def __init__(self, codecs: Codecs) -> None:
-        self._mapper, self._now = Mapper(codecs), 0
+        self._mapper = Mapper(codecs)
+        self.types = BagTypes(self._mapper)
         times = Times(lambda: 0, lambda: 0)
         self._context = Context(codecs, times=times)
         self._counts: Counter[str] = Counter()
@@ -256,20 +273,27 @@ class _Hearer:
         kind = schema_by_name(piece.about[TYPE]).cls if TYPE in piece.about else None
         if kind is not None:
             self._mapper.ros_type(kind)  # from now on its definition is known
-        codec = self._mapper.codecs.get(piece.type)
-        if piece.about.get(TYPE_HASH, codec.hash) != codec.hash:
+        found = self.types.get(piece.type, piece.told)
+        if found.text and kind not in (None, RosValue):
             raise MessageError(f"{piece.type} was of another definition when this was recorded")
-        value = codec.decode(piece.data)
+        value = found.codec.decode(piece.data)
+        ctx = replace(self._context, sent_ns=piece.arrived)
+        if found.text:
+            return [as_it_came(found, piece.data, ctx)]
         frame_id = getattr(getattr(value, "header", None), "frame_id", "")
         width, height = self._sizes.get(frame_id, (0, 0))
-        ctx = replace(self._context, sent_ns=piece.arrived, width=width, height=height)
-        found = [self._mapper.from_ros(one, kind, ctx) for one in self._mapper.each(value)]
-        for one in found:
-            if isinstance(one, Image):
-                self._sizes[one.frame_id] = (one.data.shape[1], one.data.shape[0])
-            elif isinstance(one, CameraInfo):
-                self._sizes[one.frame_id] = (one.width, one.height)
-        return found
+        ctx = replace(ctx, width=width, height=height)
+        made = [self._mapper.from_ros(one, kind, ctx) for one in self._mapper.each(value)]
+        for one in made:
+            self._see(one)
+        return made
+
+    def _see(self, one: Message) -> None:
+        """Remember the size of a camera's pictures."""
+        if isinstance(one, Image):
+            self._sizes[one.frame_id] = (one.data.shape[1], one.data.shape[0])
+        elif isinstance(one, CameraInfo):
+            self._sizes[one.frame_id] = (one.width, one.height)
 
     def _named(self, piece: _Piece, message: Message) -> Message:
         """Give a message the number and the publisher that ROS types have no word for."""

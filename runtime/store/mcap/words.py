@@ -16,10 +16,10 @@ CDR, JSON, FRAME = "cdr", "json", "olympus"
 """Message encodings; the last is our own frame, as it lies in the store."""
 ROS_SCHEMA, JSON_SCHEMA = "ros2msg", "jsonschema"
 TOPIC, TYPE, SOURCE = "olympus.topic", "olympus.type", "olympus.source"
-TYPE_HASH = "topic_type_hash"
-"""As rosbag2 names it: RIHS01 of the channel's type."""
 ABOUT, GAPS = "olympus", "olympus.gaps"
 """Names of metadata records: what the recording knows of itself."""
+DEFINITIONS = "ros definitions"
+"""What a run says of types that only the imported bag knew: JSON, `ros2msg` text by type."""
 
 
 class Form(StrEnum):

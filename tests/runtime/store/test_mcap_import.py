@@ -240,7 +240,7 @@ def test_messages_of_unknown_encodings_and_types_are_counted(tmp_path: Path) -> 
     with file.open("wb") as stream:
         writer = Writer(stream, compression=CompressionType.NONE)
         writer.start()
-        schema = writer.register_schema("what/msg/Ever", "ros2msg", b"int32 x")
+        schema = writer.register_schema("what/msg/Ever", "", b"")
         proto = writer.register_channel("/proto", "protobuf", 0)
         ever = writer.register_channel("/ever", "cdr", schema)
         for n in range(3):
