@@ -281,12 +281,9 @@ class Launch:
         if not plan.safety.is_watched:
             self._report.say("no safety section: no guardian runs, no gate will let anything move")
             return
-        sentence = plan.mission or "patrol the corridor"
         if not self._options.go:
-            self._report.say(
-                "motion is stopped; permit it with: olympus reset, "
-                f"then say what to do: olympus say {sentence!r}"
-            )
+            say = f", then say what to do: olympus say {plan.mission!r}" if plan.mission else ""
+            self._report.say(f"motion is stopped; permit it with: olympus reset{say}")
         elif await self._operator.permit_once_clear(_CLEAR_S) and plan.mission:
             await self._send(plan.mission)
 

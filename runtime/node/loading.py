@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import sys
+import traceback
 from pathlib import Path
 
 from olympus.runtime.errors import ConfigError, did_you_mean
@@ -24,12 +26,7 @@ def load_node_class(uses: str) -> type[Node]:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
-            raise ConfigError(f"uses: {uses}: there is no module {error.name!r}") from error
-        raise ConfigError(
-            f"uses: {uses}: it needs {error.name!r}, which is not installed; "
-            f"install it, or the extra of Olympus that brings it"
-        ) from error
+        raise ConfigError(f"uses: {uses}: {_missing(error, module_name)}") from error
     found: dict[str, type[Node]] = {
         name: member
         for name, member in inspect.getmembers(module, _is_node_class)
@@ -46,6 +43,30 @@ def load_node_class(uses: str) -> type[Node]:
             f"name it: '{module_name}:ClassName'"
         )
     return next(iter(found.values()))
+
+
+def _missing(error: ModuleNotFoundError, wanted: str) -> str:
+    """Say which module is missing: what was to be loaded, or what it imports, and where."""
+    name = error.name or str(error)
+    parent, _, leaf = name.rpartition(".")
+    inside = getattr(sys.modules.get(parent), "__path__", None)
+    known = [found.name for found in pkgutil.iter_modules(inside)] if inside else []
+    hint = f"; {did_you_mean(leaf, known)}" if known else ""
+    if f"{wanted}.".startswith(f"{name}."):
+        return f"there is no module {name!r}{hint}"
+    if known:
+        return f"{_importer(error)} imports {name!r}, and there is no such module{hint}"
+    return (
+        f"{_importer(error)} needs {name!r}, which is not installed; "
+        f"install it, or the extra of Olympus that brings it"
+    )
+
+
+def _importer(error: ModuleNotFoundError) -> str:
+    """Return file and line of the import that failed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    names = [f"{one.filename}:{one.lineno}" for one in frames if one.filename[:1] != "<"]
+    return names[-1] if len(names) > 1 else "it"  # the first is ours
 
 
 def look_beside(folder: Path) -> None:

@@ -24,6 +24,8 @@ from olympus.runtime.qos import Overflow
 
 SpillFor = Callable[[str, str], Spill[bytes]]
 """Makes the overflow store of a lossless subscription: (node, topic) -> spill."""
+_AGAIN_NS = 5 * NS_PER_S
+"""So long an error that goes on is not told again."""
 
 
 class NodeRunner:
@@ -52,6 +54,7 @@ class NodeRunner:
         self._subscriptions: list[Subscription[Any]] = []
         self._services: list[Service] = []
         self._controls: Controls | None = None
+        self._told: dict[str, tuple[str, int]] = {}
         self._changing = asyncio.Lock()
         self._steps: dict[Transition, Callable[[], Awaitable[None]]] = {
             Transition.CONFIGURE: self._configure,
@@ -298,5 +301,15 @@ class NodeRunner:
         text = f"{where}: {type(error).__name__}: {error}"
         if isinstance(error, OlympusError):
             self.node.log.error(text)
-        else:
+        elif self._told.get(where, ("", 0))[0] != text:
+            self._told[where] = (text, self._bus.clock.now_ns())
             self.node.log.exception(text)
+        else:
+            self._report_again(text, where)
+
+    def _report_again(self, text: str, where: str) -> None:
+        """Tell at most once in a while what goes on: a traceback for each would bury all else."""
+        now = self._bus.clock.now_ns()
+        if now - self._told[where][1] >= _AGAIN_NS:
+            self._told[where] = (text, now)
+            self.node.log.error(f"{text} (again; {self.node.errors} errors of this node so far)")

@@ -144,9 +144,10 @@ def test_the_mission_goes_to_who_obeys_not_to_who_only_takes_note(site: Site) ->
 def test_keys_on_the_terminal_permit_stop_and_quit(site: Site) -> None:
     with at_a_terminal(site) as (launcher, screen, is_as_before):
         screen.until("q quits")
-        screen.until("motion is stopped")
+        screen.until("permit it with: olympus reset")
         screen.press(b"r")
         screen.until("permit: CONFIRMED")
+        assert "olympus say" not in screen.text  # nobody here has a mission
         screen.press(b" ")
         screen.until("stop: ")
         screen.press(b"q")

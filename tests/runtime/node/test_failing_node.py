@@ -156,3 +156,36 @@ async def test_a_spawned_task_may_end_all_the_others() -> None:
     async with running(Clumsy) as bench:
         await asyncio.wait_for(bench.node.spawn(bench.node.cancel_tasks()), 5)
         assert bench.node.background.cancelled()
+
+
+class Stubborn(Node):
+    """Fails in the same way at each turn, and from the hundredth on in another."""
+
+    turns = 0
+
+    @timer(0.1)
+    def on_turn(self) -> None:
+        self.turns += 1
+        raise ValueError("one" if self.turns < 100 else "two")
+
+
+def test_an_error_that_goes_on_has_one_traceback_and_is_told_again_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = VirtualClock()
+
+    async def main() -> None:
+        async with running(Stubborn, clock=clock) as bench:
+            await clock.sleep(15.05)
+            assert bench.node.errors == bench.node.turns > 100
+
+    run_virtual(main(), clock)
+    told = [(one.getMessage(), bool(one.exc_info)) for one in caplog.records]
+    errors = [one for one in told if "on_turn" in one[0]]
+    assert [text for text, has_traceback in errors if has_traceback] == [
+        "on_turn: ValueError: one",
+        "on_turn: ValueError: two",
+    ]
+    again = [text for text, has_traceback in errors if not has_traceback]
+    assert 1 <= len(again) <= 3
+    assert "again" in again[0]
