@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from olympus.runtime.errors import ConfigError, MessageError, did_you_mean
 
@@ -66,6 +67,24 @@ class RosQos:
         depth = "" if self.depth == _DEFAULT_DEPTH else self.depth
         return f"{reliability}:{durability}:{history},{depth}:{self.rest}"
 
+    @property
+    def in_bags(self) -> str:
+        """The text beside a bag's topic, from which a player makes its publisher.
+
+        YAML, policies by number. That is what rosbag2 wrote up to version 8 of its metadata and
+        what Humble and Iron read; later ones read it too, of an MCAP file that says ROS_DISTRO and
+        has no other metadata of rosbag2's. Times of 0 mean: none was asked for.
+
+        Source: rosbag2_storage, qos.cpp; rosbag2_storage_mcap, mcap_storage.cpp.
+        """
+        none = "{sec: 0, nsec: 0}"
+        return (
+            f"- {{history: {int(self.history)}, depth: {self.depth}, "
+            f"reliability: {int(self.reliability)}, durability: {int(self.durability)}, "
+            f"deadline: {none}, lifespan: {none}, liveliness: 1, "
+            f"liveliness_lease_duration: {none}, avoid_ros_namespace_conventions: false}}\n"
+        )
+
     @classmethod
     def parse(cls, text: str) -> RosQos:
         """Read the text of a token.
@@ -97,8 +116,14 @@ LATCHED = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1)
 TF_STATIC = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1)
 ROSOUT = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1000)
 ACTION_STATUS = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=1)
-PROFILES = {"default": DEFAULT, "sensor_data": SENSOR_DATA, "latched": LATCHED}
+QosName = Literal["default", "sensor_data", "latched"]
+PROFILES: dict[str, RosQos] = {"default": DEFAULT, "sensor_data": SENSOR_DATA, "latched": LATCHED}
 """What may stand in a launch file."""
+
+
+def usual(ros: str) -> QosName:
+    """Return the profile that a topic has by its name in ROS, unless another was said."""
+    return "latched" if ros.endswith("/tf_static") else "default"
 
 
 def profile(name: str) -> RosQos:

@@ -17,6 +17,7 @@ from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mapping.own import PACKAGE
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
 from olympus.runtime.bus.ros2.names import ros_name
+from olympus.runtime.bus.ros2.qos import LATCHED, RosQos, profile, usual
 from olympus.runtime.bus.ros2.travelling import BagType, BagTypes, Told
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import MessageError, StoreError, did_you_mean
@@ -24,6 +25,7 @@ from olympus.runtime.messages import (
     Header,
     Message,
     RosValue,
+    SafetyState,
     decode,
     read_header,
     schema_by_class,
@@ -33,12 +35,15 @@ from olympus.runtime.store.mcap.words import (
     ABOUT,
     CDR,
     DEFINITIONS,
+    DISTRO,
     FRAME,
     GAPS,
     JSON,
     JSON_SCHEMA,
     PROFILE,
+    QOS,
     ROS_SCHEMA,
+    ROSBAG,
     SOURCE,
     TOPIC,
     TYPE,
@@ -168,6 +173,7 @@ class _Export:
         for run in runs:  # they are written again, as schemas
             run["about"].pop(DEFINITIONS, None)
         self._writer.add_metadata(ABOUT, {"runs": json.dumps(runs)})
+        self._writer.add_metadata(ROSBAG, DISTRO)
         gaps = [
             asdict(gap)
             for gap in store.gaps()
@@ -198,10 +204,12 @@ class _Export:
         key = topic, header.source, said.schema[0]
         if key not in self._channels:
             metadata = {TOPIC: topic, TYPE: name, SOURCE: header.source}
+            title = ros_name(topic) if said.encoding == CDR else f"/{topic}"
             if said.type_hash:
                 metadata[TYPE_HASH] = said.type_hash
+                metadata[QOS] = _offered(name, title).in_bags
             self._channels[key] = self._writer.register_channel(
-                ros_name(topic) if said.encoding == CDR else f"/{topic}",
+                title,
                 said.encoding,
                 self._schema(said),
                 metadata,
@@ -213,6 +221,12 @@ class _Export:
         if (name, encoding) not in self._schemas:
             self._schemas[name, encoding] = self._writer.register_schema(name, encoding, data)
         return self._schemas[name, encoding]
+
+
+def _offered(type_: str, ros: str) -> RosQos:
+    """Return with which quality of service the bridge shows such a topic."""
+    is_latched = type_ == schema_by_class(SafetyState).name
+    return LATCHED if is_latched else profile(usual(ros))
 
 
 def kept_types(store: StreamReader) -> dict[str, BagType]:

@@ -18,6 +18,10 @@ ROS_SCHEMA, JSON_SCHEMA = "ros2msg", "jsonschema"
 TOPIC, TYPE, SOURCE = "olympus.topic", "olympus.type", "olympus.source"
 ABOUT, GAPS = "olympus", "olympus.gaps"
 """Names of metadata records: what the recording knows of itself."""
+QOS = "offered_qos_profiles"
+"""As rosbag2 names it: with which quality of service a channel is to be published again."""
+ROSBAG, DISTRO = "rosbag2", {"ROS_DISTRO": "jazzy"}
+"""Metadata record of rosbag2's, by which it knows how to read QOS: see `RosQos.in_bags`."""
 DEFINITIONS = "ros definitions"
 """What a run says of types that only the imported bag knew: JSON, `ros2msg` text by type."""
 

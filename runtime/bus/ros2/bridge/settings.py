@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from olympus.runtime.bus.ros2.definitions import check_type_name
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.names import check_topic
+from olympus.runtime.bus.ros2.qos import QosName, usual
 from olympus.runtime.errors import OlympusError
-
-QosName = Literal["default", "sensor_data", "latched"]
 
 
 class _Entry(BaseModel):
@@ -89,7 +88,7 @@ class Action(_Entry):
 
 def qos_name(qos: QosName | None, ros: str) -> QosName:
     """Return a topic's quality of service by its name in ROS, unless it was said."""
-    return qos or ("latched" if ros.endswith("/tf_static") else "default")
+    return qos or usual(ros)
 
 
 class StaticFrame(BaseModel):
