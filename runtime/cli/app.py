@@ -27,6 +27,7 @@ COMMANDS = {
     "topic": "olympus.runtime.cli.topic:app",
     "node": "olympus.runtime.cli.node:app",
     "param": "olympus.runtime.cli.param:app",
+    "service": "olympus.runtime.cli.service:app",
     "store": "olympus.runtime.cli.store:app",
     "record": "olympus.runtime.cli.record:record",
     "replay": "olympus.runtime.cli.replay:replay",

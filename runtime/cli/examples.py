@@ -25,6 +25,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "param list": ("rover/navigator",),
     "param get": ("rover/navigator speed_mps",),
     "param set": ("rover/navigator speed_mps 0.3",),
+    "service list": ("",),
+    "service call": ("rover/navigator/say '{text: patrol the corridor, verb: \"\"}'",),
     "store stats": ("", "/data/robot"),
     "store check": ("patrol",),
     "store backup": ("/media/usb/patrol patrol",),

@@ -19,10 +19,10 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from olympus.runtime.errors import MessageError
+from olympus.runtime.errors import MessageError, did_you_mean
 from olympus.runtime.messages.base import Message, schema_by_class, schema_by_name
 from olympus.runtime.messages.codec import checked_array
-from olympus.runtime.messages.schema import AnyArray, Array
+from olympus.runtime.messages.schema import AnyArray, Array, field_kinds
 
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NAMES = {bool: "boolean", int: "integer", str: "string", float: "number"}
@@ -60,6 +60,45 @@ def from_json(name: str, value: Any) -> Message:
     if not isinstance(made, Message):
         raise MessageError(f"{name} is no message")
     return made
+
+
+def from_fields(name: str, fields: dict[str, Any]) -> Message:
+    """Return a message of some fields that a person typed; the others have their defaults.
+
+    Args:
+        name: The type's, as it travels: `olympus/Reading`.
+        fields: What `json.loads` gave for each.
+
+    Raises:
+        MessageError: A field is unknown or missing, or its value does not fit.
+        SchemaError: The type is not known here.
+    """
+    cls = schema_by_name(name).cls
+    known = dict(zip(*field_kinds(cls), strict=True))
+    for field in fields:
+        if field not in known:
+            raise MessageError(f"{name} has no field {field!r}; {did_you_mean(field, known)}")
+    missing = [f.name for f in dataclasses.fields(cls) if f.name not in fields and _is_needed(f)]
+    if missing:
+        needed = ", ".join(f"{one} ({known[one].text})" for one in missing)
+        raise MessageError(f"{name} needs {needed} too")
+    hints, values = get_type_hints(cls, include_extras=True), {}
+    for field, value in fields.items():
+        arrays, where = list[AnyArray](), f"{name}.{field}"
+        try:
+            packed = _heard(hints[field], value, arrays)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            kind = known[field].text
+            raise MessageError(f"{where}: {value!r:.60} where {kind} is needed") from error
+        values[field] = known[field].unpack(packed, arrays, where)
+    made = cls(**values)
+    if not isinstance(made, Message):
+        raise MessageError(f"{name} is no message")
+    return made
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def json_schema(cls: type[Any]) -> dict[str, Any]:

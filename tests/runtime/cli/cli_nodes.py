@@ -42,6 +42,11 @@ class Counter(Node):
         )
         self.oddity.publish(Oddity(is_odd=self._count % 2 == 1))
 
+    @service("parity")
+    def on_parity(self, reading: Reading) -> Oddity:
+        """Tell whether a number is odd."""
+        return Oddity(is_odd=reading.value % 2 == 1)
+
 
 class Mission(Node):
     """Takes commands and says what it makes of them."""
