@@ -83,19 +83,33 @@ def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path], name: 
     """
     if not bag.exists():
         raise StoreError(f"{bag} is not there; name an MCAP file or the folder of a ROS 2 bag")
-    is_new = not folder.exists()
+    is_new, runs = not folder.exists(), 0
     try:
         with StreamStore(folder, key=key) as store, progress(None, "importing") as told:
+            runs = len(store.runs())
             catalogue = catalogue_of("jazzy", interfaces)
             done = import_bag(bag, store, catalogue=catalogue, progress=told)
     except OlympusError:
         if is_new and folder.exists() and not _has_topics(folder):
             shutil.rmtree(folder)
+        elif not name and folder.exists():
+            _tell_kept(folder, key, runs)
         raise
     count = done.messages.total()
     missing = f", {done.missing} missing" if done.missing else ""
     typer.echo(f"{name or folder}: {count} messages of {len(done.messages)} topics{missing}")
     _tell_refused(done.refused, "could not be read")
+
+
+def _tell_kept(folder: Path, key: str, before: int) -> None:
+    """Say what of a damaged bag is in the store nonetheless, which had so many runs before."""
+    with StreamStore(folder, read_only=True, key=key) as store:
+        for run in store.runs()[before:]:
+            typer.echo(
+                f"{folder}: {run.recorded} messages that came before the damage are kept as run "
+                f"{run.number}, which has no end",
+                err=True,
+            )
 
 
 def _has_topics(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def read_bag(path: Path) -> Iterator[BagMessage]:
     Raises:
         StoreError: It is no bag, is damaged, or needs a package that is not installed.
     """
-    for file in _files(path):
+    for file in bag_files(path):
         yield from _of_sqlite(file) if file.suffix == ".db3" else _of_mcap(file)
 
 
@@ -82,17 +82,25 @@ def as_messages(
             yield one.topic.strip("/"), error
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = sorted(path.glob("*.db3")) + sorted(path.glob("*.mcap"))
-        packed = sorted(path.glob("*.zstd"))
-        if packed and not found:
-            raise StoreError(f"{packed[0]} is compressed; unpack it with `zstd -d` first")
-    else:
-        found = [path] if path.suffix in (".db3", ".mcap") and path.is_file() else []
-    if not found:
+def bag_files(path: Path) -> list[Path]:
+    """Return the files of a bag, in their order.
+
+    Raises:
+        StoreError: There are none, or some that would be left out.
+    """
+    if not path.is_dir():
+        if path.suffix in (".db3", ".mcap") and path.is_file():
+            return [path]
         raise StoreError(f"{path} is no bag of ROS 2; name a folder with .db3 or .mcap files in it")
-    return found
+    packed = sorted(path.glob("*.zstd"))
+    if packed:
+        raise StoreError(f"{packed[0]} is compressed; unpack it with `zstd -d` first")
+    sqlite, mcap = sorted(path.glob("*.db3")), sorted(path.glob("*.mcap"))
+    if sqlite and mcap:
+        raise StoreError(f"{path} holds .db3 and .mcap files, so it is no one bag; name one file")
+    if not sqlite and not mcap:
+        raise StoreError(f"{path} is no bag of ROS 2; name a folder with .db3 or .mcap files in it")
+    return sqlite or mcap
 
 
 def _of_sqlite(file: Path) -> Iterator[BagMessage]:
@@ -104,7 +112,10 @@ def _of_sqlite(file: Path) -> Iterator[BagMessage]:
                     what = told.get(number, _NOTHING)
                     yield _checked(file, topic, type_, stamp_ns, data, what)
     except sqlite3.Error as error:
-        raise StoreError(f"{file}: {error}; is it a bag, and whole?") from error
+        raise StoreError(
+            f"{file}: {error}; is it a bag, and whole? `sqlite3 {file} .recover | sqlite3 new.db3` "
+            "makes a whole one of what a damaged one holds"
+        ) from error
 
 
 def _told(base: sqlite3.Connection) -> dict[int, Told]:
@@ -153,4 +164,6 @@ def _checked(
         raise StoreError(f"{file}: a row that is no message; is it a bag?")
     if not isinstance(data, bytes):
         raise StoreError(f"{file}: {topic} holds {type(data).__name__} where bytes are needed")
-    return BagMessage(topic, check_type_name(type_), stamp_ns, data, told)
+    with suppress(MessageError):  # else it is refused by its name, message by message
+        type_ = check_type_name(type_)
+    return BagMessage(topic, type_, stamp_ns, data, told)

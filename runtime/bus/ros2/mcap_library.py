@@ -44,7 +44,8 @@ def file_errors(what: str) -> Iterator[None]:
         raise StoreError(f"{what}: {error.strerror or error}") from error
     except (mcap_error, zstd_error, *_OF_READERS) as error:
         raise StoreError(
-            f"{what}: {error or type(error).__name__}; is it an MCAP file, and whole?"
+            f"{what}: {str(error) or type(error).__name__}; is it an MCAP file, and whole? "
+            "`mcap recover` (mcap.dev) makes a whole one of what a cut one holds"
         ) from error
 
 

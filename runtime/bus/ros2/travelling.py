@@ -55,6 +55,8 @@ class BagType:
     codec: Codec
     text: str = ""
     """Its definition as `ros2msg`, where only the bag knows it so; else empty."""
+    parts: tuple[Definition, ...] = ()
+    """It and what it holds, likewise."""
 
 
 class BagTypes:
@@ -95,6 +97,23 @@ class BagTypes:
         if found.text:
             return [as_it_came(found, cdr, ctx)]
         return [self._mapper.from_ros(one, None, ctx) for one in self._mapper.each(value)]
+
+    def adopt(self, type_: str, told: Told) -> str:
+        """Let the catalogue know a type of the bag; return its full name.
+
+        Raises:
+            MessageError: It can't be read, or something else goes by its name here.
+        """
+        found = self.get(type_, told)
+        for one in found.parts:
+            if not self._codecs.catalogue.has(one.name):
+                self._codecs.catalogue.put(one)
+        if self._codecs.get(found.codec.name).hash != found.codec.hash:
+            raise MessageError(
+                f"{found.codec.name} is another type here than in the bag; name the distribution "
+                f"of the bag with --distro, or {WAY_OUT}"
+            )
+        return found.codec.name
 
     def our_class(self, type_: str, told: Told) -> type[Message]:
         """Return the class that messages of a type become; RosValue where they can't be read."""
@@ -144,7 +163,8 @@ class BagTypes:
         catalogue = self._codecs.catalogue.copy()
         _take(catalogue, type_, told)
         _Bounds(catalogue).check(check_type_name(type_))
-        return BagType(Codecs(catalogue).get(type_), catalogue.schema_text(type_))
+        parts = tuple(catalogue.parts(type_))
+        return BagType(Codecs(catalogue).get(type_), catalogue.schema_text(type_), parts)
 
 
 def as_it_came(found: BagType, cdr: bytes, ctx: Context) -> RosValue:

@@ -17,9 +17,11 @@ from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.mapping import Mapper
 from olympus.runtime.bus.ros2.participant import RosPublisher
 from olympus.runtime.bus.ros2.playing import BagPlayer
+from olympus.runtime.bus.ros2.travelling import BagTypes
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.cli.connect import AsJson, SessionName, carry_out, joined
 from olympus.runtime.cli.ros2.joined import chosen, graph, own_node
+from olympus.runtime.errors import ConfigError, MessageError
 
 app = typer.Typer(help="ROS bags, sqlite and MCAP: info, play.", no_args_is_help=True)
 Bag = Annotated[Path, typer.Argument(help="Folder of a bag, or a .db3 or .mcap file.")]
@@ -67,23 +69,38 @@ def play(
         carry_out(_play_here(how, bag, rate, wait, prefix, topics or [], session))
         return
 
-    async def work() -> None:
-        async with graph(how) as one:
-            node, ends, sent = one.node(own_node()), dict[str, RosPublisher](), 0
-            for topic, type_ in {(m.topic, m.type) for m in read_bag(bag)}:
-                ends[topic] = node.publisher(topic, type_)
-            await asyncio.sleep(wait)
-            loop = asyncio.get_running_loop()
-            began, first = loop.time(), 0
-            for message in read_bag(bag):
-                first = first or message.stamp_ns
-                due = began + (message.stamp_ns - first) / 1e9 / rate
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                ends[message.topic].publish_cdr(message.cdr)
-                sent += 1
-        typer.echo(f"played {sent} messages")
+    carry_out(_play(how, bag, rate, wait))
 
-    carry_out(work())
+
+async def _play(how: Joining, bag: Path, rate: float, wait: float) -> None:
+    refused: Counter[str] = Counter()
+    async with graph(how) as one:
+        node, ends, sent = one.node(own_node()), dict[str, RosPublisher](), 0
+        types, why = BagTypes(Mapper(one.codecs)), dict[str, str]()
+        for topic, type_, told in {(m.topic, m.type, m.told) for m in read_bag(bag)}:
+            try:
+                ends[topic] = node.publisher(topic, types.adopt(type_, told))
+            except (ConfigError, MessageError) as error:
+                why[topic] = f"{topic}: {error}"
+        await asyncio.sleep(wait)
+        loop = asyncio.get_running_loop()
+        began, first = loop.time(), 0
+        for message in read_bag(bag):
+            first = first or message.stamp_ns
+            if message.topic not in ends:
+                refused[why[message.topic]] += 1
+                continue
+            due = began + (message.stamp_ns - first) / 1e9 / rate
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            ends[message.topic].publish_cdr(message.cdr)
+            sent += 1
+    typer.echo(f"played {sent} messages")
+    _tell_refused(refused)
+
+
+def _tell_refused(refused: Counter[str]) -> None:
+    for reason, count in refused.most_common():
+        typer.echo(f"{count} not played: {reason}", err=True)
 
 
 async def _play_here(
@@ -110,5 +127,4 @@ async def _play_here(
         done = await player.play(bag)
     late = f", at most {done.latest_s:.3f} s late" if done.messages else ""
     typer.echo(f"played {done.messages.total()} messages{late}")
-    for reason, count in done.refused.most_common():
-        typer.echo(f"{count} not played: {reason}", err=True)
+    _tell_refused(done.refused)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from olympus.runtime.bus.ros2.bags import read_bag, told_of
+from olympus.runtime.bus.ros2.bags import bag_files, read_bag, told_of
 from olympus.runtime.bus.ros2.catalogue import Catalogue, catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.mcap_library import file_errors, library
 from olympus.runtime.bus.ros2.travelling import BagTypes, Told, as_it_came
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import MessageError
+from olympus.runtime.errors import MessageError, StoreError, StoreFullError
 from olympus.runtime.messages import (
     CameraInfo,
     Header,
@@ -80,18 +80,24 @@ def import_bag(
         What was taken in, and what could not be read, by reason.
 
     Raises:
-        StoreError: It is no bag, is damaged, or the store is full; what came before is kept, and
-            the run has no end.
+        StoreError: It is no bag, or damaged; what came before is kept, and the run has no end.
+        StoreFullError: The store or the disk is full; likewise.
     """
     hearer = _Hearer(Codecs(catalogue or catalogue_of("jazzy")))
     gaps, sessions = _notes(file)
     about = {"imported from": file.name, "sessions": ", ".join(sessions)}
     run = Run(number=0, session=f"import {file.name}", started=0, seen=0, about=about)
     taking = _Taking(store, gaps, run, hearer.types)
-    for number, one in enumerate(_arrivals(file, hearer)):
-        taking.take(one)
-        if number % _AT_ONCE == 0:
-            progress(number)
+    try:
+        for number, one in enumerate(_arrivals(file, hearer)):
+            taking.take(one)
+            if number % _AT_ONCE == 0:
+                progress(number)
+    except StoreFullError:
+        raise
+    except StoreError:  # the file is damaged here
+        taking.keep()
+        raise
     taking.end()
     return taking.done
 
@@ -153,6 +159,11 @@ class _Taking:
             self._batch += [_missed(gap) for gap in reversed(waiting)]
         self._write()
         self._store.end_run(self._span.ended)
+
+    def keep(self) -> None:
+        """Write what came before the damage; the run stays without an end."""
+        if self._batch:
+            self._write()
 
     def _write(self) -> None:
         if not self._run.number:
@@ -216,9 +227,7 @@ def _notes(file: Path) -> tuple[list[Gap], list[str]]:
 
 
 def _mcap_files(file: Path) -> list[Path]:
-    if file.is_dir():
-        return sorted(file.glob("*.mcap"))
-    return [file] if file.suffix == ".mcap" and file.is_file() else []
+    return [one for one in bag_files(file) if one.suffix == ".mcap"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,22 @@ def test_what_is_no_bag_is_refused(tmp_path: Path) -> None:
     (packed / "a.db3.zstd").touch()
     with pytest.raises(StoreError, match="zstd -d"):
         list(read_bag(packed))
+    (packed / "b.db3").touch()  # what is packed is not left out in silence
+    with pytest.raises(StoreError, match="zstd -d"):
+        list(read_bag(packed))
+    (packed / "a.db3.zstd").rename(packed / "c.mcap")
+    with pytest.raises(StoreError, match="so it is no one bag; name one file"):
+        list(read_bag(packed))
+
+
+def test_a_topic_whose_type_is_no_name_leaves_the_others(bag: Path, codecs: Codecs) -> None:
+    with sqlite3.connect(bag / "drive_0.db3") as base:
+        base.execute("UPDATE topics SET type = 'oops' WHERE id = 1")
+    base.close()
+    found: list[tuple[str, Any]] = list(as_messages(read_bag(bag), Mapper(codecs)))
+    assert isinstance(found[0][1], Text)
+    assert (found[1][0], type(found[1][1])) == ("odom", MessageError)
+    assert "no definition of oops, and none in the bag" in str(found[1][1])
 
 
 @pytest.mark.e2e

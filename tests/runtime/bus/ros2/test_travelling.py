@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,3 +334,15 @@ def test_two_bags_that_mean_different_things_by_a_name_are_not_mixed(tmp_path: P
             assert import_bag(file, store).messages == {"a": 1}
         with pytest.raises(StoreError, match="not the same in all bags"):
             export_mcap(store, tmp_path / "out.mcap")
+
+
+@pytest.mark.e2e
+def test_a_bag_is_played_in_the_graph_by_its_own_definitions(bag: Path, router: str) -> None:
+    olympus = str(Path(sys.executable).parent / "olympus")
+    done = subprocess.run(
+        [olympus, "ros2", "--router", router, "bag", "play", str(bag), "--wait", "0"],
+        capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.stdout == "played 2 messages\n", done.stderr
+    assert done.stderr.startswith("1 not played: /lost: ")
+    assert "--interfaces" in done.stderr
