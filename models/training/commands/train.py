@@ -10,7 +10,9 @@ The shipped planner was made in three runs, each going on from the one before:
         --layers 4 --drill 0.4 --rate 1e-3 --again build/1.0.0/planner-q8_0.gguf
 
 The third began with what `commands/make.py` made of the second, which was shipped as planner 1.0.0
-(sha256 148be3254e9867c5ac910c90f799156788de2d6d9475c80aafdfaa1ce299535c), and a fourth layer.
+(sha256 148be3254e9867c5ac910c90f799156788de2d6d9475c80aafdfaa1ce299535c), and a fourth layer. The
+generator has learnt phrases since: run again, the recipe gives other weights and, within the
+intervals, the same figures (docs/benchmarks.md).
 """
 
 from __future__ import annotations
