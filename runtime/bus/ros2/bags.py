@@ -5,6 +5,7 @@ Source: rosbag2_storage_sqlite3's schema (tables `topics` and `messages`), and M
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -95,12 +96,18 @@ def bag_files(path: Path) -> list[Path]:
     packed = sorted(path.glob("*.zstd"))
     if packed:
         raise StoreError(f"{packed[0]} is compressed; unpack it with `zstd -d` first")
-    sqlite, mcap = sorted(path.glob("*.db3")), sorted(path.glob("*.mcap"))
+    sqlite, mcap = list(path.glob("*.db3")), list(path.glob("*.mcap"))
     if sqlite and mcap:
         raise StoreError(f"{path} holds .db3 and .mcap files, so it is no one bag; name one file")
     if not sqlite and not mcap:
         raise StoreError(f"{path} is no bag of ROS 2; name a folder with .db3 or .mcap files in it")
-    return sqlite or mcap
+    return sorted(sqlite or mcap, key=_in_order)
+
+
+def _in_order(file: Path) -> list[tuple[int, str]]:
+    """Return what puts the parts of a split bag in order: `drive_10` comes behind `drive_9`."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", file.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _of_sqlite(file: Path) -> Iterator[BagMessage]:

@@ -30,7 +30,10 @@ MAX_DEPTH = 32
 """How deep messages may stand in each other."""
 MAX_FIELDS = 10_000
 """Fields of a message, and of the messages in it, each as often as it stands there."""
-WAY_OUT = "name the folder of its package with --interfaces"
+WAY_OUT = (
+    "name the folder of its package with --interfaces, which `olympus store import` and "
+    "`olympus ros2` have"
+)
 _HASH = "RIHS01_"
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?\Z")
 _CUT = re.compile(r"(?m)^={3,}[ \t]*\r?$")

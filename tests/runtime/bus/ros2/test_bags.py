@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
-from olympus.runtime.bus.ros2.bags import as_messages, read_bag
+from olympus.runtime.bus.ros2.bags import as_messages, bag_files, read_bag
 from olympus.runtime.bus.ros2.cdr import Codecs
 from olympus.runtime.bus.ros2.mapping import Mapper
 from olympus.runtime.bus.ros2.playing import BagPlayer
@@ -105,6 +105,13 @@ def test_what_is_no_bag_is_refused(tmp_path: Path) -> None:
     (packed / "a.db3.zstd").rename(packed / "c.mcap")
     with pytest.raises(StoreError, match="so it is no one bag; name one file"):
         list(read_bag(packed))
+
+
+def test_the_parts_of_a_split_bag_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (10, 2, 0, 9, 11, 1):
+        (tmp_path / f"drive_{number}.db3").touch()
+    found = [file.stem for file in bag_files(tmp_path)]
+    assert found == [f"drive_{number}" for number in (0, 1, 2, 9, 10, 11)]
 
 
 def test_a_topic_whose_type_is_no_name_leaves_the_others(bag: Path, codecs: Codecs) -> None:
