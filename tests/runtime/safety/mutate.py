@@ -25,6 +25,8 @@ ROOMS = {
     "limits": "test_limits.py",
     "lease": "test_lease.py",
     "stopinput": "test_stopinput.py",
+    "sleep": "test_sleep.py",
+    "vouched": "test_vouched.py",
 }
 """Room -> its tests."""
 
@@ -39,6 +41,8 @@ EQUIVALENT = {
         "(moved - self.neutral) / (current - self.neutral)",
     ): "the same sign: not both are 0",
     ("limits", "abs(target - current) < step"): "a step that just reaches ends there either way",
+    ("sleep", "number: 1000001"): "a millisecond is no exact bound: no sleep is so short",
+    ("sleep", "number: 999999"): "the same",
     ("stopinput", "number: 4"): "of a file that is too long, more is read: it is too long",
 }
 """(room, text) of what may change without a difference, and why."""
