@@ -91,6 +91,7 @@ class Viewer(Node):
         )
 
     is_replayed = False
+    _is_anew = False
 
     params: Params
     command = output("command", Command, is_reliable=True)
@@ -110,6 +111,7 @@ class Viewer(Node):
         self._watched: list[Subscription[Any]] = []
         self._latch: Latch | None = None
         self._pushes = 0
+        self._show_camera()
         if self.session is not None:
             self.board.value("session").set({"name": self.session.name})
             self._latch = Latch(
@@ -201,6 +203,14 @@ class Viewer(Node):
         """Return robot time, ms."""
         return ms(self.clock.now_ns())
 
+    def on_params(self, changed: set[str]) -> None:
+        """Listen to the topics of now instead, where the page is open."""
+        self._is_anew = bool(changed & {s.param for s in self._sources() if s.only_watched})
+        self._show_camera()
+
+    def _show_camera(self) -> None:
+        self.board.value("camera").set({"node": self.name, "topic": self._full(self.params.camera)})
+
     def _update_rows(self) -> None:
         alive = {entity.node for entity in self.bus.graph() if entity.kind == "node"}
         if alive:
@@ -211,8 +221,9 @@ class Viewer(Node):
         """Listen to pictures and the like only while somebody watches."""
         if self.audience.wants_picture and not self._watched:
             self._watched = [self._listen(s) for s in self._sources() if s.only_watched]
-        elif self._watched and not self.audience.wants_picture:
+        elif self._watched and (self._is_anew or not self.audience.wants_picture):
             gone, self._watched = self._watched, []
+            self._is_anew = False
             await asyncio.gather(*(self.bus.unsubscribe(s) for s in gone))
 
     def _listen(self, source: Source) -> Subscription[Any]:

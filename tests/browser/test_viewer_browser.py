@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -65,6 +66,7 @@ class Rover:
         self.frames = 0
         self.camera_pid = 100
         self.is_camera_away = False
+        self.cameras: tuple[str, ...] = ("rover/camera/image",)
         self._hearts = HeartbeatWriter(session.safety_dir, "control")
         self.requests: list[str] = []
 
@@ -131,7 +133,7 @@ class Rover:
             restarts=0,
             loop_lag_ms=0.5,
             nodes=(NodeStats(name="rover/camera", uses="x", state="active", errors=0),),
-            topics=(end,),
+            topics=tuple(replace(end, topic=topic) for topic in self.cameras),
         )
 
 
@@ -343,6 +345,34 @@ async def test_at_phone_width_the_stop_stays_in_reach(
         assert 0 <= box["y"] <= 844 - box["height"]
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, "nothing hangs over the side"
+
+
+async def test_at_phone_width_topics_of_one_last_word_can_be_told_apart(
+    session: Session, guardian: SafetyClient
+) -> None:
+    async with browsing(session, width=390, height=844) as (page, _):
+        row = page.locator('tr[data-topic="rover/camera/image"]')
+        await expect(row.locator("td .dim")).to_be_visible()
+        await expect(row.locator("td").first).to_have_text("rover/camera/image")
+
+
+async def test_of_several_cameras_one_is_chosen(session: Session, guardian: SafetyClient) -> None:
+    async with browsing(session) as (page, rover):
+        choice = page.locator("#camera-choice")
+        await expect(page.locator("#picture")).to_have_attribute("data-seq", re.compile(r"\d"))
+        await expect(choice).to_be_hidden()
+        rover.cameras = ("rover/camera/image", "rover/rear/image")
+        await expect(choice).to_be_visible()
+        await choice.select_option("rover/rear/image")
+        async with asyncio.timeout(20):
+            while "80\N{MULTIPLICATION SIGN}60" not in (
+                await page.locator("#camera-source").text_content() or ""
+            ):
+                rear = Image(header=rover.header(), data=np.zeros((60, 80, 3), np.uint8))
+                await rover.send("rover/rear/image", rear)
+                await asyncio.sleep(0.1)
+        assert rover.bench.node.params.camera == "/rover/rear/image"
+        await expect(choice).to_have_value("rover/rear/image")
 
 
 async def test_a_topic_s_messages_are_shown_and_a_number_in_them_is_plotted(

@@ -1,7 +1,7 @@
 // The live picture, what was detected in it, and how old it is.
 
 import { $, colour, el, fitted, FONT, labelColour, labelStyle, put, span } from "./dom.js";
-import { isLive, onPicture, onState, robotNow } from "./link.js";
+import { ask, isLive, onPicture, onState, onValue, robotNow, values } from "./link.js";
 
 const OLD_MS = 1000, BOXES_MS = 600;
 let head = null, copy = null, arrivals = [], dropped = 0;
@@ -69,8 +69,31 @@ export function refresh() {
   put($("picture-note"), note);
 }
 
+/** Offer the topics on which pictures come; what is chosen is shown on every page. */
+function offer() {
+  const choice = $("camera-choice"), now = values.camera?.topic;
+  const found = (values.topics ?? []).filter((t) => t.type === "Image" && t.pubs.length).map((t) => t.topic);
+  const topics = found.includes(now) ? found : [now, ...found];
+  choice.hidden = !now || topics.length < 2;
+  if (choice.hidden || document.activeElement === choice) return;
+  if ([...choice.options].map((o) => o.value).join() !== topics.join())
+    choice.replaceChildren(...topics.map((topic) => el("option", { value: topic }, topic)));
+  choice.value = now;
+  if (!head) put($("picture-note"), found.includes(now) ? "Waiting for a picture" : `Nobody publishes ${now}; choose another topic above`);
+}
+
+async function choose() {
+  const choice = $("camera-choice");
+  const answer = await ask("param", { node: values.camera.node, name: "camera", value: `/${choice.value}` });
+  choice.blur();
+  if (!answer.ok) put($("picture-note"), answer.text);
+}
+
 export function start() {
   onPicture(show);
+  onValue("topics", offer);
+  onValue("camera", offer);
+  $("camera-choice").addEventListener("change", choose);
   onState((news) => { dropped = news.pictures_dropped; });
   addEventListener("resize", () => { if (head) draw(); });
 }

@@ -47,7 +47,7 @@ function makeRow(topic) {
   const tr = el("tr", {
     class: "row", "data-topic": topic, tabindex: 0, "aria-expanded": "false",
     onclick: () => toggle(topic), onkeydown: (e) => { if (e.key === "Enter") toggle(topic); },
-  }, el("td", {}, el("span", { class: "dim" }, topic.slice(0, cut)), topic.slice(cut)), cells.type,
+  }, el("td", { title: topic }, el("span", { class: "dim" }, topic.slice(0, cut)), topic.slice(cut)), cells.type,
     el("td", { class: "rate" }, el("div", {}, canvas, rate)), cells.band, cells.age, cells.drops);
   const ends = el("tr", { class: "ends", hidden: true }, el("td", { colspan: 6 }, el("ul")));
   const row = { tr, ends, canvas, rate, ...cells };
