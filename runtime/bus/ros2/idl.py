@@ -139,7 +139,9 @@ class _Reader:
             return FieldType(word, most_chars=self._bound(scope))
         if word == "sequence":
             return self._sequence(scope, depth)
-        while self._tokens and self._tokens[-1] in _MORE_OF_A_NUMBER.get(word.split()[-1], ()):
+        while self._tokens and self._tokens[-1] in _MORE_OF_A_NUMBER.get(
+            word.rpartition(" ")[2], ()
+        ):
             word += f" {self._next()}"
         if word in _WORDS:
             return FieldType(_WORDS[word])

@@ -274,6 +274,7 @@ def test_what_is_hostile_or_wrong_is_refused_at_once(text: str, why: str) -> Non
         ("module a { module msg { struct Root { a::msg::Root r; }; }; };", "holds itself"),
         ("module a { module msg { struct Root { long class_; }; }; };", "no name of a field"),
         ("sequence<" * 20_000, "is not read here"),
+        ("module a { module msg { struct Root { \x1c x; }; }; };", "is no ROS type"),
     ],
 )
 def test_hostile_idl_is_refused_at_once(text: str, why: str) -> None:
