@@ -36,6 +36,9 @@ from olympus.runtime.telemetry.process import ProcessMeter
 STATS_PERIOD_S = 1.0
 BEAT_PERIOD_S = 0.02
 LAG_PERIOD_S = 0.1
+STILL_S = 1.0
+"""An event loop that stood still for so long is told of, each TELL_S at most."""
+TELL_S = 10.0
 NODE_END_S = 0.8
 """How long a node may take to shut down; the launcher gives the whole host 2.7 s."""
 LOG_TOPIC = "@olympus/log"
@@ -74,6 +77,7 @@ class Host:
         logs = self._bus.publisher(LOG_TOPIC, Log, PublisherOptions(node=spec.name, tier=Tier.LOW))
         self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
         self._worst_lag_s = 0.0
+        self._told_of_lag_s = -TELL_S
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -229,7 +233,16 @@ class Host:
         loop = asyncio.get_running_loop()
         due = loop.time() + period_s
         await asyncio.sleep(period_s)
-        self._worst_lag_s = max(self._worst_lag_s, loop.time() - due)
+        lag_s = loop.time() - due
+        self._worst_lag_s = max(self._worst_lag_s, lag_s)
+        if lag_s >= STILL_S and loop.time() - self._told_of_lag_s >= TELL_S:
+            self._told_of_lag_s = loop.time()
+            _log.warning(
+                "%s stood still for %.1f s: a handler blocks, or the machine was busy; a handler "
+                "awaits what takes its time, such as asyncio.to_thread(...)",
+                self.spec.name,
+                lag_s,
+            )
 
 
 def _publish_log(logs: Publisher[Log], line: Log) -> None:

@@ -25,6 +25,14 @@ class Computes(Node):
             pass
 
 
+class Blocks(Node):
+    """Sleeps in a handler, as beginners do."""
+
+    @timer(0.1)
+    def on_tick(self) -> None:
+        time.sleep(1.5)
+
+
 class RaisesInConfigure(Node):
     async def on_configure(self) -> None:
         raise ZeroDivisionError("by zero")

@@ -119,3 +119,15 @@ def test_a_crash_while_other_nodes_start_ends_the_host(session: Session) -> None
     host = Running(session, "CrashesWhileOthersStart", "HangsInConfigure")
     code, _ = host.end()
     assert code == 1
+
+
+def test_a_handler_that_blocks_is_told_of(session: Session) -> None:
+    host = Running(session, "Blocks")
+    host.until("ready")
+    deadline = time.monotonic() + 20
+    while "stood still for" not in host.said() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    host.end(signal.SIGKILL)
+    lines = [json.loads(one) for one in host.said().splitlines() if "stood still for" in one]
+    assert "a handler blocks" in lines[0]["text"], host.said()
+    assert lines[0]["level"] == "warning"
