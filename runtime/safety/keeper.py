@@ -75,8 +75,7 @@ class Keeper:
         self.counters: Counter[str] = Counter()
         """Trips, refused resets, and what else is counted."""
         epoch = self._newest_epoch()
-        was_killed = self._lease.was_killed()
-        self.state: State = stop_state.boot(epoch, now_ns(), was_killed=was_killed)
+        self.state: State = stop_state.boot(epoch, now_ns(), self._lease.earlier_kill())
         """The stop state."""
         self._lease.revoke(epoch, self.state.mode)
         self._note("boot")

@@ -134,10 +134,13 @@ class LeaseWriter:
         fields = RECORD.unpack(raw)
         return now_ns // QUIET_NS + 1 if isinstance(fields, str) else int(fields[0])
 
-    def was_killed(self) -> bool:
-        """Whether the file ends with a kill that was not lifted."""
-        fields = RECORD.unpack(self._file.read(RECORD.size))
-        return not isinstance(fields, str) and fields[4] == _MODES.index(Mode.KILLED)
+    def earlier_kill(self) -> str:
+        """Say why a kill is to be assumed that was not lifted; empty where there was none."""
+        raw = self._file.read(RECORD.size)
+        fields = RECORD.unpack(raw)
+        if isinstance(fields, str):
+            return "the lease is damaged and may hide one" if raw else ""
+        return "found at the start" if fields[4] == _MODES.index(Mode.KILLED) else ""
 
     def grant(self, epoch: int, now_ns: int, until_ns: int) -> bool:
         """Give a new permission; False when the system refuses to write."""

@@ -182,21 +182,21 @@ class Step:
     """Empty, or why a reset had no effect, with the way out."""
 
 
-def boot(epoch: int, now_ns: int, *, was_killed: bool = False) -> State:
+def boot(epoch: int, now_ns: int, earlier_kill: str = "") -> State:
     """Begin stopped.
 
     Args:
         epoch: The newest epoch that any earlier guardian may have granted; 0 when there was none.
         now_ns: CLOCK_MONOTONIC.
-        was_killed: Whether an earlier guardian ended with a kill that nobody has lifted.
+        earlier_kill: Why a kill that nobody has lifted is to be assumed; empty = none.
 
     Returns:
         The state at start: STOPPED, nothing latched; or the kill, which outlives its guardian.
     """
     begun = State(Mode.STOPPED, epoch, since_ns=now_ns)
-    if not was_killed:
+    if not earlier_kill:
         return begun
-    kill = Trip("kill", "an earlier guardian", now_ns, "found at the start", is_kill=True)
+    kill = Trip("kill", "an earlier guardian", now_ns, earlier_kill, is_kill=True)
     return stop(begun, kill).state
 
 

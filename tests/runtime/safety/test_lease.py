@@ -205,16 +205,16 @@ def test_a_lease_that_is_taken_back_has_no_time_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_a_kill_is_known_by_the_next_guardian_and_nothing_else_is_one(
+def test_a_kill_is_known_by_the_next_guardian_and_only_damage_counts_as_one(
     tmp_path: Path, mode: Mode
 ) -> None:
     writer = LeaseWriter(tmp_path)
-    assert not writer.was_killed()  # there is nothing yet
+    assert not writer.earlier_kill()  # there is nothing yet
     assert writer.revoke(1, mode)
-    assert writer.was_killed() is (mode is Mode.KILLED)
+    assert writer.earlier_kill() == ("found at the start" if mode is Mode.KILLED else "")
     writer.close()
     (tmp_path / FILE).write_bytes(b"damaged".ljust(RECORD.size, b"\0"))
     damaged = LeaseWriter(tmp_path)
-    assert not damaged.was_killed()
+    assert damaged.earlier_kill() == "the lease is damaged and may hide one"
     assert damaged.earlier_epoch(5 * QUIET_NS) == 6
     damaged.close()

@@ -216,7 +216,7 @@ def test_a_stop_after_a_kill_does_not_soften_it() -> None:
 
 
 def test_a_kill_outlives_the_guardian_that_latched_it() -> None:
-    state = boot(4, SECOND, was_killed=True)
+    state = boot(4, SECOND, "found at the start")
     assert (state.mode, state.epoch, state.latch) == (Mode.KILLED, 4, 1)
     assert state.trips == (
         Trip("kill", "an earlier guardian", SECOND, "found at the start", is_kill=True),
