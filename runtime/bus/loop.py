@@ -15,7 +15,7 @@ import os
 import select
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeAlias
 
 from olympus.runtime.bus.alertness import Alertness
@@ -33,6 +33,22 @@ class HasFileno(Protocol):
 
 
 FileLike: TypeAlias = int | HasFileno
+
+
+class _Registered(Mapping[FileLike, selectors.SelectorKey]):
+    """What a selector waits for: asyncio of Python 3.13 looks sockets up here, not in `get_key`."""
+
+    def __init__(self, keys: dict[int, selectors.SelectorKey]) -> None:
+        self._keys = keys
+
+    def __getitem__(self, fileobj: FileLike) -> selectors.SelectorKey:
+        return self._keys[_descriptor(fileobj)]
+
+    def __iter__(self) -> Iterator[FileLike]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 class PromptSelector(selectors.BaseSelector):
@@ -154,8 +170,8 @@ class PromptSelector(selectors.BaseSelector):
         return self._keys[_descriptor(fileobj)]
 
     def get_map(self) -> Mapping[FileLike, selectors.SelectorKey]:
-        """Return all that is registered, by descriptor."""
-        return {descriptor: key for descriptor, key in self._keys.items()}  # noqa: C416  wider keys
+        """Return all that is registered, as it changes; sockets are looked up by descriptor."""
+        return _Registered(self._keys)
 
     def _arm(self, descriptor: int) -> None:
         key, known = self._keys.get(descriptor), self._armed.get(descriptor, 0)

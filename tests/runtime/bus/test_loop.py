@@ -312,3 +312,15 @@ def test_a_descriptor_is_registered_once_and_forgotten_even_if_it_was_closed_bef
             selector.get_key(descriptor)
     finally:
         selector.close()
+
+
+def test_a_socket_is_found_among_what_is_registered(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    selector = PromptSelector()
+    selector.register(ends[0], selectors.EVENT_READ)
+    found = selector.get_map()
+    assert found[ends[0]].fd == ends[0].fileno() and found.get(ends[1]) is None
+    selector.unregister(ends[0])
+    assert found.get(ends[0]) is None and len(found) == 0
+    selector.close()
