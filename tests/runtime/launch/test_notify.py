@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,13 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         listening.bind(f"\0olympus-test-{os.getpid()}-{tmp_path.name}")
         listening.settimeout(60)
         yield listening
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A folder with a short name: a socket's path has room for 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="oly") as folder:
+        yield Path(folder)
 
 
 def address(manager: socket.socket) -> str:
@@ -68,12 +76,10 @@ def test_wishes_that_make_no_sense_are_refused(wishes: dict[str, str]) -> None:
 
 @pytest.mark.e2e
 def test_a_launch_is_ready_when_all_is_active_and_says_that_it_turns_and_ends(
-    manager: socket.socket, tmp_path: Path
+    manager: socket.socket, runtime: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "one.yaml"
     file.write_text("name: one\nnodes:\n  planner: {uses: olympus.nodes.percepts}\n")
-    runtime = tmp_path / "r"
-    runtime.mkdir(mode=0o700)
     wishes = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "200000"}
     command = [str(Path(sys.executable).parent / "olympus"), "launch", str(file)]
     environment = os.environ | wishes | {"XDG_RUNTIME_DIR": str(runtime)}
@@ -91,15 +97,13 @@ def test_a_launch_is_ready_when_all_is_active_and_says_that_it_turns_and_ends(
 
 @pytest.mark.e2e
 def test_a_guardian_whose_loop_does_not_turn_is_not_vouched_for(
-    manager: socket.socket, tmp_path: Path
+    manager: socket.socket, runtime: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "one.yaml"
     file.write_text(
         "name: one\nsafety: {watch: {launcher: 1.0}}\n"
         "nodes:\n  planner: {uses: olympus.nodes.percepts}\n"
     )
-    runtime = tmp_path / "r"
-    runtime.mkdir(mode=0o700)
     wishes = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "400000"}
     command = [str(Path(sys.executable).parent / "olympus"), "launch", str(file)]
     environment = os.environ | wishes | {"XDG_RUNTIME_DIR": str(runtime)}
