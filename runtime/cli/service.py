@@ -112,6 +112,7 @@ def _read(text: str) -> dict[str, Any]:
 def _learn_from(node: str, graph: list[Entity]) -> None:
     """Import the module of the node that is asked: its answer may be of a type of its own."""
     uses = next((one.type for one in graph if one.kind == "node" and one.node == node), "")
+    # What can't be imported here is told by the answer: its type is unknown then.
     with contextlib.suppress(ImportError, ValueError):
         import_module(uses.partition(":")[0])
 
