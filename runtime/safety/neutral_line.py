@@ -29,6 +29,7 @@ AGAIN_NS: Final = 20_000_000
 
 _EAGER: Final = 50
 _LONGEST_FRAME: Final = 64
+_LONGEST_TEXT: Final = 8192
 
 
 class NeutralLine:
@@ -109,6 +110,7 @@ class NeutralLines:
         self._lines: dict[str, NeutralLine] = {}
         self._seen: dict[str, tuple[int, int]] = {}
         self._used: dict[str, tuple[int, int]] = {}
+        self._unheard_ns: dict[str, int] = {}
         self.written = 0
         """Frames that a port took."""
         self.unlisted = 0
@@ -140,13 +142,20 @@ class NeutralLines:
         """Write neutral wherever a gate has not handed it on since a stop and is silent now.
 
         Args:
-            acks: What the gates last did.
+            acks: What the gates last did; one that is missing here has never been heard, and is
+                waited for no longer than one that fell silent.
             since_ns: When the stop began.
             now_ns: CLOCK_MONOTONIC.
         """
         for name, line in self._lines.items():
             ack = acks.get(name)
-            if ack is None or _is_sure(ack, since_ns) or now_ns - ack.tick_ns < SILENT_NS:
+            if ack is None:
+                heard_ns = self._unheard_ns.setdefault(name, now_ns)
+            else:
+                heard_ns = ack.tick_ns
+                self._unheard_ns.pop(name, None)
+            is_sure = ack is not None and _is_sure(ack, since_ns)
+            if is_sure or now_ns - heard_ns < SILENT_NS:
                 self._used.pop(name, None)
                 continue
             last_ns, count = self._used.get(name, (0, 0))
@@ -165,8 +174,22 @@ class NeutralLines:
         if old is not None:
             old.close()
         try:
-            told = json.loads(path.read_text())
+            told = json.loads(_text(path))
             self._lines[name] = NeutralLine(Path(told["device"]), bytes.fromhex(told["frame"]))
             self.troubles.pop(name, None)
-        except (OSError, SafetyError, ValueError, TypeError, KeyError) as error:
-            self.troubles[name] = str(error)
+        except (OSError, SafetyError, ValueError, TypeError, KeyError, RecursionError) as error:
+            self.troubles[name] = str(error) or type(error).__name__
+
+
+def _text(path: Path) -> str:
+    """Read what was announced; neither a pipe nor a huge file holds the guardian up.
+
+    Raises:
+        OSError: It can't be read.
+        UnicodeError: It is no text.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.pread(descriptor, _LONGEST_TEXT, 0).decode()
+    finally:
+        os.close(descriptor)

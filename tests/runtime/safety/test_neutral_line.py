@@ -168,3 +168,33 @@ def test_a_port_that_was_unplugged_is_opened_again_when_it_is_back(tmp_path: Pat
     assert back.heard() == b"\n" + FRAME
     one.close()
     back.close()
+
+
+def test_a_gate_that_was_never_heard_is_spoken_for_as_one_that_fell_silent(
+    tmp_path: Path, port: Port
+) -> None:
+    one = lines(tmp_path, port)
+    one.tend({}, since_ns=STOP_NS, now_ns=STOP_NS)
+    one.tend({}, since_ns=STOP_NS, now_ns=STOP_NS + SILENT_NS - 1)
+    assert port.heard() == b""
+    one.tend({}, since_ns=STOP_NS, now_ns=STOP_NS + SILENT_NS)
+    assert port.heard() == b"\n" + FRAME
+    heard_ns = STOP_NS + 2 * SILENT_NS
+    one.tend(acked(heard_ns, Flag.NEUTRAL), since_ns=STOP_NS, now_ns=heard_ns)
+    one.tend({}, since_ns=STOP_NS, now_ns=heard_ns + 1)  # waited for anew
+    one.tend({}, since_ns=STOP_NS, now_ns=heard_ns + SILENT_NS)
+    assert port.heard() == b""
+    one.close()
+
+
+def test_neither_nests_nor_pipes_nor_endless_files_end_or_hold_up_the_guardian(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "neutral.nest").write_text("[" * 5000)
+    (tmp_path / "neutral.long").write_text('{"device": "' + "x" * 10_000_000 + '"}')
+    os.mkfifo(tmp_path / "neutral.pipe")
+    one = NeutralLines(tmp_path)
+    one.look()
+    assert set(one.troubles) == {"nest", "long", "pipe"}
+    assert "recursion" in one.troubles["nest"]
+    assert all(one.troubles.values())
