@@ -1,7 +1,7 @@
 """The stop line: a second way to stop, through shared memory, for when the socket is full.
 
 Any change of the file is a stop, even a change that can't be read: whoever can write here can stop,
-nobody can undo a stop here.
+nobody can undo a stop here. That it was deleted is a change too, since nobody could pull it now.
 """
 
 from __future__ import annotations
@@ -49,9 +49,11 @@ class StopLine:
 
     def __init__(self, directory: Path) -> None:
         """Lay the line; an older pull does not count, since the guardian starts stopped."""
-        self._file = SharedFile(directory / FILE, writes=True)
-        self._file.write(RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid"))
-        self._seen = self._file.read(RECORD.size)
+        self._path = directory / FILE
+        self._file = SharedFile(self._path, writes=True)
+        self._is_cut = False
+        self._seen = b""
+        self._lay()
 
     def look(self, now_ns: int) -> Trip | None:
         """Say whether the line was pulled since the last look.
@@ -62,6 +64,8 @@ class StopLine:
         Returns:
             The stop asked for, or None.
         """
+        if self._file.is_deleted():
+            return self._laid_anew(now_ns)
         raw = self._file.read(RECORD.size)
         if raw == self._seen:
             return None
@@ -74,6 +78,24 @@ class StopLine:
         evidence = f"stop line, process {pid}, {late_ms:.1f} ms before it was seen"
         return Trip(plain_name(cause), plain_name(by), now_ns, evidence)
 
+    def problem(self) -> str:
+        """Say what stands against motion; empty while the line can be pulled."""
+        if not self._is_cut:
+            return ""
+        return f"stop line: {self._path} was deleted, and can't be made anew: nobody could pull it"
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _lay(self) -> None:
+        self._file.write(RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid"))
+        self._seen = self._file.read(RECORD.size)
+
+    def _laid_anew(self, now_ns: int) -> Trip | None:
+        was_cut, self._is_cut = self._is_cut, not self._file.remake()
+        if not self._is_cut:
+            self._lay()
+        if was_cut:
+            return None
+        return Trip("stop line deleted", "unknown", now_ns, f"{self._path} has no name any more")

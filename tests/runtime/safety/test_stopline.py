@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -42,3 +43,36 @@ def test_long_and_odd_words_still_stop(tmp_path: Path) -> None:
 
 def test_a_pull_without_a_directory_says_so(tmp_path: Path) -> None:
     assert not pull(tmp_path / "missing", "smoke", "ada")
+
+
+def test_that_it_was_deleted_is_a_stop_and_it_is_laid_anew(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    (tmp_path / FILE).unlink()
+    trip = line.look(7)
+    assert trip is not None
+    assert (trip.cause, trip.at_ns) == ("stop line deleted", 7)
+    assert line.problem() == ""
+    assert line.look(8) is None
+    assert pull(tmp_path, "smoke", "ada")
+    trip = line.look(9)
+    assert trip is not None
+    assert trip.cause == "smoke"
+    line.close()
+
+
+def test_a_line_that_nobody_could_pull_stops_once_and_stands_against_motion(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "safety"
+    folder.mkdir()
+    line = StopLine(folder)
+    shutil.rmtree(folder)
+    assert line.look(0) is not None
+    assert "nobody could pull it" in line.problem()
+    assert line.look(0) is None
+    folder.mkdir()
+    assert line.look(0) is None
+    assert line.problem() == ""
+    assert pull(folder, "smoke", "ada")
+    assert line.look(0) is not None
+    line.close()
