@@ -151,6 +151,7 @@ class AckWriter:
                 f"there is a gate {name!r} in {directory} already, in this process or another; "
                 "end that one first, or give this one another name"
             )
+        self._is_ours = True
         self._pid = os.getpid()
         self._sequence = 0
 
@@ -164,7 +165,15 @@ class AckWriter:
         flags: Flag,
         why: str = "",
     ) -> bool:
-        """Acknowledge one tick; False when the system refuses to write."""
+        """Acknowledge one tick; False when the system refuses to write.
+
+        A file that was deleted is made anew: a guardian that starts later must see this gate.
+        """
+        if self._file.remake():
+            self._is_ours = False
+        self._is_ours = self._is_ours or self._file.claim()
+        if not self._is_ours:  # a gate of this name was made while there was no file
+            return False
         self._sequence += 1
         words = why.encode(errors="replace")[:WHY_BYTES]
         raw = RECORD.pack(
@@ -191,7 +200,9 @@ class AckBoard:
             self._open(name)
 
     def look(self) -> None:
-        """Find gates that have come since; cheap enough for once a second."""
+        """Find gates that have come, or have a new file, since; cheap enough for once a second."""
+        for file in self._files.values():
+            file.refresh()
         try:
             for name in suffixes(self._directory, PREFIX):
                 self._open(name)

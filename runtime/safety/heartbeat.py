@@ -25,6 +25,9 @@ SLOT: Final = 128
 AHEAD_NS: Final = 5_000_000
 """A beat further in the future than this is no beat."""
 
+LOOK_NS: Final = 1_000_000_000
+"""How often a writer looks whether the file was replaced."""
+
 _TRIES: Final = 3
 
 
@@ -39,7 +42,7 @@ class Beat:
 
 
 class HeartbeatWriter:
-    """Tells the guardian that a loop is alive; a few microseconds and no system call per beat."""
+    """Tells the guardian that a loop is alive; a few microseconds, one system call a second."""
 
     def __init__(self, directory: Path, name: str) -> None:
         """Find the slot of `name` in a running guardian's file.
@@ -51,27 +54,54 @@ class HeartbeatWriter:
         Raises:
             SafetyError: There is no such file, or it has no such slot.
         """
+        self._directory, self._plain = directory, name
         self._name = packed_name(name)
-        self._map = _mapped(directory / FILE)
-        names = [_slot_name(raw) for raw in _cut(self._map[:])]
-        if name not in names:
-            self._map.close()
-            raise SafetyError(
-                f"the guardian in {directory} does not watch {name!r}; {did_you_mean(name, names)}"
-            )
-        self._at = names.index(name) * SLOT
+        self._map, self._at, self._file = self._found()
+        self._looked_ns = time.monotonic_ns()
         self._sequence = 0
         self._pid = os.getpid()
 
     def beat(self) -> None:
         """Say "alive", now. Call it from the loop that is to be watched, not beside it."""
         self._sequence += 1
-        raw = RECORD.pack(self._name, self._sequence, time.monotonic_ns(), self._pid)
+        now_ns = time.monotonic_ns()
+        raw = RECORD.pack(self._name, self._sequence, now_ns, self._pid)
         self._map[self._at : self._at + RECORD.size] = raw
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns = now_ns
+            self._look()
 
     def close(self) -> None:
         """Let go of the file; the guardian will soon see a stale heartbeat."""
         self._map.close()
+
+    def _look(self) -> None:
+        """Go over to the file of a guardian that came after the old file was deleted."""
+        try:
+            about = (self._directory / FILE).stat()
+            if (about.st_dev, about.st_ino) == self._file:
+                return
+            anew = self._found()
+        except (OSError, SafetyError):
+            return  # nobody watches this loop there; it is looked for again in a second
+        self._map.close()
+        self._map, self._at, self._file = anew
+
+    def _found(self) -> tuple[mmap.mmap, int, tuple[int, int]]:
+        """Return the file, where the slot begins in it, and which file it is.
+
+        Raises:
+            SafetyError: There is no such file, or it has no such slot.
+        """
+        found, about = _mapped(self._directory / FILE)
+        names = [_slot_name(raw) for raw in _cut(found[:])]
+        if self._plain not in names:
+            found.close()
+            raise SafetyError(
+                f"the guardian in {self._directory} does not watch {self._plain!r}; "
+                f"{did_you_mean(self._plain, names)}"
+            )
+        return found, names.index(self._plain) * SLOT, about
 
 
 class HeartbeatBoard:
@@ -91,8 +121,7 @@ class HeartbeatBoard:
         self._file = SharedFile(path, writes=True)
         self.repairs = 0
         """How often the file was found cut short and was laid out again."""
-        found = self._file.read(SLOT * len(self._names) + 1)
-        if [_slot_name(raw) for raw in _cut(found)] != list(self._names):
+        if not self._is_laid_out():
             path.unlink(missing_ok=True)
             self._file.close()
             self._lay_out()
@@ -112,6 +141,13 @@ class HeartbeatBoard:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _is_laid_out(self) -> bool:
+        try:
+            found = self._file.read_surely(SLOT * len(self._names) + 1)
+        except OSError:
+            return True  # what only can't be read now is not taken from those who write it
+        return [_slot_name(raw) for raw in _cut(found)] == list(self._names)
 
     def _read_once(self) -> bool:
         found = self._file.read(SLOT * len(self._names))
@@ -147,7 +183,7 @@ def _slot_name(raw: bytes) -> str:
     return "" if isinstance(fields, str) else plain_name(fields[0])
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _mapped(path: Path) -> tuple[mmap.mmap, tuple[int, int]]:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -156,7 +192,8 @@ def _mapped(path: Path) -> mmap.mmap:
             "start the guardian first: `olympus launch …`"
         ) from error
     try:
-        return mmap.mmap(fd, 0)
+        about = os.fstat(fd)
+        return mmap.mmap(fd, 0), (about.st_dev, about.st_ino)
     except (OSError, ValueError) as error:
         raise SafetyError(f"can't map {path}: {error}; start the guardian again") from error
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from olympus.runtime.safety import state as stop_state
@@ -13,7 +14,7 @@ from olympus.runtime.safety.backstop import Outlook
 from olympus.runtime.safety.events import EventLog
 from olympus.runtime.safety.feeders import Feeders
 from olympus.runtime.safety.heartbeat import HeartbeatBoard
-from olympus.runtime.safety.lease import LeaseWriter
+from olympus.runtime.safety.lease import LARGEST_EPOCH, LeaseWriter
 from olympus.runtime.safety.neutral_line import NeutralLines
 from olympus.runtime.safety.processes import ProcessWatch, idle
 from olympus.runtime.safety.protocol import ConditionReport
@@ -83,8 +84,7 @@ class Keeper:
     def tick(self) -> None:
         """Look at everything once; renew the lease, or trip."""
         if self._looks % _LOOK_EVERY == 0:
-            self._gates.look()
-            self._neutral.look()
+            self._look()
         self._looks += 1
         now_ns = self._now_ns()
         pulled = self._line.look(now_ns)
@@ -133,8 +133,11 @@ class Keeper:
         Returns:
             Empty when motion is permitted now, else why it is not.
         """
-        self._gates.look()  # nothing moves by a gate or a port that is not known yet
-        self._neutral.look()
+        self._look()  # nothing moves by a gate or a port that is not known yet
+        if self.state.mode is not Mode.PERMITTED:
+            # A gate takes no permission that is older than one it has seen end.
+            newest = max(self.state.epoch, self._epoch_of_gates())
+            self.state = replace(self.state, epoch=newest)
         now_ns = self._now_ns()
         step = stop_state.press(
             self.state,
@@ -175,6 +178,7 @@ class Keeper:
             *self._idle_processes(now_ns),
             *self._backstops.problems(),
             *self._pressed(),
+            *filter(None, (self._line.problem(),)),
         )
 
     def outlook(self, now_ns: int) -> Outlook:
@@ -246,11 +250,18 @@ class Keeper:
         ):
             one.close()
 
+    def _look(self) -> None:
+        """Find gates and ports that have come; a port is announced after its gate was made."""
+        self._neutral.look()
+        self._gates.look()
+
     def _newest_epoch(self) -> int:
         self._gates.look()
-        acks = self._gates.read().values()
-        seen = (max(ack.epoch, ack.burned) for ack in acks)
-        return max(self._lease.earlier_epoch(self._now_ns()), *seen, 0)
+        return max(self._lease.earlier_epoch(self._now_ns()), self._epoch_of_gates())
+
+    def _epoch_of_gates(self) -> int:
+        seen = (max(ack.epoch, ack.burned) for ack in self._gates.read().values())
+        return max((epoch for epoch in seen if epoch <= LARGEST_EPOCH), default=0)
 
     def _act(self, step: Step, now_ns: int) -> None:
         self.state = step.state

@@ -22,6 +22,9 @@ More than the longest that may be set, 1 s: a reader takes the time before it re
 was renewed in between reaches a little further.
 """
 
+LARGEST_EPOCH: Final = 1 << 62
+"""A larger one is damage: nobody lives to see so many resets."""
+
 _MODES: Final = (Mode.STOPPED, Mode.PERMITTED, Mode.TRIPPED, Mode.KILLED)
 _TRIES: Final = 3
 
@@ -92,14 +95,18 @@ class LeaseReader:
             now_ns: CLOCK_MONOTONIC, `time.monotonic_ns()`.
 
         Returns:
-            Valid, or why not. A torn read is tried again twice.
+            Valid, or why not. A torn read is tried again twice, and a lease that is no good is
+            looked for anew: after somebody deleted it, a new guardian writes another file.
         """
         raw = b""
         for _ in range(_TRIES):
             raw = self._file.read(RECORD.size)
-            if not isinstance(RECORD.unpack(raw), str):
-                return judge(raw, now_ns)
-        self._file.refresh()
+            view = judge(raw, now_ns)
+            if view.valid:
+                return view
+            is_torn = isinstance(RECORD.unpack(raw), str)
+            if not self._file.refresh() and not is_torn:
+                return view
         return judge(raw, now_ns)
 
     def close(self) -> None:
@@ -125,18 +132,27 @@ class LeaseWriter:
             now_ns: CLOCK_MONOTONIC.
 
         Returns:
-            The epoch in the file; 0 for a new one. Where the file is damaged, as many permissions
-            as can have been given since the machine started, resets being `QUIET_NS` apart.
+            The epoch in the file; 0 for a new one. Where the file is damaged or can't be read, as
+            many permissions as can have been given since the machine started, resets being
+            `QUIET_NS` apart.
         """
-        raw = self._file.read(RECORD.size)
+        most = now_ns // QUIET_NS + 1
+        try:
+            raw = self._file.read_surely(RECORD.size)
+        except OSError:
+            return most
         if not raw:
             return 0
         fields = RECORD.unpack(raw)
-        return now_ns // QUIET_NS + 1 if isinstance(fields, str) else int(fields[0])
+        is_damaged = isinstance(fields, str) or fields[0] > LARGEST_EPOCH
+        return most if is_damaged else int(fields[0])
 
     def earlier_kill(self) -> str:
         """Say why a kill is to be assumed that was not lifted; empty where there was none."""
-        raw = self._file.read(RECORD.size)
+        try:
+            raw = self._file.read_surely(RECORD.size)
+        except OSError as error:
+            return f"the lease can't be read and may hide one: {error.strerror}"
         fields = RECORD.unpack(raw)
         if isinstance(fields, str):
             return "the lease is damaged and may hide one" if raw else ""

@@ -7,10 +7,12 @@ instead of SIGBUS.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 import struct
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -74,14 +76,28 @@ class SharedFile:
             writes: Create it when missing, and allow `write`.
         """
         self._path = path
-        self._flags = os.O_CLOEXEC | ((os.O_RDWR | os.O_CREAT) if writes else os.O_RDONLY)
+        # Without waiting: a pipe of that name must not hold anybody up.
+        self._flags = os.O_CLOEXEC | os.O_NONBLOCK
+        self._flags |= (os.O_RDWR | os.O_CREAT) if writes else os.O_RDONLY
         self._fd = -1
+        self._is_parents = False
 
     def read(self, size: int, offset: int = 0) -> bytes:
-        """Read up to `size` bytes; fewer, or none, when the file is short or missing."""
+        """Read up to `size` bytes; fewer, or none, when it is short, missing or unreadable."""
         try:
             return os.pread(self._descriptor(), size, offset)
         except OSError:
+            return b""
+
+    def read_surely(self, size: int, offset: int = 0) -> bytes:
+        """Read like `read`, where nothing must be taken for empty that only can't be read.
+
+        Raises:
+            OSError: It is there, and can't be read.
+        """
+        try:
+            return os.pread(self._descriptor(), size, offset)
+        except FileNotFoundError:
             return b""
 
     def write(self, data: bytes, offset: int = 0) -> bool:
@@ -94,9 +110,13 @@ class SharedFile:
     def claim(self) -> bool:
         """Take the file for oneself, until it is closed or this process ends.
 
+        A child that is forked has no part in it: it could outlive this process, and keep the file
+        from whoever comes after.
+
         Returns:
             False when somebody else has it. What can't be opened is nobody's.
         """
+        _claimed.add(self)
         try:
             fcntl.flock(self._descriptor(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -105,10 +125,37 @@ class SharedFile:
             return True
         return True
 
-    def refresh(self) -> None:
-        """Forget the open file if it was deleted, so that the next read looks for a new one."""
-        if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
+    def refresh(self) -> bool:
+        """Forget the open file if another has its name now; tell whether that is so.
+
+        One that was deleted and not made anew stays open: its other readers and writers have it
+        open too.
+        """
+        if self._fd < 0:
+            return False
+        try:
+            is_same = os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError:
+            return False
+        if not is_same:
             self.close()
+        return not is_same
+
+    def is_deleted(self) -> bool:
+        """Tell whether the open file has no name any more, so that nobody can open it."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
+    def remake(self) -> bool:
+        """Make a file anew that was deleted; False when it was not, or the system refuses."""
+        if not self.is_deleted():
+            return False
+        try:
+            anew = os.open(self._path, self._flags, 0o600)
+        except OSError:
+            return False
+        os.close(self._fd)
+        self._fd = anew
+        return True
 
     def close(self) -> None:
         """Close the file; using it again opens it again."""
@@ -116,10 +163,28 @@ class SharedFile:
             os.close(self._fd)
             self._fd = -1
 
+    def leave_to_parent(self) -> None:
+        """Close it for good, in a child of the process that claimed it."""
+        self.close()
+        self._is_parents = True
+
     def _descriptor(self) -> int:
+        if self._is_parents:
+            raise PermissionError(errno.EPERM, "it belongs to the process that this was forked of")
         if self._fd < 0:
             self._fd = os.open(self._path, self._flags, 0o600)
         return self._fd
+
+
+_claimed: weakref.WeakSet[SharedFile] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for file in tuple(_claimed):
+        file.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def private_directory(path: Path) -> Path:

@@ -108,3 +108,44 @@ def test_a_gate_whose_process_was_killed_leaves_its_name_free(tmp_path: Path) ->
             AckWriter(tmp_path, "drive")
         process.kill()
     AckWriter(tmp_path, "drive").close()
+
+
+def write(writer: AckWriter, tick_ns: int) -> bool:
+    return writer.write(tick_ns, epoch=0, burned=0, reason=Reason.OK, flags=Flag(0))
+
+
+def test_a_gate_whose_file_was_deleted_is_seen_by_those_who_come_later_and_those_who_look_again(
+    tmp_path: Path,
+) -> None:
+    writer, board = AckWriter(tmp_path, "a"), AckBoard(tmp_path, ["a"])
+    assert write(writer, 5)
+    assert board.read()["a"].tick_ns == 5
+    (tmp_path / f"{PREFIX}a").unlink()
+    assert write(writer, 6)
+    assert AckBoard(tmp_path, ["a"]).read()["a"].tick_ns == 6
+    board.look()
+    assert board.read()["a"].tick_ns == 6
+    writer.close()
+    board.close()
+
+
+def test_a_gate_whose_file_was_deleted_does_not_speak_for_one_made_since(tmp_path: Path) -> None:
+    first = AckWriter(tmp_path, "a")
+    (tmp_path / f"{PREFIX}a").unlink()
+    second = AckWriter(tmp_path, "a")
+    assert write(second, 5)
+    assert not write(first, 6)
+    assert AckBoard(tmp_path, ["a"]).read()["a"].tick_ns == 5
+    second.close()
+    assert write(first, 7)
+    assert AckBoard(tmp_path, ["a"]).read()["a"].tick_ns == 7
+    first.close()
+
+
+def test_a_gate_is_seen_though_others_have_no_file_yet(tmp_path: Path) -> None:
+    board = AckBoard(tmp_path, ["none", "a"])
+    writer = AckWriter(tmp_path, "a")
+    assert write(writer, 5)
+    assert list(board.read()) == ["a"]
+    writer.close()
+    board.close()

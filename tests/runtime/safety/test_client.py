@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -375,3 +376,33 @@ def test_a_process_without_a_descriptor_to_spare_says_that_it_could_not_ask(
     assert outcome.text.startswith("the guardian can't be asked")
     assert outcome.text.endswith("the stop was not even left in shared memory")
     assert permitted[1].status().is_permitted
+
+
+def test_a_running_drive_outlives_the_loss_of_every_file_and_a_new_guardian(
+    safety_dir: Path,
+    start_guardian: Callable[..., spawn.Started],
+    drive: Callable[..., object],
+    permit_motion: Callable[[SafetyClient], None],
+    until_true: Callable[..., None],
+) -> None:
+    settings = Settings(dir=safety_dir, watch={"drive": 0.3}, gates={"drive": 0.3})
+    client, first = SafetyClient(safety_dir), start_guardian(settings)
+    motor: Any = drive(safety_dir)
+    for _ in range(3):
+        permit_motion(client)
+        until_true(lambda: motor.output == 0.5)
+        assert client.stop("test").is_confirmed
+        time.sleep(0.25)  # or the next reset is taken for one that is held
+    permit_motion(client)
+    until_true(lambda: motor.output == 0.5)
+    first.process.kill()
+    first.process.wait()
+    for file in safety_dir.iterdir():
+        file.unlink()
+    start_guardian(settings)
+    until_true(lambda: motor.output == 0.0)
+    time.sleep(0.1)
+    assert motor.output == 0.0
+    permit_motion(client)
+    until_true(lambda: motor.output == 0.5)
+    assert client.stop("test").is_confirmed

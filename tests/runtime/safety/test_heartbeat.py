@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,44 @@ def test_another_layout_shuts_old_writers_out(tmp_path: Path) -> None:
 
 def test_a_board_may_watch_nothing(tmp_path: Path) -> None:
     assert HeartbeatBoard(tmp_path, ()).read() == {}
+
+
+def test_a_writer_goes_over_to_the_file_of_a_guardian_that_came_after_it_was_deleted(
+    tmp_path: Path, until_true: Callable[..., None]
+) -> None:
+    HeartbeatBoard(tmp_path, NAMES).close()
+    writer = HeartbeatWriter(tmp_path, "drive")
+    (tmp_path / FILE).unlink()
+    other = HeartbeatBoard(tmp_path, ["arm"])  # it does not watch this loop
+    writer._looked_ns = 0
+    writer.beat()
+    other.close()
+    (tmp_path / FILE).unlink()
+    board = HeartbeatBoard(tmp_path, ("arm", *NAMES))
+
+    def is_seen() -> bool:
+        writer.beat()
+        return "drive" in board.read()
+
+    until_true(is_seen)
+    assert list(board.read()) == ["drive"]
+    writer.close()
+    board.close()
+
+
+def test_a_file_that_only_can_not_be_read_now_is_not_taken_from_its_writers(
+    tmp_path: Path,
+) -> None:
+    HeartbeatBoard(tmp_path, NAMES).close()
+    about = (tmp_path / FILE).stat()
+    (tmp_path / FILE).rename(tmp_path / "aside")
+    (tmp_path / FILE).symlink_to(FILE)  # round and round: it is there, and can't be opened
+    board = HeartbeatBoard(tmp_path, NAMES)
+    (tmp_path / FILE).unlink(missing_ok=True)
+    (tmp_path / "aside").rename(tmp_path / FILE)
+    writer = HeartbeatWriter(tmp_path, "drive")
+    writer.beat()
+    assert (tmp_path / FILE).stat().st_ino == about.st_ino
+    assert board.read()["drive"].sequence == 1
+    writer.close()
+    board.close()

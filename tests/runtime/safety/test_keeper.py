@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import time
 import tty
 from collections.abc import Iterator
@@ -274,4 +275,39 @@ def test_a_trip_by_a_gate_tells_in_the_gates_own_words(
     bench.forward(10)
     assert bench.cause == f"gate drive: {what}: {why}"
     writer.close()
+    bench.keeper.close()
+
+
+def test_a_permission_is_newer_than_any_that_a_gate_has_seen_end(bench: Bench) -> None:
+    writer = AckWriter(bench.dir, "arm")
+    bench.beat()
+    ack(writer, bench.now_ns, burned=41)
+    bench.permit()  # it was not there, or had no file, when the guardian started
+    assert bench.view().epoch == 42
+    bench.forward(10)
+    assert bench.view().valid
+    writer.close()
+
+
+def test_a_gate_of_an_impossible_epoch_does_not_end_the_guardian(tmp_path: Path) -> None:
+    writer = AckWriter(tmp_path, "arm")
+    ack(writer, 1, burned=2**64 - 1)
+    bench = Bench(tmp_path)
+    bench.permit()
+    assert bench.view().epoch == 1
+    writer.close()
+    bench.keeper.close()
+
+
+def test_a_safety_directory_that_is_gone_stops_and_stands_against_motion(tmp_path: Path) -> None:
+    directory = tmp_path / "safety"
+    directory.mkdir()
+    bench = Bench(directory)
+    bench.permit()
+    shutil.rmtree(directory)
+    bench.forward(10)
+    assert bench.cause == "stop line deleted"
+    bench.beat()
+    bench.now_ns += 500 * MS
+    assert "nobody could pull it" in bench.keeper.reset("ada", bench.keeper.state.latch)
     bench.keeper.close()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from olympus.runtime.safety.lease import (
     FILE,
+    LARGEST_EPOCH,
     LONGEST_NS,
     RECORD,
     LeaseReader,
@@ -218,3 +219,34 @@ def test_a_kill_is_known_by_the_next_guardian_and_only_damage_counts_as_one(
     assert damaged.earlier_kill() == "the lease is damaged and may hide one"
     assert damaged.earlier_epoch(5 * QUIET_NS) == 6
     damaged.close()
+
+
+def test_a_lease_that_can_not_be_read_counts_as_a_kill_and_as_any_number_of_resets(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / FILE).mkdir()
+    writer = LeaseWriter(tmp_path)
+    assert writer.earlier_kill() == "the lease can't be read and may hide one: Is a directory"
+    assert writer.earlier_epoch(5 * QUIET_NS) == 6
+
+
+@pytest.mark.parametrize(("epoch", "found"), [(LARGEST_EPOCH, LARGEST_EPOCH), (2**62 + 1, 6)])
+def test_an_epoch_that_nobody_can_have_lived_to_see_is_damage(
+    tmp_path: Path, epoch: int, found: int
+) -> None:
+    (tmp_path / FILE).write_bytes(RECORD.pack(epoch, 1, GRANTED, UNTIL, 0))
+    assert LeaseWriter(tmp_path).earlier_epoch(5 * QUIET_NS) == found
+
+
+def test_a_reader_goes_over_to_the_lease_of_a_guardian_that_came_after_it_was_deleted(
+    tmp_path: Path,
+) -> None:
+    reader = written(tmp_path)
+    assert reader.check(GRANTED).valid
+    (tmp_path / FILE).unlink()
+    assert reader.check(GRANTED).valid  # whoever wrote it writes on
+    LeaseWriter(tmp_path).grant(5, UNTIL, UNTIL + 1)
+    assert reader.check(GRANTED).epoch == 4
+    assert reader.check(UNTIL).epoch == 5
+    assert reader.check(UNTIL).valid
+    assert not reader.check(UNTIL + 1).valid

@@ -98,3 +98,75 @@ def test_names_have_a_size() -> None:
     for name in ("", "x" * 49, "a\0b"):
         with pytest.raises(SafetyError, match="no usable name"):
             packed_name(name)
+
+
+def test_what_can_not_be_read_is_not_taken_for_empty_by_those_who_must_know(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    folder = SharedFile(tmp_path / "folder")
+    assert folder.read(10) == b""
+    with pytest.raises(IsADirectoryError):
+        folder.read_surely(10)
+    assert SharedFile(tmp_path / "none").read_surely(10) == b""
+
+
+def test_a_file_that_was_deleted_stays_open_until_another_has_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    file = SharedFile(path)
+    assert not file.refresh()
+    assert file.read(10) == b"old"
+    path.unlink()
+    assert file.is_deleted()
+    assert not file.refresh()
+    assert file.read(10) == b"old"
+    path.write_bytes(b"new")
+    assert file.refresh()
+    assert not file.is_deleted()
+    assert file.read(10) == b"new"
+    file.close()
+
+
+def test_a_file_that_was_deleted_can_be_made_anew(tmp_path: Path) -> None:
+    file = SharedFile(tmp_path / "sub" / "file", writes=True)
+    assert not file.remake()
+    (tmp_path / "sub").mkdir()
+    assert file.write(b"old")
+    assert not file.remake()
+    (tmp_path / "sub" / "file").unlink()
+    (tmp_path / "sub").rmdir()
+    assert not file.remake()
+    assert file.read(10) == b"old"
+    (tmp_path / "sub").mkdir()
+    assert file.remake()
+    assert file.read(10) == b""
+    file.close()
+
+
+def test_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert SharedFile(tmp_path / "pipe").read(10) == b""
+
+
+def test_a_forked_child_has_no_part_in_what_its_parent_claimed(tmp_path: Path) -> None:
+    mine = SharedFile(tmp_path / "file", writes=True)
+    assert mine.claim()
+    told, tell = os.pipe()
+    go_on, let_go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(let_go)
+        os.write(tell, b"no" if not mine.write(b"x") and mine.read(1) == b"" else b"yes")
+        os.read(go_on, 1)  # until its parent lets go
+        os._exit(0)
+    try:
+        assert os.read(told, 3) == b"no"
+        assert not SharedFile(tmp_path / "file", writes=True).claim()
+        mine.close()
+        after = SharedFile(tmp_path / "file", writes=True)
+        assert after.claim()
+        after.close()
+    finally:
+        os.close(let_go)
+        os.waitpid(child, 0)
+        for one in (told, tell, go_on):
+            os.close(one)
