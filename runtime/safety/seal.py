@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import stat
 from collections import Counter
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from olympus.runtime.errors import ConfigError
+from olympus.runtime.errors import ConfigError, SafetyError
 from olympus.runtime.safety.protocol import printable
-from olympus.runtime.safety.shared import NAME_BYTES, Record, SharedFile, packed_name, plain_name
+from olympus.runtime.safety.shared import Record, SharedFile, packed_name, plain_name
 
 FILE: Final = "seals"
 """Name of the file in the safety directory that remembers each key's newest counter."""
@@ -31,6 +32,9 @@ RECORD: Final = Record(b"OLYSEAL", 1, "48sQ")
 
 LEAST_KEY_BYTES: Final = 16
 """A shorter key is refused."""
+
+LARGEST_FILE: Final = 65536
+"""Most bytes of keys, and of counters, that are read."""
 
 _CONTEXT: Final = b"olympus sealed stop 1\n"
 _OPERATIONS: Final = ("stop", "kill")
@@ -81,28 +85,56 @@ def read_keys(path: Path) -> Mapping[str, bytes]:
         ConfigError: It can't be read, others can read it, or a line is wrong.
     """
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigError(f"{path} can be read by others; chmod 600 {path}")
-        lines = path.read_text().splitlines()
+        lines = _private_text(path).splitlines()
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"keys for sealed stops: {path}: {error}") from error
     keys: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].split()
-        if words:
-            keys |= _key(words, f"{path}:{number}")
+        if words := line.partition("#")[0].split():
+            name, secret = _key(words, f"{path}:{number}")
+            if name in keys:
+                raise ConfigError(f"{path}:{number}: there are two keys {name!r}; name one anew")
+            keys[name] = secret
     return keys
 
 
-def _key(words: list[str], where: str) -> dict[str, bytes]:
+def _private_text(path: Path) -> str:
+    """Read a text that nobody else can read or change.
+
+    Raises:
+        ConfigError: It is no file, others can read it, it belongs to somebody else, or is huge.
+        OSError: It can't be read.
+        UnicodeError: It is no text.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise ConfigError(f"{path} is no file; name a file of keys")
+        if stat.S_IMODE(about.st_mode) & 0o077:
+            raise ConfigError(f"{path} can be read by others; chmod 600 {path}")
+        if about.st_uid not in (0, os.getuid()):
+            raise ConfigError(f"{path} belongs to user {about.st_uid}; chown {os.getuid()} {path}")
+        if about.st_size > LARGEST_FILE:
+            raise ConfigError(f"{path} has more than {LARGEST_FILE} bytes; is it a file of keys?")
+        return os.pread(descriptor, LARGEST_FILE, 0).decode()
+    finally:
+        os.close(descriptor)
+
+
+def _key(words: list[str], where: str) -> tuple[str, bytes]:
     try:
         name, digits = words
         secret = bytes.fromhex(digits)
     except ValueError as error:
         raise ConfigError(f"{where}: write a name and a key in hexadecimal, 64 digits") from error
-    if len(secret) < LEAST_KEY_BYTES or len(name.encode()) > NAME_BYTES:
+    if len(secret) < LEAST_KEY_BYTES:
         raise ConfigError(f"{where}: take at least {2 * LEAST_KEY_BYTES} digits, such as 64")
-    return {name: secret}
+    try:
+        packed_name(name)
+    except SafetyError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return name, secret
 
 
 class SealReader:
@@ -120,10 +152,11 @@ class SealReader:
         self._counters = counters
         self._file = SharedFile(directory / FILE, writes=True)
         self._newest = dict.fromkeys(self._keys, 0)
-        for index in range(len(self._keys)):
-            fields = RECORD.unpack(self._file.read(RECORD.size, index * RECORD.size))
-            if not isinstance(fields, str) and plain_name(fields[0]) in self._newest:
-                self._newest[plain_name(fields[0])] = fields[1]
+        for index in range(LARGEST_FILE // RECORD.size):
+            raw = self._file.read(RECORD.size, index * RECORD.size)
+            if not raw:
+                break
+            self._recall(raw)
 
     def open(self, text: str) -> Sealed | str:
         """Open a sealed order.
@@ -149,7 +182,11 @@ class SealReader:
         if not _is_counter(counter) or told.get("op") not in _OPERATIONS:
             return self._refused("malformed", "`counter` or `op` is wrong; make it with `seal`")
         if counter <= self._newest[name]:
-            return self._refused("replayed", f"counter {counter} was used before")
+            return self._refused(
+                "replayed",
+                f"counter {counter} was used before; the newest is {self._newest[name]}. "
+                "If it is made of the time, is the sender's clock right?",
+            )
         self._newest[name] = counter
         cause, by = (printable(str(told.get(one, "unnamed"))) for one in ("cause", "by"))
         return Sealed(told["op"] == "kill", cause, by, name)
@@ -157,11 +194,22 @@ class SealReader:
     def remember(self) -> None:
         """Write the newest counters down; after the act, never before."""
         rows = (RECORD.pack(packed_name(name), count) for name, count in self._newest.items())
-        self._file.write(b"".join(rows))
+        if not self._file.write(b"".join(rows)):
+            self._counters["seals_unkept"] += 1
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _recall(self, raw: bytes) -> None:
+        """Take in one row, of whatever key: one that is left out today may come back."""
+        fields = RECORD.unpack(raw)
+        if isinstance(fields, str):
+            # Its key's stops may be replayed now, and are good: to refuse a genuine one is worse.
+            self._counters["seals_forgotten"] += 1
+            return
+        name = plain_name(fields[0])
+        self._newest[name] = max(self._newest.get(name, 0), fields[1])
 
     def _refused(self, kind: str, why: str) -> str:
         self._counters[f"seals_{kind}"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,14 @@ from hypothesis import strategies as st
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.safety.seal import Sealed, SealReader, read_keys, seal
+from olympus.runtime.safety.seal import (
+    FILE,
+    LARGEST_FILE,
+    Sealed,
+    SealReader,
+    read_keys,
+    seal,
+)
 from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.state import Mode
 
@@ -126,7 +134,7 @@ def test_keys_are_read_by_name(tmp_path: Path) -> None:
         ("tower aa", 0o600, "at least 32 digits"),
         ("tower", 0o600, "a name and a key"),
         ("tower zz", 0o600, "a name and a key"),
-        ("x" * 49 + " " + KEY.hex(), 0o600, "at least"),
+        ("x" * 49 + " " + KEY.hex(), 0o600, "no usable name"),
         (f"tower {KEY.hex()}", 0o640, "can be read by others"),
     ],
 )
@@ -169,3 +177,75 @@ def test_half_a_character_in_a_forged_order_does_not_end_the_guardian(tmp_path: 
     order = json.dumps({"body": body + ', "by": "\udc80"}', "mac": "00"})
     assert "forged" in str(one.open(order))
     assert counters == {"seals_forged": 1}
+
+
+def test_a_replay_is_refused_though_other_keys_came_and_went(tmp_path: Path) -> None:
+    one, _ = reader(tmp_path)
+    order = sealed(7, key=OTHER, name="van")
+    assert isinstance(one.open(order), Sealed)
+    one.remember()
+    one.close()
+    alone, counters = SealReader(tmp_path, {"van": OTHER}, Counter()), Counter[str]()
+    assert "replayed" in str(alone.open(order))
+    assert isinstance(alone.open(sealed(8, key=OTHER, name="van")), Sealed)
+    alone.remember()
+    alone.close()
+    without = SealReader(tmp_path, {"tower": KEY}, Counter())
+    without.remember()
+    without.close()
+    back = SealReader(tmp_path, {"van": OTHER}, counters)
+    assert "the newest is 8" in str(back.open(sealed(8, key=OTHER, name="van")))
+    assert counters == {"seals_replayed": 1}
+    back.close()
+
+
+def test_damaged_counters_are_counted_and_refuse_no_genuine_stop(tmp_path: Path) -> None:
+    one, _ = reader(tmp_path)
+    one.open(sealed(7))
+    one.open(sealed(7, key=OTHER, name="van"))
+    one.remember()
+    one.close()
+    raw = bytearray((tmp_path / FILE).read_bytes())
+    raw[50] ^= 1
+    (tmp_path / FILE).write_bytes(raw)
+    again, counters = reader(tmp_path)
+    assert counters == {"seals_forgotten": 1}
+    assert isinstance(again.open(sealed(7)), Sealed)
+    assert "replayed" in str(again.open(sealed(7, key=OTHER, name="van")))
+
+
+def test_counters_that_can_not_be_kept_are_counted(tmp_path: Path) -> None:
+    one, counters = reader(tmp_path / "missing")
+    assert isinstance(one.open(sealed(7)), Sealed)
+    one.remember()
+    assert counters == {"seals_unkept": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"tower {KEY.hex()}\ntower {OTHER.hex()}", r"keys:2: there are two keys 'tower'"),
+        (f"to\0wer {KEY.hex()}", "no usable name"),
+        ("# " + "x" * LARGEST_FILE, "has more than 65536 bytes"),
+    ],
+)
+def test_keys_that_would_be_trouble_later_are_refused(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_keys(keys(tmp_path, text))
+
+
+def test_a_pipe_or_a_folder_of_keys_is_refused_and_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ConfigError, match="is no file"):
+            read_keys(path)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_keys_of_somebody_else_are_refused(tmp_path: Path) -> None:
+    path = keys(tmp_path, f"tower {KEY.hex()}")
+    os.chown(path, 65534, 65534)
+    with pytest.raises(ConfigError, match="belongs to user 65534; chown 0"):
+        read_keys(path)
