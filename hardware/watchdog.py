@@ -151,7 +151,13 @@ class Watchdog:
                 raise DeviceError(f"{self._options.device} is not there; it is tried again")
             self._retry_ns = now_ns + RETRY_NS
             device = self._arm()
-            self._settle(device)
+            try:
+                self._settle(device)
+            except DeviceError:
+                # Open it is armed, and closed it could not be had again: either would restart the
+                # computer, again and again, for a watchdog that can't be used.
+                device.close(disarm=True)
+                raise
             self._device = device
         return self._device
 

@@ -171,3 +171,23 @@ def test_nowayout_is_read_from_the_kernel(tmp_path: Path) -> None:
     assert is_nowayout("/dev/watchdog", tmp_path) is True
     (tmp_path / "watchdog0" / "nowayout").write_text("0\n")
     assert is_nowayout("/dev/watchdog0", tmp_path) is False
+
+
+class Stubborn(Dog):
+    """A watchdog that takes no timeout."""
+
+    def set_timeout(self, wanted_s: int) -> int:
+        raise DeviceError("takes no timeout")
+
+
+def test_a_watchdog_that_can_not_be_set_up_is_disarmed_and_free_for_the_next_try(
+    dog: Dog,
+) -> None:
+    dogs: list[Dog] = [Stubborn(), dog]
+    stubborn = dogs[0]
+    watchdog = Watchdog(Options("bite"), lambda: dogs.pop(0))
+    with pytest.raises(DeviceError, match="takes no timeout"):
+        watchdog.feed(outlook(1000))
+    assert stubborn.disarmed is True
+    assert watchdog.feed(outlook(2001)).problem == ""
+    assert (dog.pings, dog.disarmed) == (1, None)
