@@ -7,9 +7,13 @@ import fcntl
 import os
 import struct
 import termios
+import time
 from typing import Final
 
 from olympus.runtime.errors import ConfigError, DeviceError
+
+LAST_WORDS_S: Final = 0.05
+"""How long closing waits for what was written last, such as "open now"."""
 
 BACKLOG: Final = 64
 """Bytes that may wait to be sent; more would go on arriving after their sender has died."""
@@ -83,8 +87,7 @@ class SerialPort:
             DeviceError: The device is gone.
         """
         try:
-            waiting = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0\0\0\0")
-            if struct.unpack("i", waiting)[0] <= BACKLOG and os.write(self._fd, data) == len(data):
+            if self._waiting() <= BACKLOG and os.write(self._fd, data) == len(data):
                 return True
         except BlockingIOError:
             pass
@@ -94,10 +97,21 @@ class SerialPort:
         return False
 
     def close(self) -> None:
-        """Throw away what waits, so that closing does not wait for it, and close."""
-        with contextlib.suppress(termios.error):
-            termios.tcflush(self._fd, termios.TCIOFLUSH)
+        """Let what was written last go out, and close; a port that takes nothing is not waited for.
+
+        What still waits after `LAST_WORDS_S` is thrown away: the kernel would wait for it, for half
+        a minute.
+        """
+        with contextlib.suppress(OSError, termios.error):
+            deadline_s = time.monotonic() + LAST_WORDS_S
+            while (is_full := self._waiting() > 0) and time.monotonic() < deadline_s:
+                time.sleep(0.001)
+            termios.tcflush(self._fd, termios.TCIOFLUSH if is_full else termios.TCIFLUSH)
         os.close(self._fd)
+
+    def _waiting(self) -> int:
+        waiting = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0\0\0\0")
+        return int(struct.unpack("i", waiting)[0])
 
     def _make_raw(self, speed: int) -> None:
         mode = termios.tcgetattr(self._fd)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import termios
 from pathlib import Path
 
 import pytest
@@ -280,3 +283,31 @@ def test_a_port_takes_no_more_than_it_can_send_and_says_when_it_is_gone() -> Non
         while not port.read():
             pass
     port.close()
+
+
+class Full(SerialPort):
+    """A port that takes nothing of what it was given."""
+
+    def _waiting(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("kind", [SerialPort, Full])
+def test_closing_lets_the_last_word_out_and_throws_away_only_what_is_not_taken(
+    kind: type[SerialPort],
+) -> None:
+    leader, follower = os.openpty()
+    port = kind(os.ttyname(follower))
+    fcntl.ioctl(leader, termios.TIOCPKT, b"\x01\0\0\0")  # it tells of flushes from here on
+    assert port.write(b"open")
+    port.close()
+    os.set_blocking(leader, False)
+    heard, was_thrown_away = b"", False
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(leader, 100):
+            was_thrown_away |= bool(piece[0] & termios.TIOCPKT_FLUSHWRITE)
+            heard += piece[1:]
+    assert was_thrown_away is (kind is Full)
+    assert was_thrown_away or heard == b"open"
+    os.close(follower)
+    os.close(leader)
