@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -75,7 +76,7 @@ class Feeder:
             "problem": self.problem(),
             "text": report.text,
             "facts": {
-                **report.facts,
+                **_plain(report.facts),
                 "fed": self.fed,
                 "missed": self.missed,
                 "failures": self.failures,
@@ -103,7 +104,7 @@ class Feeder:
 
     def _feed(self, outlook: Outlook) -> None:
         try:
-            self.report = self._backstop.feed(outlook)
+            self.report = _checked(self._backstop.feed(outlook))
         except Exception as error:  # noqa: BLE001  any exception of a backstop is a trip
             self.report = _failed(error)
             self.failures += 1
@@ -159,6 +160,29 @@ def make_feeders(settings: Settings) -> Feeders:
     """
     found = {spec.name: load(spec) for spec in settings.backstops}
     return Feeders(found, settings.sched_fifo)
+
+
+def _checked(report: object) -> Report:
+    """Let nothing into the guardian's loop that is no report.
+
+    Raises:
+        TypeError: It is none, or its fields are of other types.
+    """
+    if not isinstance(report, Report):
+        raise TypeError(f"`feed` returned {type(report).__name__}, not a Report")
+    words = isinstance(report.problem, str) and isinstance(report.text, str)
+    if not words or not isinstance(report.facts, Mapping):
+        raise TypeError("a Report has `problem` and `text` as str, and `facts` as a mapping")
+    return report
+
+
+def _plain(facts: Mapping[str, object]) -> Mapping[str, object]:
+    """Return facts as they can be told; what JSON can't hold must not end the guardian."""
+    try:
+        json.dumps(facts)
+    except Exception as error:  # noqa: BLE001  whatever a backstop tells, status is answered
+        return {"untold": f"{type(error).__name__}: {error}"}
+    return facts
 
 
 def _failed(error: Exception) -> Report:

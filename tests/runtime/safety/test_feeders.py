@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,3 +209,28 @@ def test_a_check_reads_everything_and_starts_nothing(
         run = subprocess.run(command, env=spawn.environment(), capture_output=True, check=False)
         assert bool(run.returncode) == bool(code), run.stderr
     assert not safety_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "lit", Report, Report(problem=None), Report(text=b"lit"), Report(facts=7)],  # type: ignore[arg-type]
+)
+def test_what_is_no_report_stands_against_motion_and_ends_nobody(
+    feeders: Feeders, lamp: Lamp, until_true: Callable[..., None], wrong: Any
+) -> None:
+    lamp.report = wrong
+    feeders.feed(STILL)
+    until_true(lambda: any("Report" in one for one in feeders.problems()))
+    assert feeders.told()[0]["text"] == ""
+
+
+@pytest.mark.parametrize("facts", [{"a": b"bytes"}, {(1, 2): 3}, {"a": {1}}, {"a": "b"}])
+def test_facts_can_always_be_told(
+    feeders: Feeders, lamp: Lamp, until_true: Callable[..., None], facts: Any
+) -> None:
+    lamp.report = Report(facts=facts)
+    feeders.feed(STILL)
+    until_true(lambda: not list(feeders.problems()))
+    told = json.loads(json.dumps(feeders.told()))[0]["facts"]
+    assert told["fed"] == 1
+    assert ("untold" in told) is (facts != {"a": "b"})
