@@ -36,6 +36,8 @@ _EVENT: Final = struct.Struct("=QIIII24x")
 
 _RISING: Final = 1
 _MOST_EVENTS: Final = 16
+_MOST_READS: Final = 16
+"""A contact that chatters faster than it is read must not keep the guardian; the rest waits."""
 _CONSUMER: Final = b"olympus stop input"
 
 
@@ -111,7 +113,8 @@ class GpioLine:
         """
         rose_ns = None
         try:
-            while raw := os.read(self._descriptor, _EVENT.size * _MOST_EVENTS):
+            for _ in range(_MOST_READS):
+                raw = os.read(self._descriptor, _EVENT.size * _MOST_EVENTS)
                 for stamp_ns, kind, *_ in _EVENT.iter_unpack(raw):
                     rose_ns = stamp_ns if kind == _RISING else rose_ns
         except BlockingIOError:
@@ -139,7 +142,10 @@ def find(chip: str, line: str, devices: Path = Path("/dev")) -> Place:
     Raises:
         DeviceError: There is none, there are two, or a chip can't be opened.
     """
-    chips = sorted(devices.glob("gpiochip*"), key=lambda path: (len(path.name), path.name))
+    try:
+        chips = sorted(devices.glob("gpiochip*"), key=lambda path: (len(path.name), path.name))
+    except OSError as error:
+        raise DeviceError(f"GPIO chips can't be looked for: {error.strerror}") from error
     found: list[Place] = []
     seen: list[str] = []
     for path in chips:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -399,3 +401,33 @@ def test_a_guardian_does_not_start_without_the_input_it_is_to_read(
     )
     assert done.returncode == DeviceError.exit_code
     assert "any GPIO chip has no line 'NO-SUCH-LINE'" in done.stderr
+
+
+class Dry(FileContact):
+    """A contact that is lost once there is no descriptor to spare, as that of a real line."""
+
+    def rose_ns(self) -> int | None:
+        find("", "GPIO5")
+        return None
+
+
+def test_a_guardian_without_a_descriptor_to_spare_goes_on_without_its_input(
+    contact: Path, button: StopButton
+) -> None:
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    dry = Dry(contact)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+    try:
+        other = StopButton(StopInput(file=str(contact)), 0, lambda _: dry)
+        assert other.look(RELEASE_NS) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (least, most))
+    assert "Too many open files" in other.problem()
+
+
+def test_a_contact_that_chatters_for_ever_does_not_keep_the_guardian() -> None:
+    line = object.__new__(GpioLine)  # nothing here has a line: only what is read of it
+    line.text = "line"
+    line._descriptor = os.open("/dev/zero", os.O_RDONLY)
+    assert line.rose_ns() is None  # no event of zeros is a rising edge
+    line.close()
