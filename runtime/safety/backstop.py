@@ -36,7 +36,8 @@ class Outlook:
     answered_ns: int | None
     """When the gate that has been silent longest last ticked; None without any live gate."""
     is_neutral: bool
-    """Whether every gate that is live or required last handed its actuator a neutral output."""
+    """Whether every gate that is live, is required, or acted on the newest permission last handed
+    its actuator a neutral output."""
 
     def is_answered(self, silence_ns: int) -> bool:
         """Tell whether every live gate has ticked within `silence_ns`."""

@@ -73,6 +73,7 @@ class Keeper:
         self._log = EventLog(directory)
         self._conditions = Conditions(settings.conditions)
         self._looks = 0
+        self._granted = 0
         self.counters: Counter[str] = Counter()
         """Trips, refused resets, and what else is counted."""
         epoch = self._newest_epoch()
@@ -183,12 +184,16 @@ class Keeper:
 
     def outlook(self, now_ns: int) -> Outlook:
         """Say what the backstops need to know at this tick."""
-        needed = self._settings.gates
+        needed, read = self._settings.gates, self._gates.read()
         acks = {
             name: ack
-            for name, ack in self._gates.read().items()
+            for name, ack in read.items()
             if name in needed or now_ns - ack.tick_ns < _LIVE_NS
         }
+        # One that falls silent while it drives has not stopped for that.
+        granted = self._granted or None
+        driven = (ack for ack in read.values() if granted in (ack.epoch, ack.burned))
+        is_neutral = all(ack.is_neutral for ack in (*acks.values(), *driven))
         answers = {name: ack.tick_ns for name, ack in acks.items() if Flag.CLOSED not in ack.flags}
         ticks = dict.fromkeys(needed, 0) | answers
         return Outlook(
@@ -196,7 +201,7 @@ class Keeper:
             epoch=self.state.epoch,
             is_permitted=self.state.mode is Mode.PERMITTED,
             answered_ns=min(ticks.values(), default=None),
-            is_neutral=all(ack.is_neutral for ack in acks.values()),
+            is_neutral=is_neutral,
         )
 
     def gate_names(self) -> tuple[str, ...]:
@@ -272,6 +277,7 @@ class Keeper:
             self._note("trip", **told_trip(step.state.trips[-1]))
         elif step.action is Action.GRANT:
             self._lease.grant(step.state.epoch, now_ns, until_ns)
+            self._granted = step.state.epoch
             self._note("permit", by=step.state.granted_by)
         elif step.action is Action.RENEW:
             self._lease.renew(step.state.epoch, until_ns)

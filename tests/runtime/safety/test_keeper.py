@@ -311,3 +311,21 @@ def test_a_safety_directory_that_is_gone_stops_and_stands_against_motion(tmp_pat
     bench.now_ns += 500 * MS
     assert "nobody could pull it" in bench.keeper.reset("ada", bench.keeper.state.latch)
     bench.keeper.close()
+
+
+def test_a_gate_that_falls_silent_while_it_drives_is_not_at_neutral_for_the_backstops(
+    bench: Bench,
+) -> None:
+    writer = AckWriter(bench.dir, "arm")  # nobody declared it
+    ack(writer, bench.now_ns - 2000 * MS, flags=Flag(0))  # what it did before does not matter
+    assert bench.keeper.outlook(bench.now_ns).is_neutral
+    bench.permit()
+    for epoch, burned in ((1, 0), (0, 1)):  # it saw the end of its permission, or did not
+        writer.write(bench.now_ns, epoch=epoch, burned=burned, reason=Reason.OK, flags=Flag(0))
+        bench.keeper.stop("test", "ada")
+        assert not bench.keeper.outlook(bench.now_ns).is_neutral
+        bench.now_ns += 5000 * MS
+        assert not bench.keeper.outlook(bench.now_ns).is_neutral
+    ack(writer, bench.now_ns, burned=1)
+    assert bench.keeper.outlook(bench.now_ns + 5000 * MS).is_neutral
+    writer.close()
