@@ -10,8 +10,9 @@ from pathlib import Path
 
 from olympus.runtime.errors import OlympusError, SafetyError
 from olympus.runtime.launch.report import Report
-from olympus.runtime.safety.client import Outcome, Result, SafetyClient
+from olympus.runtime.safety.client import Outcome, SafetyClient
 from olympus.runtime.safety.events import FILE as EVENTS
+from olympus.runtime.safety.readback import Result
 from olympus.runtime.safety.state import Mode
 
 BY = "operator at the launch terminal"

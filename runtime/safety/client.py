@@ -6,18 +6,17 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import stopline
-from olympus.runtime.safety.acks import Ack, AckBoard
 from olympus.runtime.safety.call import Call
 from olympus.runtime.safety.lease import LeaseReader
 from olympus.runtime.safety.protocol import LONGEST_TEXT, SOCKET
+from olympus.runtime.safety.readback import LOOK_S, Result, read_back
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.status import Status, read_status
 
@@ -27,25 +26,8 @@ ANSWER_S: Final = 0.5
 PULL_AFTER_S: Final = 0.1
 """A stop that was not answered for so long is also left in shared memory."""
 
-READBACK_S: Final = 1.0
-"""How long to wait, after a stop, for every gate to read back neutral."""
-
-_LOOK_S: Final = 0.002
-
 _LARGEST_TEXT: Final = 900
 """Largest text in a datagram, in bytes as JSON writes it: up to 12 for one letter."""
-
-
-class Result(StrEnum):
-    """How sure it is that what was asked for has happened."""
-
-    CONFIRMED = "CONFIRMED"
-    """It was read back: every gate is at neutral and what it measures stands, or motion is
-    permitted."""
-    UNCERTAIN = "UNCERTAIN"
-    """It was asked for, but something did not answer."""
-    FAILED = "FAILED"
-    """It was refused, or an actuator is still driven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +112,7 @@ class SafetyClient:
             return _outcome(Result.UNCERTAIN, f"{refused}; the stop was {how}", began_ns)
         if reply is None:
             return _outcome(Result.UNCERTAIN, self._nobody(), began_ns)
-        result, text = self._read_back(int(reply["at_ns"]), reply["gates"])
+        result, text = read_back(self._directory, reply["gates"], int(reply["at_ns"]))
         return _outcome(result, text, began_ns)
 
     def reset(self, by: str, *, latch: int | None = None) -> Outcome:
@@ -214,35 +196,17 @@ class SafetyClient:
         deadline = time.monotonic() + ANSWER_S - PULL_AFTER_S
         try:
             while time.monotonic() < deadline:
-                reply = call.wait(_LOOK_S)
+                reply = call.wait(LOOK_S)
                 if reply is not None:
                     return reply
                 seen = lease.check(time.monotonic_ns())
                 is_latched = seen.mode in (Mode.TRIPPED, Mode.KILLED)
                 if is_latched and seen.sequence > before:
                     return {"at_ns": at_ns, "gates": ()}
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
         finally:
             lease.close()
         return None
-
-    def _read_back(self, at_ns: int, gates: Iterable[str]) -> tuple[Result, str]:
-        board = AckBoard(self._directory, gates)
-        board.look()
-        if not board.names():
-            return (
-                Result.UNCERTAIN,
-                "the stop is latched, but there is no gate to read it back from",
-            )
-        deadline = time.monotonic() + READBACK_S
-        try:
-            while waiting := _still(board, at_ns):
-                if time.monotonic() > deadline:
-                    return _verdict(waiting, at_ns)
-                time.sleep(_LOOK_S)
-        finally:
-            board.close()
-        return Result.CONFIRMED, f"latched; at neutral: {', '.join(board.names())}"
 
     def _read_lease(self, began_ns: int) -> Outcome:
         reader = LeaseReader(self._directory)
@@ -265,23 +229,3 @@ def _short(text: str) -> str:
 
 def _outcome(result: Result, text: str, began_ns: int) -> Outcome:
     return Outcome(result, text, (time.monotonic_ns() - began_ns) / 1e9)
-
-
-def _still(board: AckBoard, at_ns: int) -> dict[str, Ack | None]:
-    acks = board.read()
-    found = {name: acks.get(name) for name in board.names()}
-    return {name: ack for name, ack in found.items() if not (ack and ack.is_proven_since(at_ns))}
-
-
-def _verdict(waiting: Mapping[str, Ack | None], at_ns: int) -> tuple[Result, str]:
-    answering = {name: ack for name, ack in waiting.items() if ack and ack.tick_ns > at_ns}
-    driven = [name for name, ack in answering.items() if not ack.is_neutral]
-    if driven:
-        return Result.FAILED, f"latched, but still driven: {', '.join(driven)}; cut the power"
-    turning = [name for name, ack in answering.items() if ack.is_still is False]
-    if turning:
-        return Result.FAILED, f"at neutral, but still moving: {', '.join(turning)}; cut the power"
-    if blind := ", ".join(answering):
-        return Result.UNCERTAIN, f"at neutral, but nothing measures {blind}; look at the actuators"
-    silent = ", ".join(waiting)
-    return Result.UNCERTAIN, f"latched, but no answer from gate {silent}; look at the actuators"

@@ -27,6 +27,14 @@ ROOMS = {
     "stopinput": "test_stopinput.py",
     "sleep": "test_sleep.py",
     "vouched": "test_vouched.py",
+    "acks": "test_acks.py",
+    "readback": "test_readback.py",
+    "realtime": "test_realtime.py",
+    "gate": "test_gate.py",
+    "seal": "test_seal.py",
+    "shared": "test_shared.py",
+    "stopline": "test_stopline.py",
+    "neutral_line": "test_neutral_line.py",
 }
 """Room -> its tests."""
 

@@ -21,11 +21,12 @@ from olympus.runtime.errors import DeviceError, SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.acks import AckWriter, Flag, Reason
 from olympus.runtime.safety.call import Call
-from olympus.runtime.safety.client import Result, SafetyClient
+from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.gate import Gate
 from olympus.runtime.safety.lease import LeaseReader
 from olympus.runtime.safety.limits import Limits, Rules
 from olympus.runtime.safety.protocol import SOCKET
+from olympus.runtime.safety.readback import Result
 from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.status import read_status

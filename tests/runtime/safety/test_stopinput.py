@@ -16,9 +16,10 @@ import pytest
 
 from olympus.runtime.errors import ConfigError, DeviceError
 from olympus.runtime.safety import spawn
-from olympus.runtime.safety.client import Result, SafetyClient
+from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.gpio_line import Flags, GpioLine, Place, find
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.readback import Result
 from olympus.runtime.safety.settings import Settings, load
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.stopinput import (
