@@ -151,7 +151,6 @@ class AckWriter:
                 f"there is a gate {name!r} in {directory} already, in this process or another; "
                 "end that one first, or give this one another name"
             )
-        self._is_ours = True
         self._pid = os.getpid()
         self._sequence = 0
 
@@ -169,10 +168,8 @@ class AckWriter:
 
         A file that was deleted is made anew: a guardian that starts later must see this gate.
         """
-        if self._file.remake():
-            self._is_ours = False
-        self._is_ours = self._is_ours or self._file.claim()
-        if not self._is_ours:  # a gate of this name was made while there was no file
+        self._file.remake()
+        if not self._file.claim():  # a gate of this name was made while this one had no file
             return False
         self._sequence += 1
         words = why.encode(errors="replace")[:WHY_BYTES]

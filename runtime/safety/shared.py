@@ -80,7 +80,7 @@ class SharedFile:
         self._flags = os.O_CLOEXEC | os.O_NONBLOCK
         self._flags |= (os.O_RDWR | os.O_CREAT) if writes else os.O_RDONLY
         self._fd = -1
-        self._is_parents = False
+        self._is_claimed = self._is_parents = False
 
     def read(self, size: int, offset: int = 0) -> bytes:
         """Read up to `size` bytes; fewer, or none, when it is short, missing or unreadable."""
@@ -114,8 +114,11 @@ class SharedFile:
         from whoever comes after.
 
         Returns:
-            False when somebody else has it. What can't be opened is nobody's.
+            False when somebody else has it. What can't be opened is nobody's; ask again before it
+            is written.
         """
+        if self._is_claimed:
+            return True
         _claimed.add(self)
         try:
             fcntl.flock(self._descriptor(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,6 +126,7 @@ class SharedFile:
             return False
         except OSError:
             return True
+        self._is_claimed = True
         return True
 
     def refresh(self) -> bool:
@@ -153,7 +157,7 @@ class SharedFile:
             anew = os.open(self._path, self._flags, 0o600)
         except OSError:
             return False
-        os.close(self._fd)
+        self.close()
         self._fd = anew
         return True
 
@@ -162,6 +166,7 @@ class SharedFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._is_claimed = False
 
     def leave_to_parent(self) -> None:
         """Close it for good, in a child of the process that claimed it."""

@@ -149,3 +149,19 @@ def test_a_gate_is_seen_though_others_have_no_file_yet(tmp_path: Path) -> None:
     assert list(board.read()) == ["a"]
     writer.close()
     board.close()
+
+
+def test_a_gate_that_had_no_file_at_first_does_not_speak_for_one_made_since(
+    tmp_path: Path,
+) -> None:
+    early = AckWriter(tmp_path / "later", "a")
+    assert not write(early, 4)
+    (tmp_path / "later").mkdir()
+    late = AckWriter(tmp_path / "later", "a")
+    assert write(late, 5)
+    assert not write(early, 6)
+    late.close()
+    assert write(early, 7)
+    with pytest.raises(SafetyError, match="already"):
+        AckWriter(tmp_path / "later", "a")
+    early.close()
