@@ -165,3 +165,17 @@ def test_a_gate_that_had_no_file_at_first_does_not_speak_for_one_made_since(
     with pytest.raises(SafetyError, match="already"):
         AckWriter(tmp_path / "later", "a")
     early.close()
+
+
+def test_the_numbers_that_are_written_stay_what_they_are() -> None:
+    reasons = (
+        "OK NO_LEASE LAPSED NEW_PERMISSION NO_COMMAND STALE FUTURE BEFORE_PERMISSION WRONG_SHAPE "
+        "NOT_FINITE OUT_OF_RANGE TOO_STEEP CLOSED"
+    )
+    assert [Reason[name].value for name in reasons.split()] == list(range(len(Reason)))
+    flags = "NEUTRAL CLOSED WATCHED SENSED STILL REFUSED"
+    assert [Flag[name].value for name in flags.split()] == [1, 2, 4, 8, 16, 32]
+    assert WHY_BYTES == 160
+    raw = RECORD.pack(b"a", 1, 2, 3, 4, 0, 1, 7, b"why")
+    assert raw[:12] == b"OLYGATE\0\x02\0\0\0"
+    assert len(raw) == RECORD.size == 12 + 48 + 4 * 8 + 3 * 4 + WHY_BYTES + 4

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+import mmap
 import os
 import resource
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,12 +43,8 @@ def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) 
         os.sched_setscheduler(0, usual, os.sched_param(0))
     for wish in ("sched_fifo", "memory_lock", "storage"):
         assert told[wish].startswith(("granted", "refused: "))
-    assert (
-        realtime.prepare(Settings(dir=safety_dir, watch={"drive": 0.3}, lock_memory=False))[
-            "sched_fifo"
-        ]
-        == realtime.NOT_ASKED
-    )
+    plain = realtime.prepare(Settings(dir=safety_dir, watch={"drive": 0.3}, lock_memory=False))
+    assert plain["sched_fifo"] == plain["memory_lock"] == realtime.NOT_ASKED
 
 
 @pytest.fixture
@@ -125,3 +124,162 @@ def test_refusals_carry_the_reason_and_the_way_out() -> None:
     assert "RLIMIT_RTPRIO" in told["sched_fifo"]
     assert "in its place refused: " in told["sched_fifo"]
     assert "RLIMIT_MEMLOCK" in told["memory_lock"]
+
+
+@pytest.fixture
+def ordinary() -> Iterator[None]:
+    usual = os.sched_getscheduler(0)
+    yield
+    ctypes.CDLL(None).munlockall()
+    gc.unfreeze()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(task.name), usual, os.sched_param(0))
+
+
+def in_a_thread(act: Callable[[], object]) -> tuple[object, int, int]:
+    """Return what it returned, and the policy and priority of its thread afterwards."""
+    found: list[tuple[object, int, int]] = []
+
+    def run() -> None:
+        said = act()
+        found.append((said, os.sched_getscheduler(0), os.sched_getparam(0).sched_priority))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+needs_priority = pytest.mark.skipif(
+    "granted" not in str(in_a_thread(lambda: realtime.real_time(1))[0]),
+    reason="no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)",
+)
+
+
+@needs_priority
+@pytest.mark.usefixtures("ordinary")
+def test_a_priority_is_one_threads_alone_or_the_whole_process_s() -> None:
+    alone = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    assert in_a_thread(lambda: realtime.real_time(2)) == ("granted: priority 2", alone, 2)
+    assert in_a_thread(lambda: realtime.join(3)) == (None, alone, 3)
+    assert in_a_thread(lambda: realtime.join(None)) == (None, os.SCHED_OTHER, 0)
+    assert in_a_thread(lambda: realtime.real_time(None)) == (
+        realtime.NOT_ASKED,
+        os.SCHED_OTHER,
+        0,
+    )
+    waiting = threading.Event()
+    other = threading.Thread(target=waiting.wait)
+    other.start()
+    try:
+        assert realtime.real_time(4, whole_process=True) == "granted: priority 4"
+        tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+        assert other.native_id in tasks
+        # Not reset by a fork: the threads to come have it too.
+        assert {os.sched_getscheduler(task) for task in tasks} == {os.SCHED_FIFO}
+        assert {os.sched_getparam(task).sched_priority for task in tasks} == {4}
+    finally:
+        waiting.set()
+        other.join()
+
+
+@needs_priority
+@pytest.mark.usefixtures("ordinary")
+def test_a_guardian_gets_all_it_asks_for_and_its_garbage_is_left_alone(safety_dir: Path) -> None:
+    safety_dir.mkdir()
+    gc.unfreeze()
+    told = realtime.prepare(Settings(dir=safety_dir, watch={"a": 1.0}, sched_fifo=5))
+    assert told["sched_fifo"] == "granted: priority 5"
+    assert os.sched_getscheduler(0) == os.SCHED_FIFO
+    assert told["storage"] == realtime.storage_kind(safety_dir)
+    assert gc.get_freeze_count() > 1000
+
+
+def locked_kb() -> int:
+    about = Path("/proc/self/status").read_text()
+    return int(about.partition("VmLck:")[2].split()[0])
+
+
+@pytest.mark.usefixtures("ordinary")
+def test_memory_to_come_is_locked_only_where_that_can_not_make_it_run_out(
+    safety_dir: Path,
+) -> None:
+    safety_dir.mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    rights = Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0]
+    has_right = bool(int(rights, 16) >> 14 & 1)
+    told = realtime.prepare(Settings(dir=safety_dir, watch={"a": 1.0}))["memory_lock"]
+    if told.startswith("refused"):
+        assert "RLIMIT_MEMLOCK" in told
+        pytest.skip("no memory may be locked here (RLIMIT_MEMLOCK, CAP_IPC_LOCK)")
+    before_kb = locked_kb()
+    assert before_kb > 1000
+    with mmap.mmap(-1, 1 << 22) as more:
+        more[0] = 1
+        is_locked = locked_kb() >= before_kb + 4096
+    may_all = has_right or soft == resource.RLIM_INFINITY
+    assert is_locked is may_all
+    words = "granted, future memory too" if may_all else "granted, present memory only"
+    assert told == words
+    assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == (soft, hard)
+
+
+def death_signal() -> int:
+    found = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(found), 0, 0, 0)
+    return found.value
+
+
+def test_the_kernel_tells_when_the_parent_ends() -> None:
+    assert death_signal() == 0
+    realtime.end_with_parent()
+    try:
+        assert death_signal() == signal.SIGTERM
+    finally:
+        ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+
+
+def test_a_limit_for_those_that_spin_can_be_taken_away_again() -> None:
+    before = resource.getrlimit(resource.RLIMIT_RTTIME)
+    realtime.limit_spinning(1000.0, None)
+    hard = before[1]
+    most = 10**9 if hard == resource.RLIM_INFINITY else min(10**9, hard)
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (most, hard)
+    realtime.forgive_spinning()
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (hard, hard)
+    realtime.limit_spinning(1000.0, None)
+    realtime.forgive_spinning(os.getpid())
+    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (hard, hard)
+    resource.setrlimit(resource.RLIMIT_RTTIME, before)
+
+
+@pytest.mark.usefixtures("_niceness", "ordinary")
+def test_niceness_of_a_whole_process_leaves_its_policy_and_that_of_a_thread_is_not_handed_on() -> (
+    None
+):
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    if realtime.less_nice(-1, whole_process=True).startswith("refused"):
+        pytest.skip("no niceness below 0 is granted here (RLIMIT_NICE, CAP_SYS_NICE)")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_a_refused_priority_says_the_reason_and_the_way_out() -> None:
+    said = realtime.real_time(100)
+    assert said == (
+        "refused: Invalid argument for priority 100; "
+        "raise RLIMIT_RTPRIO (rtprio in limits.conf) or grant CAP_SYS_NICE"
+    )
+
+
+def test_a_disk_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    device = tmp_path.stat().st_dev
+    line = f"1 2 {os.major(device)}:{os.minor(device)} / /x rw - KIND x rw\n"
+    mounts.write_text(line.replace("KIND", "ext4"))
+    assert realtime.storage_kind(tmp_path, mounts) == (
+        f"refused: {tmp_path} is on ext4, whose writeback may delay a write; use a tmpfs"
+    )
+    mounts.write_text("9 9 999:999 / / rw - ext4 x rw\n" + line.replace("KIND", "ramfs"))
+    assert realtime.storage_kind(tmp_path, mounts) == "granted: ramfs"
+    assert realtime.storage_kind(tmp_path).split(":")[0] in ("granted", "refused")
