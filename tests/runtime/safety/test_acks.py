@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,24 @@ def test_the_numbers_that_are_written_stay_what_they_are() -> None:
     raw = RECORD.pack(b"a", 1, 2, 3, 4, 0, 1, 7, b"why")
     assert raw[:12] == b"OLYGATE\0\x02\0\0\0"
     assert len(raw) == RECORD.size == 12 + 48 + 4 * 8 + 3 * 4 + WHY_BYTES + 4
+
+
+def test_every_tick_has_a_number_and_every_look_that_failed_is_counted(tmp_path: Path) -> None:
+    writer, board = AckWriter(tmp_path, "a"), AckBoard(tmp_path, ["a"])
+    for number in (1, 2, 3):
+        assert write(writer, 5)
+        assert board.read()["a"].sequence == number
+    assert board.unlisted == 0
+    gone = AckBoard(tmp_path / "none")
+    for number in (1, 2):
+        gone.look()
+        assert gone.unlisted == number
+    writer.close()
+    board.close()
+
+
+def test_an_acknowledgement_can_not_be_changed_afterwards() -> None:
+    ack = Ack(1, 5, 0, 0, Reason.OK, Flag(0), 1)
+    assert not hasattr(ack, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        ack.flags = Flag.NEUTRAL  # type: ignore[misc]

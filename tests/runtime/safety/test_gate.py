@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -252,3 +252,191 @@ def test_a_brake_that_is_seldom_ticked_ends_no_later(pause_ms: int) -> None:
         _, state = decide(NO_LEASE, None, state, BRAKE, now_ns)
     # Half a second from full output, and the tick that finds it over.
     assert now_ns - (NOW - TICK) <= (500 + pause_ms) * MS
+
+
+def test_the_numbers_that_other_rooms_rely_on() -> None:
+    assert AHEAD_NS == 5 * MS
+    assert LONGEST_TICK_NS == 100 * MS
+    assert start(RULES) == GateState((0.0, 0.0), None, 0, 0)
+    assert Applied((), Reason.OK) == Applied((), Reason.OK, "", is_limited=False, epoch=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(ask(5, 5), "stamp_ns"), (MOVING, "output"), (one(ask(5, 5)), "channels")]
+)
+def test_what_was_decided_can_not_be_changed_afterwards(value: object, name: str) -> None:
+    assert not hasattr(value, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, 0)
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "words"),
+    [
+        (-7 * MS, "stamped 7.0 ms in the future"),
+        (250 * MS + MS // 2, "250.5 ms old, allowed are 200.0"),
+    ],
+)
+def test_a_refusal_says_by_how_much(age_ns: int, words: str) -> None:
+    assert one(ask(5, 5, age_ns)).detail == words
+
+
+def test_a_refused_step_is_not_called_limited() -> None:
+    refused = one(ask(12, 5), rules=replace(RULES, steep=Steep.REFUSE))
+    assert not refused.is_limited
+    assert refused.detail == "(12, 5) from (5.0, 5.0)"
+
+
+def test_a_tick_from_the_future_brakes_nothing_and_speeds_nothing_up() -> None:
+    state = replace(MOVING, tick_ns=NOW + TICK)
+    assert one(None, state=state, rules=BRAKE).channels == (5.0, 5.0)
+
+
+class Bench:
+    """A gate whose clock, motor and measurement the test holds."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now_ns = NOW
+        self.pause_ns = 0
+        self.looks = 0
+        self.motor, self.lease = Motor(), LeaseWriter(directory)
+        self.still: bool | Exception | None = None
+        self.asked: list[int] = []
+        self.gate = Gate(
+            directory,
+            "drive",
+            RULES,
+            apply=self.motor.apply,
+            sense=self.sense,
+            now_ns=self.clock,
+        )
+        self._board = AckBoard(directory, ["drive"])
+
+    def clock(self) -> int:
+        self.looks += 1
+        if self.looks == 2:  # after the look at the lease, before the act
+            self.now_ns += self.pause_ns
+        return self.now_ns
+
+    def sense(self, since_ns: int) -> bool | None:
+        self.asked.append(since_ns)
+        if isinstance(self.still, Exception):
+            raise self.still
+        return self.still
+
+    def tick(self, speed: float = 5.0) -> Applied:
+        self.looks = 0
+        applied = self.gate.tick(Command((speed, speed), self.now_ns))
+        self.now_ns += TICK
+        return applied
+
+    @property
+    def flags(self) -> Flag:
+        return self._board.read()["drive"].flags
+
+    def permit(self) -> None:
+        self.lease.grant(7, self.now_ns, self.now_ns + 1000 * MS)
+        assert self.tick().reason is Reason.NEW_PERMISSION
+        assert self.tick().reason is Reason.OK
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_what_is_measured_is_acknowledged_beside_a_neutral_output_alone(bench: Bench) -> None:
+    watched = Flag.NEUTRAL | Flag.WATCHED
+    for still, flags in (
+        (None, watched),
+        (DeviceError("no encoder answers"), watched),
+        (False, watched | Flag.SENSED),
+        (True, watched | Flag.SENSED | Flag.STILL),
+    ):
+        bench.still = still
+        bench.tick()
+        assert bench.flags == flags
+    assert bench.asked == [NOW] * 4  # since it became neutral, not since the last tick
+    bench.permit()
+    assert bench.flags == Flag(0)
+    neutral_ns = bench.now_ns
+    bench.lease.revoke(7, Mode.TRIPPED)
+    bench.tick()
+    bench.tick()
+    assert bench.asked[-2:] == [neutral_ns] * 2
+
+
+def test_a_tick_is_due_when_the_permission_that_it_acted_on_is_gone(bench: Bench) -> None:
+    assert not bench.gate.is_due()  # nothing was permitted
+    bench.permit()
+    assert not bench.gate.is_due()
+    bench.lease.revoke(7, Mode.TRIPPED)
+    assert bench.gate.is_due()
+    bench.tick()
+    assert not bench.gate.is_due()
+
+
+def test_a_gate_without_a_permission_is_in_no_hurry_though_there_is_one(bench: Bench) -> None:
+    bench.lease.grant(7, NOW, NOW + 1000 * MS)
+    assert not bench.gate.is_due()
+
+
+@pytest.mark.parametrize(
+    ("pause_ms", "reason"), [(39, Reason.OK), (40, Reason.NO_LEASE), (5000, Reason.NO_LEASE)]
+)
+def test_a_gate_that_was_frozen_between_look_and_act_looks_again(
+    bench: Bench, pause_ms: int, reason: Reason
+) -> None:
+    bench.permit()
+    bench.lease.renew(7, bench.now_ns + 40 * MS)
+    bench.pause_ns = pause_ms * MS
+    applied = bench.tick()
+    assert applied.reason is reason
+    assert (bench.motor.outputs[-1] == (0.0, 0.0)) is (reason is not Reason.OK)
+
+
+def test_a_lease_that_was_renewed_while_the_gate_was_frozen_is_good(bench: Bench) -> None:
+    bench.permit()
+    real, bench.pause_ns = bench.clock, 50 * MS
+    bench.lease.renew(7, bench.now_ns + 40 * MS)
+
+    def renewing() -> int:
+        now_ns = real()
+        if bench.looks == 2:
+            bench.lease.renew(7, now_ns + 40 * MS)
+        return now_ns
+
+    bench.gate._now_ns = renewing
+    assert bench.tick().reason is Reason.OK
+
+
+def test_a_gate_that_does_not_act_on_a_permission_looks_once(bench: Bench) -> None:
+    bench.tick()
+    assert bench.looks == 1
+
+
+def test_what_an_actuator_said_is_acknowledged_or_at_least_what_kind_of_error_it_was(
+    tmp_path: Path,
+) -> None:
+    def break_down(_: tuple[float, ...]) -> None:
+        raise KeyError
+
+    gate, board = Gate(tmp_path, "drive", RULES, apply=break_down), AckBoard(tmp_path, ["drive"])
+    with pytest.raises(KeyError):
+        gate.tick(None)
+    ack = board.read()["drive"]
+    assert (ack.flags, ack.why, ack.reason) == (Flag.REFUSED, "KeyError", Reason.NO_LEASE)
+
+
+def test_why_the_output_is_neutral_is_acknowledged_in_words(bench: Bench) -> None:
+    bench.tick()
+    told = bench._board.read()["drive"]
+    assert (told.reason, told.why) == (Reason.NO_LEASE, "no lease; no guardian")
+    bench.permit()
+    assert bench._board.read()["drive"].why == ""
+    bench.lease.revoke(7, Mode.TRIPPED)
+    bench.tick()
+    assert bench._board.read()["drive"].why == "not permitted: TRIPPED"
+    bench.lease.grant(7, bench.now_ns, bench.now_ns + 1000 * MS)
+    bench.tick()
+    assert bench._board.read()["drive"].why == "permission 7 has ended here; reset again"
