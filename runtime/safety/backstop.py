@@ -15,6 +15,10 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
 from olympus.runtime.errors import ConfigError, did_you_mean
+from olympus.runtime.safety.acks import Ack, Flag
+
+LIVE_NS: Final = 1_000_000_000
+"""A gate that nobody declared counts as there for so long after its last tick."""
 
 FACTORY: Final = "backstop"
 """Name of the function that a backstop's module must have."""
@@ -42,6 +46,47 @@ class Outlook:
     def is_answered(self, silence_ns: int) -> bool:
         """Tell whether every live gate has ticked within `silence_ns`."""
         return self.answered_ns is not None and self.now_ns - self.answered_ns <= silence_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """How motion is permitted, as far as a backstop needs to know."""
+
+    epoch: int
+    """Counts permissions."""
+    holds: bool
+    """Whether it is permitted now."""
+    granted: int
+    """The newest permission that this guardian gave; 0 before the first."""
+
+
+def look_out(
+    acks: Mapping[str, Ack], needed: Sequence[str], permission: Permission, now_ns: int
+) -> Outlook:
+    """Sum up what the gates do.
+
+    Args:
+        acks: What each last did.
+        needed: Gates that must answer.
+        permission: What they act on.
+        now_ns: CLOCK_MONOTONIC.
+    """
+    live = {
+        name: ack for name, ack in acks.items() if name in needed or now_ns - ack.tick_ns < LIVE_NS
+    }
+    answers = {name: ack.tick_ns for name, ack in live.items() if Flag.CLOSED not in ack.flags}
+    ticks = dict.fromkeys(needed, 0) | answers
+    # One that falls silent while it drives has not stopped for that.
+    driven = (
+        ack for ack in acks.values() if (permission.granted or None) in (ack.epoch, ack.burned)
+    )
+    return Outlook(
+        now_ns=now_ns,
+        epoch=permission.epoch,
+        is_permitted=permission.holds,
+        answered_ns=min(ticks.values(), default=None),
+        is_neutral=all(ack.is_neutral for ack in (*live.values(), *driven)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from olympus.runtime.safety import state as stop_state
 from olympus.runtime.safety.acks import Ack, AckBoard, Flag
-from olympus.runtime.safety.backstop import Outlook
+from olympus.runtime.safety.backstop import LIVE_NS, Outlook, Permission, look_out
 from olympus.runtime.safety.events import EventLog
 from olympus.runtime.safety.feeders import Feeders
 from olympus.runtime.safety.heartbeat import HeartbeatBoard
@@ -33,7 +33,6 @@ from olympus.runtime.safety.telling import (
 from olympus.runtime.safety.vouched import Conditions
 
 _MS: Final = 1_000_000
-_LIVE_NS: Final = 1_000_000_000
 _LOOK_EVERY: Final = 100
 
 
@@ -184,25 +183,10 @@ class Keeper:
 
     def outlook(self, now_ns: int) -> Outlook:
         """Say what the backstops need to know at this tick."""
-        needed, read = self._settings.gates, self._gates.read()
-        acks = {
-            name: ack
-            for name, ack in read.items()
-            if name in needed or now_ns - ack.tick_ns < _LIVE_NS
-        }
-        # One that falls silent while it drives has not stopped for that.
-        granted = self._granted or None
-        driven = (ack for ack in read.values() if granted in (ack.epoch, ack.burned))
-        is_neutral = all(ack.is_neutral for ack in (*acks.values(), *driven))
-        answers = {name: ack.tick_ns for name, ack in acks.items() if Flag.CLOSED not in ack.flags}
-        ticks = dict.fromkeys(needed, 0) | answers
-        return Outlook(
-            now_ns=now_ns,
-            epoch=self.state.epoch,
-            is_permitted=self.state.mode is Mode.PERMITTED,
-            answered_ns=min(ticks.values(), default=None),
-            is_neutral=is_neutral,
-        )
+        state = self.state
+        needed = tuple(self._settings.gates)
+        permission = Permission(state.epoch, state.mode is Mode.PERMITTED, self._granted)
+        return look_out(self._gates.read(), needed, permission, now_ns)
 
     def gate_names(self) -> tuple[str, ...]:
         """The gates known so far."""
@@ -314,7 +298,7 @@ class Keeper:
         beats = self._beats.read()
         pids = [(f"heartbeat {name}", beat.pid) for name, beat in beats.items()]
         for name, ack in self._gates.read().items():
-            is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < _LIVE_NS
+            is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < LIVE_NS
             if is_concerned and Flag.CLOSED not in ack.flags:
                 pids.append((f"gate {name}", ack.pid))
         self._processes.keep(pid for _, pid in pids)
@@ -334,7 +318,7 @@ class Keeper:
                 yield f"gate {name}: {problem}"
 
     def _gate_problem(self, name: str, ack: Ack, now_ns: int) -> str:
-        is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < _LIVE_NS
+        is_concerned = name in self._settings.gates or now_ns - ack.tick_ns < LIVE_NS
         if not is_concerned:
             return ""
         if self.state.mode is Mode.PERMITTED:
