@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 
 import pytest
@@ -40,6 +41,21 @@ def test_sleepers_wake_in_order_of_time_in_every_run() -> None:
     first = once()
     assert [ms for _, ms in first] == sorted(ms for _, ms in first)
     assert all(once() == first for _ in range(5))
+
+
+def test_a_thread_that_is_at_work_at_the_end_is_waited_for_in_real_time() -> None:
+    clock, done = VirtualClock(0), threading.Event()
+
+    def work() -> None:
+        time.sleep(0.05)
+        done.set()
+
+    async def main() -> None:
+        asyncio.get_running_loop().run_in_executor(None, work)
+
+    run_virtual(main(), clock)
+    assert done.is_set()
+    assert clock.now_ns() == 0
 
 
 def test_time_does_not_run_backwards() -> None:
