@@ -96,5 +96,5 @@ def _table(up: int, down: int) -> NDArray[np.float32]:
     window = np.i0(_KAISER_BETA * np.sqrt(np.clip(1 - (distance / reach) ** 2, 0, 1)))
     table = cutoff * np.sinc(cutoff * distance) * window
     # Each phase passes a constant unchanged.
-    levelled: NDArray[np.float32] = table / table.sum(axis=1, keepdims=True)
+    levelled: NDArray[np.float64] = table / table.sum(axis=1, keepdims=True)
     return levelled.astype(np.float32)

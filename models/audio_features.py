@@ -136,7 +136,7 @@ def _as_float(samples: Samples) -> NDArray[np.float32]:
     return samples.astype(np.float32, copy=False)
 
 
-def _shifted(ring: Features, new: Features) -> Features:
+def _shifted(ring: Features, new: NDArray[np.floating]) -> Features:
     """Append rows and keep the newest; a copy of a few kB, so old views stay valid."""
     return np.concatenate([ring, new])[-len(ring) :].astype(np.float32, copy=False)
 

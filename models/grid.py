@@ -68,7 +68,7 @@ class Grid:
 def softmax(logits: Floats) -> Floats:
     """Turn logits into chances along the last axis; any shape, sums 1."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    chances: Floats = raised / raised.sum(axis=-1, keepdims=True)
+    chances: Floats = (raised / raised.sum(axis=-1, keepdims=True)).astype(np.float32, copy=False)
     return chances
 
 

@@ -19,7 +19,7 @@ def siren(rng: Rng, rate_hz: int) -> Wave:
     n = int(rng.uniform(1.2, 2.0) * rate_hz)
     t = np.arange(n) / rate_hz
     low, high = rng.uniform(450, 750), rng.uniform(1000, 1600)
-    kind = rng.choice(["wail", "yelp", "two-tone"])
+    kind = str(rng.choice(["wail", "yelp", "two-tone"]))
     speed = {"wail": rng.uniform(0.3, 0.8), "yelp": rng.uniform(2.0, 4.5)}.get(kind, 1.0)
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * (speed * t + rng.uniform()))
     if kind == "two-tone":
