@@ -81,10 +81,10 @@ async def test_a_command_is_a_goal_and_is_done_when_the_goal_is_reached() -> Non
 
 async def test_a_command_that_comes_by_a_call_is_told_to_all() -> None:
     async with running(Nav2, params=SITE) as bench:
-        told = bench.watch("said")
+        bench.watch("said")
         question = Command(text="go to lab", verb="")
         assert not (await bench.bus.call(f"{bench.node.name}/say", question, Ack)).ok
-        said = told.get_nowait()
+        said = await bench.receive("said")
         assert isinstance(said, Command)
         assert (said.text, said.header.source) == ("go to lab", bench.node.name)
 

@@ -174,7 +174,7 @@ def test_a_command_that_comes_by_a_call_is_told_to_all() -> None:
         told = bench.watch("said")
         asked = Command(header=Header(seq=7, stamp=3), text="patrol", verb="")
         assert (await bench.bus.call(f"{bench.node.name}/say", asked, Ack)).ok
-        said = told.get_nowait()
+        said = await bench.receive("said")
         assert isinstance(said, Command)
         assert (said.text, said.verb, said.header.seq) == ("patrol", "", 1)
         assert said.header.source == bench.node.name
