@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from olympus.drivers.source import without_secret
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.security.authority import client_tls
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -126,13 +127,12 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
         ConfigError: A certificate or key can't be read.
     """
     try:
-        context = ssl.create_default_context(cafile=settings.ca)
+        context = client_tls(settings.ca)
         if settings.cert is not None:
             context.load_cert_chain(settings.cert, settings.key)
     except OSError as error:
         files = ", ".join(str(one) for one in (settings.ca, settings.cert, settings.key) if one)
         raise ConfigError(f"TLS files {files}: {error}; give PEM files that exist") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -20,6 +20,7 @@ from olympus.drivers.mqtt import MqttLink, MqttSettings
 from olympus.drivers.mqtt_settings import read_password
 from olympus.drivers.source import without_secret
 from olympus.runtime.errors import ConfigError, DeviceError
+from olympus.runtime.security.authority import client_tls
 
 Alert = Mapping[str, str | int | bool]
 """What is told, ready for JSON."""
@@ -153,11 +154,9 @@ class Webhook:
 
 def _tls(settings: WebhookSettings) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=settings.ca)
+        return client_tls(settings.ca)
     except OSError as error:
         raise ConfigError(f"webhook.ca={settings.ca}: {error}; give a PEM file") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 class MqttAlerts:
