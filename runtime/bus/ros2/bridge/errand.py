@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import uuid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Errand:
         self._entry, self._one, self._mapper, self._ctx = entry, one, mapper, ctx
         self._permission = permission
         self._client = ActionClient(one, node, entry.ros, entry.type)
-        self._mark = _mark(name, str(permission.place))
+        self._mark = mark_of(name, str(permission.place))
         self._running: dict[bytes, asyncio.Future[str]] = {}
         """By goal id: set to the reason why it is to be called off."""
         self._ending: set[asyncio.Task[str]] = set()
@@ -251,7 +252,26 @@ class Errand:
         )
 
 
-def _mark(name: str, place: str) -> bytes:
-    """Return what the ids of a bridge's goals begin with, the same when it is started again."""
-    whose = f"{uuid.getnode()} {place} {name}"
+def mark_of(name: str, place: str) -> bytes:
+    """Return what the ids of a bridge's goals begin with, the same when it is started again.
+
+    Args:
+        name: Full name of the bridge's node.
+        place: The session's folder.
+    """
+    whose = f"{_machine()} {place} {name}"
     return hashlib.sha256(whose.encode()).digest()[:_MARK]
+
+
+def _machine() -> str:
+    """Return what tells this machine from others of the graph, the same for each of its processes.
+
+    Containers of one image may share their machine-id, and of one machine the boot's id; not the
+    number of their network card. Where there is none, Python makes one up, another in every
+    process; but then nobody else's machine is in the graph.
+    """
+    number = uuid.getnode()
+    # Source: RFC 9562, 6.10: a made-up number has the least bit of its first octet set.
+    if number >> 40 & 1:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return str(number)

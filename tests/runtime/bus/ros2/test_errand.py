@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -357,3 +359,13 @@ async def test_an_action_of_the_users_own_takes_its_goal_and_tells_its_feedback_
         with pytest.raises(OlympusError, match=f"takes a RosValue of {kind}_Goal, not Empty"):
             scene.guardian.reset()
             await scene.go(Empty())
+
+
+@pytest.mark.parametrize("apart", [(), ("unshare", "--map-root-user", "--net")])
+def test_a_bridge_knows_its_goals_again_without_a_network_card_too(apart: tuple[str, ...]) -> None:
+    if apart and subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no network namespace (unshare)")
+    code = "from olympus.runtime.bus.ros2.bridge.errand import mark_of; print(mark_of('r', '/run'))"
+    command = [*apart, sys.executable, "-c", code]
+    marks = {subprocess.check_output(command) for _ in range(2)}
+    assert len(marks) == 1
