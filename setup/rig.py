@@ -14,7 +14,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -30,7 +29,7 @@ MICROPYTHON_PACKAGES = (
     "libmbedx509-7",
 )
 VM_SUITE = "bookworm"
-VM_RECIPE = 1
+VM_RECIPE = 2
 """Raise it when what is unpacked changes."""
 GUEST_PACKAGES = (
     "busybox-static",
@@ -46,7 +45,8 @@ GUEST_PACKAGES = (
     "python3.11-minimal",
     "zlib1g",
 )
-GUEST_PYTHON = (3, 11)
+GUEST_PYTHON = "python3.11"
+"""The guest has its own, whatever Python runs here."""
 GUEST_MODULES = (
     "virtio",
     "virtio_ring",
@@ -127,8 +127,8 @@ def get_vm() -> Path:
     home = cache() / "vm" / "{}-{}".format(kernel.replace("linux-image-", ""), VM_RECIPE)
     shutil.rmtree(str(home), ignore_errors=True)
     unpack(debian.download(GUEST_PACKAGES), home / "root")
-    if sys.version_info[:2] == GUEST_PYTHON:
-        compile_all(home / "root" / "usr" / "lib" / "python3.11")
+    make_guest_python(home)
+    compile_all(home / "python", home / "root" / "usr" / "lib" / GUEST_PYTHON)
     with tempfile.TemporaryDirectory(dir=str(cache())) as folder:
         packed = debian.download((kernel,))
         unpack(packed, Path(folder))
@@ -198,11 +198,35 @@ def build_module(headers: Path, source: Path, folder: Path) -> Path:
     return folder / (source.stem + ".ko")
 
 
-def compile_all(folder: Path) -> None:
-    """Compile a library beforehand: the emulated guest would take seconds for it."""
-    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+def make_guest_python(home: Path) -> None:
+    """Write a command that runs the guest's Python here: only it can compile for the guest."""
+    root = home / "root"
+    folder = "lib/{}-linux-gnu".format(platform.machine())
+    start = 'PYTHONHOME="{0}/usr" exec "{0}/{1}/{2}" --library-path "{0}/{1}:{0}/usr/{1}"'
+    start = start.format(root, folder, LOADERS[platform.machine()])
+    script = home / "python"
+    script.write_text('#!/bin/sh\n{} "{}/usr/bin/{}" "$@"\n'.format(start, root, GUEST_PYTHON))
+    script.chmod(0o755)
+
+
+def compile_all(python: Path, folder: Path) -> None:
+    """Compile a library beforehand: the emulated guest would take seconds for it.
+
+    Args:
+        python: The guest's Python, as a command.
+        folder: What to compile.
+
+    Raises:
+        RigError: The guest's Python doesn't run here.
+    """
+    command = [str(python), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     skip = ["-x", "/test/|lib2to3|idlelib|ensurepip"]
-    subprocess.run([*command, *skip, str(folder)], stdout=subprocess.DEVNULL, check=False)
+    run = subprocess.run(
+        [*command, *skip, str(folder)], capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        said = (run.stderr or run.stdout).strip()[-300:]
+        raise RigError("{} can't compile {}: {}".format(python, folder, said))
 
 
 def kernel_of(image: bytes) -> bytes:
