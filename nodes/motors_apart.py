@@ -122,9 +122,7 @@ class ApartBase(RoverBase):
         if end is None or process is None:
             return
         send(end, "end", why=why)
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        if not self._ends(process):
             self._write_neutral()
             process.kill()
             process.wait()
@@ -254,9 +252,25 @@ class ApartBase(RoverBase):
             _log.info("motors to neutral: their process was silent for %.0f ms", SILENT_S * 1e3)
 
     def _insist_for(self, seconds: float) -> None:
+        """Write neutral again and again; a port that is full now may take it later."""
         until = time.monotonic() + seconds
-        while self._write_neutral() and time.monotonic() < until:
+        while (line := self._line) is not None and not line.is_lost and time.monotonic() < until:
+            line.write()
             self._pause.wait(_AGAIN_S)
+
+    def _ends(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait for the process to end; one that takes long may be frozen, and its motors driven."""
+        until, wait_s = time.monotonic() + _END_S, SILENT_S
+        while True:
+            try:
+                process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                self._write_neutral()
+            else:
+                return True
+            if time.monotonic() > until:
+                return False
+            wait_s = _AGAIN_S
 
     def _write_neutral(self) -> bool:
         line = self._line

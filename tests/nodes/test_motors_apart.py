@@ -6,12 +6,15 @@ must say neutral.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 import socket
+import subprocess
 import threading
 import time
+import tty
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ from olympus.runtime.config import Session
 from olympus.runtime.errors import DeviceError
 from olympus.runtime.messages import Twist
 from olympus.runtime.safety.gate import Applied, Command
+from olympus.runtime.safety.neutral_line import NeutralLine
 from olympus.sim.campaign.watching import Watching
 
 TWIST = Twist(linear_mps=0.1, angular_radps=0.0)
@@ -252,3 +256,68 @@ def test_a_process_that_was_killed_a_moment_ago_does_not_spoil_the_next_one(rig:
         rig.base.close()
         rig.base.open()
         assert rig.base.state().charge > 0
+
+
+class Hand:
+    """Motors apart with nobody in between: a port that is read here, and any process."""
+
+    def __init__(self, session: Session) -> None:
+        self.leader, self._follower = os.openpty()
+        os.set_blocking(self.leader, False)
+        tty.setraw(self._follower)
+        spec = MotorSpec(
+            source="serial:///dev/nowhere",
+            session=session,
+            top_radps=10.0,
+            slew_radps2=200.0,
+            max_age_ms=200.0,
+            category=0,
+            rate_hz=50.0,
+            report_hz=50.0,
+        )
+        self.base = ApartBase(spec, tell=lambda *_: None)
+        self.line = self.base._line = NeutralLine(Path(os.ttyname(self._follower)), b"$N\n")
+
+    def heard(self) -> bytes:
+        heard = b""
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(self.leader, 4096):
+                heard += piece
+        return heard
+
+    def close(self) -> None:
+        os.close(self.leader)
+        os.close(self._follower)
+
+
+@pytest.fixture
+def hand(session: Session) -> Iterator[Hand]:
+    one = Hand(session)
+    yield one
+    one.close()
+
+
+def test_a_port_that_was_full_when_the_process_ended_hears_neutral_once_it_has_room(
+    hand: Hand,
+) -> None:
+    while hand.line.write():
+        pass
+    insisting = threading.Thread(target=hand.base._insist_for, args=(60.0,))
+    insisting.start()
+    time.sleep(0.1)
+    hand.heard()  # there is room now
+    until(lambda: hand.heard().endswith(b"$N\n"))
+    hand.line.is_lost = True
+    insisting.join()
+    hand.line.close()
+
+
+def test_neutral_is_said_while_a_process_that_is_let_go_does_not_end(hand: Hand) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    hand.base._end = ours
+    hand.base._process = process = subprocess.Popen(["sleep", "60"])
+    hand.base.close()
+    assert process.returncode == -signal.SIGKILL
+    assert hand.heard().count(b"$N\n") > 1
+    for one in (ours, theirs):
+        one.close()
