@@ -19,6 +19,7 @@ _MCL_FUTURE: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _CAP_IPC_LOCK: Final = 14
 _MEMORY_KINDS: Final = ("tmpfs", "ramfs")
+_STATUS: Final = Path("/proc/self/status")
 _AUTOGROUP: Final = Path("/proc/self/autogroup")
 _NICE: Final = -20
 NOT_ASKED: Final = "not asked for"
@@ -182,7 +183,7 @@ def _threads() -> list[int]:
 
 def _lock_memory() -> str:
     flags = _MCL_CURRENT
-    if _may_lock_all():
+    if may_lock_all(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0], _STATUS.read_text()):
         flags |= _MCL_FUTURE
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(flags) == 0:
@@ -191,8 +192,13 @@ def _lock_memory() -> str:
     return f"refused: {os.strerror(ctypes.get_errno())}; raise RLIMIT_MEMLOCK to 64 MiB or more"
 
 
-def _may_lock_all() -> bool:
-    # With a finite limit, locking future memory would make a later allocation fail.
-    is_unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
-    about = Path("/proc/self/status").read_text().partition("CapEff:")[2]
-    return is_unlimited or bool(int(about.split()[0], 16) >> _CAP_IPC_LOCK & 1)
+def may_lock_all(limit: int, about: str) -> bool:
+    """Tell whether memory to come may be locked: with a limit, a later allocation would fail.
+
+    Args:
+        limit: RLIMIT_MEMLOCK.
+        about: `/proc/self/status`.
+    """
+    rights = about.partition("CapEff:")[2].split()
+    has_right = bool(rights) and bool(int(rights[0], 16) >> _CAP_IPC_LOCK & 1)
+    return limit == resource.RLIM_INFINITY or has_right

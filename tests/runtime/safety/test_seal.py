@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,28 @@ def test_keys_of_somebody_else_are_refused(tmp_path: Path) -> None:
     os.chown(path, 65534, 65534)
     with pytest.raises(ConfigError, match="belongs to user 65534; chown 0"):
         read_keys(path)
+
+
+def test_the_largest_counter_and_the_shortest_key_are_good(tmp_path: Path) -> None:
+    path = keys(tmp_path, "tower " + "ab" * 16)
+    one = SealReader(tmp_path, read_keys(path), Counter())
+    assert isinstance(one.open(sealed((1 << 64) - 1, key=b"\xab" * 16)), Sealed)
+    one.remember()
+    one.close()
+    assert (tmp_path / FILE).read_bytes()[:12] == b"OLYSEAL\0\x01\0\0\0"
+    assert LARGEST_FILE == 65536
+    (tmp_path / "keys").write_text("#" * LARGEST_FILE)
+    assert read_keys(path) == {}
+
+
+@pytest.mark.parametrize("mode", [0o601, 0o602, 0o604, 0o610, 0o620, 0o640])
+def test_keys_that_anybody_else_may_touch_are_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_keys(keys(tmp_path, f"tower {KEY.hex()}", mode))
+
+
+def test_what_was_sealed_can_not_be_changed_afterwards() -> None:
+    order = Sealed(False, "smoke", "ada", "tower")
+    assert not hasattr(order, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        order.is_kill = True  # type: ignore[misc]
