@@ -50,14 +50,22 @@ EQUIVALENT = {
     ): "the same sign: not both are 0",
     ("limits", "abs(target - current) < step"): "a step that just reaches ends there either way",
     ("gate", "abs(a - b) >= _NEAR"): "room for rounding, of no size in particular",
-    ("gate", "line 103: truth turned"): "two of one length: it was looked at before",
-    ("gate", "line 167: truth turned"): "the same",
-    ("gate", "line 287: number: 1"): "NEUTRAL, which it has already",
-    ("gate", "line 296: number: 1"): "the same",
+    ("gate", "truth turned: False in: limited = any("): "of one length: it was looked at before",
+    ("gate", "truth turned: False in: for index, (value, limits)"): "the same",
+    ("gate", "number: 1 in: return Flag(0)"): "NEUTRAL, which it has already",
+    ("gate", "number: 1 in: return Flag.WATCHED | Flag.SENSED"): "the same",
+    ("neutral_line", "in: _LONGEST_TEXT"): "of no size in particular",
+    ("neutral_line", "in: last_ns, count = self._used.get(name, (0, 0))"): "long ago, either way",
     ("readback", "time.monotonic() >= deadline"): "a nanosecond of a second",
-    ("realtime", "line 18: number: 3"): "present memory too, which is asked for anyway",
-    ("realtime", "prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)"): "the kernel reads no more of it",
-    ("seal", "line 69: number"): "a nonce of no size in particular",
+    ("realtime", "number: 3 in: _MCL_FUTURE"): "present memory too, which is asked for anyway",
+    ("realtime", "in: ctypes.CDLL(None, use_errno=True).prctl("): "the kernel reads no more of it",
+    ("realtime", "in: libc = ctypes.CDLL(None, use_errno=True)"): "it is only told",
+    ("seal", "in: nonce = secrets.token_hex(8)"): "of no size in particular",
+    ("seal", "number: -1 in: if about.st_uid not in"): "whoever runs this may be root",
+    ("seal", "in: self._newest[name] = max("): "a counter is 1 at least",
+    ("shared", "number: 2 in: self._fd = -1"): "any below 0 will do",
+    ("shared", "False in: self._is_claimed = True"): "it only spares a system call",
+    ("shared", "in: path.mkdir(mode=0o700"): "a wrong mode is put right below",
     ("sleep", "number: 1000001"): "a millisecond is no exact bound: no sleep is so short",
     ("sleep", "number: 999999"): "the same",
     ("stopinput", "number: 4"): "of a file that is too long, more is read: it is too long",
@@ -77,8 +85,8 @@ _COMPARE = {
 _ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 
 
-def mutants(tree: ast.Module) -> Iterator[tuple[ast.Module, str]]:
-    """Yield changed trees, and what was changed in words."""
+def mutants(tree: ast.Module, lines: list[str]) -> Iterator[tuple[ast.Module, str]]:
+    """Yield changed trees, and what was changed in words, with the line of the room it is in."""
     for index, original in enumerate(ast.walk(tree)):
         for variant in range(2):
             if not _change(_alone(original), variant):
@@ -87,7 +95,9 @@ def mutants(tree: ast.Module) -> Iterator[tuple[ast.Module, str]]:
             node = next(itertools.islice(ast.walk(changed), index, None))
             words = _change(node, variant)
             text = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
-            yield ast.fix_missing_locations(changed), f"line {node.lineno}: {words}: {text}"  # type: ignore[attr-defined]
+            number: int = node.lineno  # type: ignore[attr-defined]
+            where = f"line {number}: {words}: {text} in: {lines[number - 1].strip()}"
+            yield ast.fix_missing_locations(changed), where
 
 
 def _alone(node: ast.AST) -> ast.AST:
@@ -177,10 +187,11 @@ def main(words: list[str]) -> int:
     del hypothesis, pytest
     survivors = tried = 0
     for room in words or list(ROOMS):
-        whole = ast.parse(source(room)[0])
+        told = source(room)[0]
+        whole = ast.parse(told)
         if is_noticed(room, whole):
             raise SystemExit(f"{room}: its tests fail without any change; mend that first")
-        for number, (tree, words_of) in enumerate(mutants(whole)):
+        for number, (tree, words_of) in enumerate(mutants(whole, told.splitlines())):
             tried += 1
             is_equal = any(r == room and text in words_of for r, text in EQUIVALENT)
             if not is_equal and not is_noticed(room, tree):

@@ -198,3 +198,63 @@ def test_neither_nests_nor_pipes_nor_endless_files_end_or_hold_up_the_guardian(
     assert set(one.troubles) == {"nest", "long", "pipe"}
     assert "recursion" in one.troubles["nest"]
     assert all(one.troubles.values())
+
+
+def test_it_is_said_fifty_times_in_the_first_second_and_then_five_times_a_second(
+    tmp_path: Path, port: Port
+) -> None:
+    assert (SILENT_NS, AGAIN_NS) == (45_000_000, 20_000_000)
+    one, now_ns = lines(tmp_path, port), STOP_NS + SILENT_NS
+    assert one.written == 0
+
+    def tend(times: int) -> int:
+        nonlocal now_ns
+        for _ in range(times):
+            one.tend(acked(STOP_NS), since_ns=STOP_NS, now_ns=now_ns)
+            now_ns += AGAIN_NS
+        return one.written
+
+    assert tend(50) == 50
+    assert tend(9) == 50
+    assert tend(1) == 51
+    assert tend(9) == 51
+    assert tend(1) == 52
+    one.close()
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_a_frame_has_1_to_64_bytes(port: Port, size: int) -> None:
+    line = NeutralLine(Path(port.name), b"x" * size)
+    assert line.write()
+    assert not line.is_lost
+    assert port.heard() == b"\n" + b"x" * size
+    line.close()
+    with pytest.raises(SafetyError, match="a neutral frame of 65 bytes"):
+        NeutralLine(Path(port.name), b"x" * 65)
+
+
+def test_looks_into_a_directory_that_can_not_be_read_are_counted(tmp_path: Path) -> None:
+    one = NeutralLines(tmp_path / "none")
+    for number in (0, 1, 2):
+        assert one.unlisted == number
+        one.look()
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_spoken_for"),
+    [
+        (Flag.NEUTRAL, False),
+        (Flag(0), True),
+        (Flag.REFUSED, True),
+        (Flag.CLOSED, True),
+        (Flag.NEUTRAL | Flag.CLOSED | Flag.WATCHED | Flag.SENSED, True),
+        (Flag.CLOSED | Flag.WATCHED | Flag.SENSED | Flag.STILL, True),
+    ],
+)
+def test_a_silent_gate_is_believed_only_what_it_proved(
+    tmp_path: Path, port: Port, flags: Flag, is_spoken_for: bool
+) -> None:
+    one = lines(tmp_path, port)
+    one.tend(acked(STOP_NS + 1, flags), since_ns=STOP_NS, now_ns=STOP_NS + 1 + SILENT_NS)
+    assert bool(port.heard()) is is_spoken_for
+    one.close()

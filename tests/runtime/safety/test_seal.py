@@ -247,9 +247,10 @@ def test_a_pipe_or_a_folder_of_keys_is_refused_and_holds_nobody_up(tmp_path: Pat
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
 def test_keys_of_somebody_else_are_refused(tmp_path: Path) -> None:
     path = keys(tmp_path, f"tower {KEY.hex()}")
-    os.chown(path, 65534, 65534)
-    with pytest.raises(ConfigError, match="belongs to user 65534; chown 0"):
-        read_keys(path)
+    for user in (1, 65534):
+        os.chown(path, user, user)
+        with pytest.raises(ConfigError, match=f"belongs to user {user}; chown 0"):
+            read_keys(path)
 
 
 def test_the_largest_counter_and_the_shortest_key_are_good(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.shared import (
+    NAME_BYTES,
     Record,
     SharedFile,
     packed_name,
@@ -170,3 +171,79 @@ def test_a_forked_child_has_no_part_in_what_its_parent_claimed(tmp_path: Path) -
         os.waitpid(child, 0)
         for one in (told, tell, go_on):
             os.close(one)
+
+
+def test_a_claim_holds_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    mine, other = SharedFile(path, writes=True), SharedFile(path, writes=True)
+    assert mine.claim()
+    assert mine.claim()
+    assert not other.claim()
+    mine.close()
+    assert other.claim()
+    assert not mine.claim()
+    other.close()
+    mine.close()
+    assert SharedFile(tmp_path / "no" / "file", writes=True).claim()
+
+
+def test_it_works_with_the_descriptor_that_a_process_without_input_gets_first(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        file = SharedFile(path, writes=True)
+        assert file.write(b"old")
+        path.unlink()
+        path.write_bytes(b"new")
+        assert os.fstat(0).st_nlink == 0
+        assert file.is_deleted()
+        assert file.refresh()
+        assert file.read(10) == b"new"
+        path.unlink()
+        assert file.remake()
+        file.close()
+        path.write_bytes(b"newest")
+        assert file.read(10) == b"newest"
+        file.close()
+        file.close()
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_files_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    path, usual = tmp_path / "file", os.umask(0)
+    try:
+        file = SharedFile(path, writes=True)
+        assert file.write(b"x")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.unlink()
+        assert file.remake()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        file.close()
+        assert private_directory(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(usual)
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o500, 0o770])
+def test_any_other_mode_is_put_right(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "safety").mkdir()
+    (tmp_path / "safety").chmod(mode)
+    assert private_directory(tmp_path / "safety").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_read_begins_where_it_is_asked_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    file = SharedFile(tmp_path / "file")
+    assert (file.read(3), file.read(3, 2)) == (b"012", b"234")
+    assert (file.read_surely(3), file.read_surely(3, 2)) == (b"012", b"234")
+    file.close()
+
+
+def test_the_longest_name_fits() -> None:
+    assert packed_name("x" * 48) == b"x" * 48
+    assert NAME_BYTES == 48

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from olympus.runtime.safety.stopline import FILE, StopLine, pull
+from olympus.runtime.safety.stopline import FILE, RECORD, StopLine, pull
 
 
 def test_a_pull_is_seen_once_with_its_words(tmp_path: Path) -> None:
@@ -75,4 +75,15 @@ def test_a_line_that_nobody_could_pull_stops_once_and_stands_against_motion(
     assert line.problem() == ""
     assert pull(folder, "smoke", "ada")
     assert line.look(0) is not None
+    line.close()
+
+
+def test_it_says_whose_pull_it_was_and_how_long_ago(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    raw = RECORD.pack(1_000_000, 77, b"ada", b"smoke")
+    assert raw[:12] == b"OLYSTOP\0\x01\0\0\0"
+    (tmp_path / FILE).write_bytes(raw)
+    trip = line.look(3_500_000)
+    assert trip is not None
+    assert trip.evidence == "stop line, process 77, 2.5 ms before it was seen"
     line.close()
