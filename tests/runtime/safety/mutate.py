@@ -55,7 +55,10 @@ EQUIVALENT = {
     ("gate", "number: 1 in: return Flag(0)"): "NEUTRAL, which it has already",
     ("gate", "number: 1 in: return Flag.WATCHED | Flag.SENSED"): "the same",
     ("neutral_line", "in: _LONGEST_TEXT"): "of no size in particular",
-    ("neutral_line", "in: last_ns, count = self._used.get(name, (0, 0))"): "long ago, either way",
+    (
+        "neutral_line",
+        "in: last_ns, count = self._used.get(name, (0, 0))",
+    ): "long ago, either way; the count has a test of its own",
     ("readback", "time.monotonic() >= deadline"): "a nanosecond of a second",
     ("realtime", "number: 3 in: _MCL_FUTURE"): "present memory too, which is asked for anyway",
     ("realtime", "in: ctypes.CDLL(None, use_errno=True).prctl("): "the kernel reads no more of it",
