@@ -91,7 +91,7 @@ def check(model: str, kind: str, array: Array, tensor: Tensor) -> None:
             f"model {model}: {kind} {tensor.name} has dtype {array.dtype.name}, "
             f"wants {tensor.dtype}; convert it with astype or tensors.prepare"
         )
-    if not fits(array.shape, tensor):
+    if array.shape != tensor.shape and not fits(array.shape, tensor):
         wanted = ", ".join(str(dim) for dim in tensor.shape)
         layout = f" ({tensor.layout})" if tensor.layout else ""
         raise ModelError(
@@ -102,8 +102,6 @@ def check(model: str, kind: str, array: Array, tensor: Tensor) -> None:
 
 def fits(shape: tuple[int, ...], tensor: Tensor) -> bool:
     """Tell whether a shape agrees with a tensor; a named size agrees with any."""
-    if shape == tensor.shape:
-        return True
     if len(shape) != len(tensor.shape):
         return False
     pairs = zip(shape, tensor.shape, strict=True)

@@ -200,10 +200,11 @@ class Dispatcher:
         Raises:
             JobDroppedError: The host is ending.
         """
+        if self._is_closed:
+            raise JobDroppedError(f"{source}: not run, the host is ending", End.CANCELLED)
         ends: list[Outcome] = []
         ticket = Ticket(make_job(0, tier, deadline_ns, source, what, 0), work, ends.append)
-        is_done = self._open(None, source).run_now(ticket)
-        return ends[0] if is_done else None
+        return ends[0] if self._resources[self._first].run_now(ticket) else None
 
     async def _outcome(self, ticket: Ticket, waiter: Waiter[T], resource: str | None) -> T:
         try:

@@ -72,8 +72,9 @@ class Queue:
         """Decide what a free worker does, and put it down as running."""
         if not self._waiting:
             return _NOTHING
-        job, shed = self._only(now_ns), _NOBODY
-        if job is None:
+        job: Job | None
+        (job, *others), shed = self._waiting, _NOBODY
+        if others or self.rules.has_budgets or job.deadline_ns < now_ns:
             choice = choose(self._lanes(), now_ns)
             shed = self._drop(choice.expired, End.EXPIRED, now_ns) if choice.expired else ()
             job = choice.run
@@ -87,12 +88,6 @@ class Queue:
             self._begun.add(job.number)
             self.counts.started(job, now_ns)
         return Turn(job, shed)
-
-    def _only(self, now_ns: int) -> Job | None:
-        """Return the job that waits, if it is the only one and `choose` could say nothing else."""
-        (job, *others) = self._waiting
-        is_plain = not others and not self.rules.has_budgets and job.deadline_ns >= now_ns
-        return job if is_plain else None
 
     def must_yield(self, worker: int, now_ns: int) -> bool:
         """Tell whether the job at a worker, between two of its steps, is to make way."""

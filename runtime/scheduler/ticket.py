@@ -43,7 +43,7 @@ class Ticket:
 
     __slots__ = (
         *("_on_news", "_steps", "_telling", "call", "deliver", "is_aborted", "is_cancelled"),
-        *("job", "pieces", "profile", "work"),
+        *("is_stepped", "job", "pieces", "profile", "work"),
     )
 
     def __init__(
@@ -73,16 +73,13 @@ class Ticket:
         self._steps: Stepped[Any] | None = None
         self._telling: Telling | None = None
         self._on_news = on_news
+        self.is_stepped = not callable(work)
+        """Whether it is done in steps."""
         if callable(work):
             self.call: Callable[[], Any] = work
         else:
             self._steps = work
             self._telling = work if on_news and isinstance(work, Telling) else None
-
-    @property
-    def is_stepped(self) -> bool:
-        """Whether it is done in steps."""
-        return self._steps is not None
 
     @property
     def is_unwanted(self) -> bool:

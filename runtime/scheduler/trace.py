@@ -168,15 +168,12 @@ class Trace:
         self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
 
     def _add(self, record: tuple[object, ...]) -> None:
-        self._append(record)
+        self._buffer += self._pack(record)
+        self.count += 1
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
             if self._stream is not None and self._stream.tell() > MAX_BYTES:
                 self._turn_over()
-
-    def _append(self, record: tuple[object, ...]) -> None:
-        self._buffer += self._pack(record)
-        self.count += 1
 
     def _turn_over(self) -> None:
         if self._file is not None and self._stream is not None:
@@ -191,7 +188,9 @@ class Trace:
         if text in self._numbers:
             return self._numbers[text]
         number = self._numbers[text] = len(self._numbers)
-        self._append((0, text))  # and no new file before the record that goes by this number
+        # Not by `_add`: no new file may begin before the record that goes by this number.
+        self._buffer += self._pack((0, text))
+        self.count += 1
         return number
 
 

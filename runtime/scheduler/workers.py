@@ -75,8 +75,14 @@ class Workers:
 
     def can_run_now(self, what: str, quick_ns: int) -> bool:
         """Tell whether a plain job is known to be quick, and nothing else runs or waits."""
-        is_apt = self._is_free and not self._queue.rules.has_budgets  # a used up one has to wait
-        return is_apt and self._is_known_quick(what, quick_ns)
+        queue = self._queue
+        return (
+            bool(self._free)
+            and not queue.has_waiting
+            and not queue.rules.has_budgets  # a used up one has to wait
+            and not self._is_closed
+            and self._is_known_quick(what, quick_ns)
+        )
 
     def run_now(self, ticket: Ticket) -> bool:
         """Run a job on the calling thread if nothing else runs or waits, else do nothing.
@@ -85,7 +91,7 @@ class Workers:
             Whether it has ended, be it that it came too late.
         """
         with self._lock:
-            if not self._is_free:
+            if not self._free or self._queue.has_waiting or self._is_closed:
                 return False
             self._arrive(ticket)  # nothing waits, so nothing makes way for it
             slot, shed = self._claim(ticket.job.arrived_ns)
@@ -94,10 +100,6 @@ class Workers:
         else:
             self._tell(shed)
         return True
-
-    @property
-    def _is_free(self) -> bool:
-        return bool(self._free) and not self._queue.has_waiting and not self._is_closed
 
     def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.
