@@ -8,6 +8,7 @@ of fields alone, never from anything that arrived.
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +52,14 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Within a kind: a map, of which only an empty one is taken as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Within a kind: one of an enum's members."""
+
+    cls: type[enum.Enum]
+    values: Mapping[enum.Enum, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +258,9 @@ class _Source:
                 test = f"type({v} := {value}) is {self._new('cls', cls)}"
             case Pairs():
                 made, test = "{}", f"type({v} := {value}) is dict and not {v}"
+            case Choice(cls, values):
+                made = f"{self._new('values', values)}[{v}]"
+                test = f"type({v} := {value}) is {self._new('cls', cls)}"
             case Free():
                 # `append` gives None, so that the whole is the place of what was appended.
                 made = f"(arrays.append({v}) or len(arrays) - 1)"
@@ -273,6 +285,10 @@ class _Source:
                 test = f"type({v} := {value}) is list and len({v}) == {len(kinds)}"
             case Pairs():
                 made, test = "{}", f"type({v} := {value}) is dict and not {v}"
+            case Choice(_, values):
+                members = self._new("members", {one: member for member, one in values.items()})
+                made = f"{members}[{v}]"
+                test = f"type({v} := {value}) in (int, str) and {v} in {members}"
             case Free():
                 made = self._new("v")
                 known = f"type({v} := {value}) is int and 0 <= {v} < len(arrays)"

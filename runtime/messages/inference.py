@@ -109,7 +109,14 @@ def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
     Raises:
         MessageError: A dtype that does not travel.
     """
-    return tuple([_tensor(name, array) for name, array in arrays.items()])
+    tensors: list[Tensor] = []
+    for name, array in arrays.items():
+        kind = _NATIVE.get(array.dtype) or _kind_of(name, array.dtype)
+        flat = array
+        if array.dtype is not kind[1] or not array.flags.c_contiguous:
+            flat = np.ascontiguousarray(array, kind[1])
+        tensors.append(_made(name, kind[0], array.shape, flat.reshape(-1).view(_BYTES)))
+    return tuple(tensors)
 
 
 def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
@@ -121,17 +128,20 @@ def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
     """
     arrays: dict[str, NDArray[Any]] = {}
     for tensor in tensors:
-        if tensor.name in arrays:
-            raise MessageError(f"tensor {tensor.name!r:.80} comes twice")
-        arrays[tensor.name] = _array(tensor)
+        name, shape, data = tensor.name, tensor.shape, tensor.data
+        if name in arrays:
+            raise MessageError(f"tensor {name!r:.80} comes twice")
+        dtype = _DTYPES.get(tensor.dtype)
+        if dtype is None:
+            raise MessageError(f"tensor {name!r:.80}: dtype {tensor.dtype!r:.40} is unknown")
+        is_whole = len(shape) <= 8 and min(shape, default=0) >= 0
+        if not is_whole or math.prod(shape) * dtype.itemsize != data.nbytes:
+            raise MessageError(
+                f"tensor {name!r:.80}: {data.nbytes} bytes don't fill {tensor.dtype} "
+                f"of shape {shape!r:.80}"
+            )
+        arrays[name] = data.view(dtype).reshape(shape)
     return arrays
-
-
-def _tensor(name: str, array: NDArray[Any]) -> Tensor:
-    kind = _NATIVE.get(array.dtype) or _kind_of(name, array.dtype)
-    if array.dtype is not kind[1] or not array.flags.c_contiguous:
-        array = np.ascontiguousarray(array, kind[1]).reshape(array.shape)
-    return _made(name, kind[0], array.shape, array.reshape(-1).view(_BYTES))
 
 
 def _kind_of(tensor: str, dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any]]:
@@ -144,19 +154,6 @@ def _kind_of(tensor: str, dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any]]:
     if native.name not in _KINDS:
         raise MessageError(f"tensor {tensor}: dtype {dtype} does not travel; use one of {_KINDS}")
     return native.name, native
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    dtype, shape, nbytes = _DTYPES.get(tensor.dtype), tensor.shape, tensor.data.nbytes
-    if dtype is None:
-        raise MessageError(f"tensor {tensor.name!r:.80}: dtype {tensor.dtype!r:.40} is unknown")
-    is_whole = len(shape) <= 8 and min(shape, default=0) >= 0
-    if not is_whole or math.prod(shape) * dtype.itemsize != nbytes:
-        raise MessageError(
-            f"tensor {tensor.name!r:.80}: {nbytes} bytes don't fill {tensor.dtype} "
-            f"of shape {shape!r:.80}"
-        )
-    return tensor.data.view(dtype).reshape(shape)
 
 
 _made = maker(Tensor)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages.compiled import (
+    Choice,
     Free,
     Items,
     Pairs,
@@ -72,7 +73,7 @@ class Kind:
     text: str
     pack: Pack
     unpack: Unpack
-    within: Items | Record | Pairs | Free | None = None
+    within: Items | Record | Pairs | Choice | Free | None = None
     """What it is made of, where it is not plain: what is compiled does without its functions."""
 
 
@@ -144,7 +145,8 @@ def _enum_kind(cls: type[enum.Enum]) -> Kind:
         except (KeyError, TypeError):  # it is none, or something that can't even be looked up
             return member(value, where)
 
-    return Kind(f"enum({','.join(str(value) for value in values.values())})", pack, unpack)
+    text = f"enum({','.join(str(value) for value in values.values())})"
+    return Kind(text, pack, unpack, Choice(cls, values))
 
 
 def _array_kind(spec: Array) -> Kind:
