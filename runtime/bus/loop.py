@@ -16,6 +16,7 @@ import select
 import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from olympus.runtime.bus.alertness import Alertness
@@ -218,6 +219,8 @@ class BusLoop(asyncio.SelectorEventLoop):
         super().__init__(self._prompt)
         # What asyncio's own does, which is asked several times a turn, without a frame of its own.
         self.time = time.monotonic  # type: ignore[method-assign]
+        # The same: each future, timer and callback of asyncio asks it.
+        self.get_debug = partial(getattr, self, "_debug")  # type: ignore[method-assign]
 
     def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
         """Call `act` as soon as there is something to read; with None, no longer.
@@ -227,9 +230,9 @@ class BusLoop(asyncio.SelectorEventLoop):
         self._prompt.set_prompt(descriptor, act)
 
     @property
-    def is_alone(self) -> bool:
-        """Within a prompt reader: whether nothing else has come that would have its turn after."""
-        return self._prompt.is_alone
+    def selector(self) -> PromptSelector:
+        """What it waits with."""
+        return self._prompt
 
     @property
     def failures(self) -> int:
@@ -253,9 +256,9 @@ def stop_reading(loop: asyncio.AbstractEventLoop, end: HasFileno) -> None:
         loop.remove_reader(end.fileno())
 
 
-def is_alone(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether a loop has nothing to do but to call the reader that asks; False if unknown."""
-    return isinstance(loop, BusLoop) and loop.is_alone
+def selector_of(loop: asyncio.AbstractEventLoop) -> PromptSelector | None:
+    """Return what a loop waits with; None if it is not ours."""
+    return loop.selector if isinstance(loop, BusLoop) else None
 
 
 def intake_failures(loop: asyncio.AbstractEventLoop) -> int:

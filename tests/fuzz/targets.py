@@ -157,9 +157,9 @@ def feed_edges(data: bytes) -> None:
 def _ipc_seeds() -> Iterator[bytes]:
     for number, message in enumerate(messages()):
         packing = Packing(type(message), 5, Pools())
-        packed = packing.record(message, Header(seq=1, trace=(Hop("r", 1, 0, 0),)))
-        yield bytes([number]) + (packed if isinstance(packed, bytes) else packed.data)
-        yield bytes([number]) + packing.call(Kind.ASK, message, 1).data
+        header = Header(seq=1, trace=(Hop("r", 1, 0, 0),))
+        for packed in (packing.record(message, header), packing.call(Kind.ASK, message, 1)):
+            yield bytes([number]) + (packed if isinstance(packed, bytes) else packed.data)
 
 
 def _edge_seeds() -> list[bytes]:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
-from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing, bare
+from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
 from olympus.runtime.bus.ipc.shelf import NoRoomError
 from olympus.runtime.bus.service import Service
 from olympus.runtime.errors import BusError, MessageError, OlympusError
@@ -34,6 +35,11 @@ class Calls:
         self._asked: dict[int, _Asked] = {}
         self._answering: dict[tuple[Pair, int], asyncio.Task[None]] = {}
         self._count = 0
+        self._loop = asyncio.get_running_loop()
+        self._look: asyncio.TimerHandle | None = None
+        self._look_s = math.inf
+        """When it is looked who has waited for too long: one timer is enough for all questions, and
+        nearly none of them ever has. Times are the loop's."""
 
     async def ask(self, pair: Pair, name: str, question: Message, timeout_s: float) -> Message:
         """Ask a service of another host and return its answer.
@@ -47,17 +53,14 @@ class Calls:
             CancelledError: The task of the caller is asked to end.
         """
         self._count = number = self._count + 1
-        loop = asyncio.get_running_loop()
-        asked = self._asked[number] = _Asked(pair, name, loop.create_future())
+        asked = self._asked[number] = _Asked(pair, name, self._loop.create_future())
         try:
             if not self._sent(pair, Kind.ASK, name, number, question):
                 await self._send_with_room(pair, Kind.ASK, name, number, question)
-            # `asyncio.wait_for` does the same and takes the loop two turns where this takes one.
-            timer = loop.call_later(timeout_s, _give_up, asked.is_over)
-            try:
-                await asked.is_over
-            finally:
-                timer.cancel()
+            asked.due_s = due_s = self._loop.time() + timeout_s
+            if due_s < self._look_s:
+                self._look_at(due_s)
+            await asked.is_over
             return asked.take()
         except TimeoutError:
             self._send_bare(pair, Kind.CANCEL, number)
@@ -96,8 +99,29 @@ class Calls:
 
     def close(self) -> None:
         """Stop answering."""
+        if self._look is not None:
+            self._look.cancel()
         for task in self._answering.values():
             task.cancel()
+
+    def _look_at(self, time_s: float) -> None:
+        if self._look is not None:
+            self._look.cancel()
+        self._look, self._look_s = self._loop.call_at(time_s, self._give_up), time_s
+
+    def _give_up(self) -> None:
+        """Tell those that have waited for too long, and look again when the next one will have."""
+        self._look, self._look_s = None, math.inf
+        now_s = self._loop.time()
+        for asked in self._asked.values():
+            if asked.is_over.done():
+                continue
+            if asked.due_s <= now_s:
+                asked.is_over.set_exception(TimeoutError())
+            elif asked.due_s < self._look_s:
+                self._look_s = asked.due_s
+        if self._look_s < math.inf:
+            self._look_at(self._look_s)
 
     def _answered_at_once(self, pair: Pair, number: int, frame: Frame) -> bool:
         """Answer a question to which the service has the answer without waiting; else False."""
@@ -115,7 +139,7 @@ class Calls:
         return True
 
     def _begin(self, pair: Pair, number: int, frame: Frame, answer: Message | None = None) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(pair, number, frame, answer))
+        task = self._loop.create_task(self._answer(pair, number, frame, answer))
         self._answering[pair, number] = task
         task.add_done_callback(lambda _: self._answering.pop((pair, number), None))
 
@@ -146,16 +170,25 @@ class Calls:
             packed = packing.call(kind, message, number)
         except NoRoomError:
             return False
-        channel, member = packing.channel, self._member
+        channel = packing.channel
         if channel not in pair.opened:
             card = schema_by_class(cls)
             pair.opened.add(channel)
             pair.tell("open", channel, name, card.name, card.version, card.hash, "", 0)
+        if isinstance(packed, bytes):
+            if not pair.post(packed):
+                pair.send(Packed(packed), channel, PATIENT)
+            return True
+        return self._sent_with_slots(pair, channel, packed)
+
+    def _sent_with_slots(self, pair: Pair, channel: int, packed: Packed) -> bool:
+        member = self._member
         try:
-            if packed.slots:
-                member.lend(pair, packed.slots)
-                if not pair.is_gone and not pair.holds.add(packed.slots, member.readers):
-                    return False
+            for slot in packed.slots:
+                if slot >> 32 not in pair.lent:
+                    member.lend(pair, packed.slots)
+            if not pair.is_gone and not pair.holds.add(packed.slots, member.readers):
+                return False
             if not pair.post(packed.data):
                 pair.send(packed, channel, PATIENT)
         finally:
@@ -172,10 +205,9 @@ class Calls:
             BusError: There is none for too long.
             MessageError: It can't travel.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _WAIT_S
+        deadline = self._loop.time() + _WAIT_S
         while not self._sent(pair, kind, name, number, message):
-            if loop.time() > deadline:
+            if self._loop.time() > deadline:
                 raise BusError("no shared memory is free; who keeps arrays?")
             await asyncio.sleep(_LOOK_S)
 
@@ -193,10 +225,12 @@ class Calls:
 class _Asked:
     """A question that waits for its answer."""
 
-    __slots__ = ("answer", "is_over", "name", "pair")
+    __slots__ = ("answer", "due_s", "is_over", "name", "pair")
 
     def __init__(self, pair: Pair, name: str, is_over: asyncio.Future[None]) -> None:
         self.pair, self.name, self.is_over = pair, name, is_over
+        self.due_s = math.inf
+        """When it is given up; not before it is sent."""
         self.answer: Message | None = None
 
     def take(self) -> Message:
@@ -221,8 +255,3 @@ def _settle(asked: _Asked, frame: Frame, record: bytes | memoryview) -> None:
         asked.is_over.set_exception(error)
     else:
         asked.is_over.set_result(None)
-
-
-def _give_up(is_over: asyncio.Future[None]) -> None:
-    if not is_over.done():
-        is_over.set_exception(TimeoutError())

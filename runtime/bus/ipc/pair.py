@@ -24,7 +24,7 @@ from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
 from olympus.runtime.bus.ipc.pool import Holds, Pools
 from olympus.runtime.bus.ipc.records import LENGTH, MANY, MOST_PACKET, Packed
 from olympus.runtime.bus.link import Entity
-from olympus.runtime.bus.loop import is_alone, start_reading, stop_reading
+from olympus.runtime.bus.loop import selector_of, start_reading, stop_reading
 
 MOST_TALK = 65_536
 _BUDGET = 64
@@ -73,6 +73,7 @@ class Pair:
         self._sending = threading.Lock()
         self._sent = self._received = 0
         self._loop = asyncio.get_running_loop()
+        self._selector = selector_of(self._loop)
         self._reset: set[socket.socket] = set()
         self._is_waiting = False
         self._is_stuck = False
@@ -126,7 +127,7 @@ class Pair:
     @property
     def is_alone(self) -> bool:
         """Whether the event loop has nothing to do but to take in the record that is at hand."""
-        return self._is_single and is_alone(self._loop)
+        return self._is_single and self._selector is not None and self._selector.is_alone
 
     def push_on(self) -> None:
         """Try again to send what waits; from any thread."""

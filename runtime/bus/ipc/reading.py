@@ -58,52 +58,47 @@ def read_arrays(
     """
     if type(entries) is not list:
         raise MessageError("the arrays are no list")
-    return [_read_array(entry, index, record, tail, bases) for index, entry in enumerate(entries)]
-
-
-def _read_array(
-    entry: Any, index: int, record: bytes | memoryview, tail: int, bases: Sequence[AnyArray]
-) -> AnyArray:
-    if type(entry) is not list or len(entry) != 4:
-        raise MessageError(f"array {index} is not [dtype, shape, place, start]: {entry!r:.60}")
-    place, start = entry[2], entry[3]
-    dtype, shape, nbytes = _layout(entry, index)
-    if type(place) is not int or type(start) is not int or start < 0:
-        raise MessageError(f"array {index} has no place: {entry!r:.60}")
-    if not -1 <= place < len(bases):
-        raise MessageError(f"array {index} lies in slot {place} of {len(bases)}")
-    if not nbytes:
-        return _empty(dtype, shape)
-    if place >= 0:
-        if start + nbytes > len(bases[place]):
-            raise MessageError(f"array {index} of shape {shape} goes beyond its slot")
-        return np.ndarray(shape, dtype, bases[place], start)
-    start += tail
-    if start + nbytes > len(record):
-        raise MessageError(f"array {index} of shape {shape} goes beyond its record")
-    return np.ndarray(shape, dtype, record, start)
+    arrays: list[AnyArray] = []
+    for entry in entries:
+        if type(entry) is not list or len(entry) != 4 or type(entry[1]) is not list:
+            text = f"array {len(arrays)} is not [dtype, shape, place, start]: {entry!r:.60}"
+            raise MessageError(text)
+        kind, lengths, place, start = entry
+        try:
+            dtype, shape, nbytes = _layouts[kind, *lengths]
+        except (KeyError, TypeError):  # it is new, or something in it is no number
+            dtype, shape, nbytes = _layout(kind, lengths, len(arrays))
+        is_place = type(place) is int and type(start) is int and start >= 0
+        if not is_place or not -1 <= place < len(bases):
+            raise MessageError(f"array {len(arrays)} has no place in {len(bases)}: {entry!r:.60}")
+        if not nbytes:
+            arrays.append(_empty(dtype, shape))
+            continue
+        held: Any = bases[place] if place >= 0 else record
+        start += 0 if place >= 0 else tail
+        if start + nbytes > len(held):
+            text = f"array {len(arrays)} of shape {shape} goes beyond the {len(held)} bytes there"
+            raise MessageError(text)
+        arrays.append(np.ndarray(shape, dtype, held, start))
+    return arrays
 
 
 _layouts: dict[tuple[object, ...], tuple[np.dtype[Any], tuple[int, ...], int]] = {}
 """What was found right before: a stream of pictures says the same of each."""
 
 
-def _layout(entry: list[Any], index: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Return dtype, shape and size of an array, checked."""
-    key: tuple[object, ...] = ()
-    found = None
-    if type(entry[1]) is list:
-        key = (entry[0], *entry[1])
-        try:
-            found = _layouts.get(key)
-        except TypeError:  # something in it is no number; the check below says so
-            found = None
-    if found is None:
-        dtype, shape = checked_array(entry[:2], index)
-        found = dtype, shape, math.prod(shape) * dtype.itemsize
-        if len(_layouts) >= _MOST_LAYOUTS:
-            _layouts.clear()
-        _layouts[key] = found
+def _layout(
+    kind: object, lengths: object, index: int
+) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return dtype, shape and size of an array, checked, and know them from now on.
+
+    Raises:
+        MessageError: There is no such array.
+    """
+    dtype, shape = checked_array([kind, lengths], index)
+    if len(_layouts) >= _MOST_LAYOUTS:
+        _layouts.clear()
+    found = _layouts[kind, *shape] = dtype, shape, math.prod(shape) * dtype.itemsize
     return found
 
 

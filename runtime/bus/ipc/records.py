@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
 import numpy as np
@@ -82,6 +82,8 @@ class Tail(NamedTuple):
     packed: bytes
 
 
+Stamps: TypeAlias = tuple[int, int, int, int, int]
+"""Tier, seq, stamp, expires and sent of a record."""
 _PLAIN = frozenset((bool, int, str, bytes))
 """A field's type stays the same, and equal values of one of these are packed alike; of floats, 0.0
 and -0.0 are not."""
@@ -111,42 +113,13 @@ class Packing:
         if len(trace) > 1:
             flags = TRACE
             body.append(hops_of(trace[:-1]))
+        stamps = header.tier, header.seq, header.stamp, header.expires, trace[-1].sent
         if arrays:
-            if len(arrays) == 1:
-                array = arrays[0]
-                add = self._with_short if array.nbytes <= SHORT else self._with_slot
-                return add(body, array, flags, header)
-            return self._pack_arrays(0, body, arrays, flags, _stamps(header))
-        packed = self._packed(body)
-        length = len(packed)
-        if length > _LONG_BODY:
-            return self._finish(0, flags, packed, Shelf(self._pools), _stamps(header))
-        return (
-            _pack_head(
-                0, header.tier, flags, self.channel, header.seq, header.stamp, header.expires,
-                trace[-1].sent, 0, length,
-            )
-            + packed
-        )  # fmt: skip
+            return self._with_arrays(0, body, arrays, flags, stamps)
+        return self._alone(0, body, flags, stamps)
 
-    def _with_short(
-        self, body: list[Any], array: AnyArray, flags: int, header: Header
-    ) -> bytes | Packed:
-        """Return the record of a message with one short array."""
-        body.append([[array.dtype.str, array.shape, -1, 0]])
-        packed = self._packed(body)
-        length = len(packed)
-        if length > _LONG_BODY:
-            body.pop()
-            return self._pack_arrays(0, body, [array], flags, _stamps(header))
-        head = _pack_head(
-            0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,
-            header.trace[-1].sent, 0, length,
-        )  # fmt: skip
-        return head + packed + _GAPS[-(HEAD.size + length) % ALIGN] + array.tobytes()
-
-    def call(self, kind: int, message: Message, number: int) -> Packed:
-        """Return the record of a question or an answer.
+    def call(self, kind: int, message: Message, number: int) -> bytes | Packed:
+        """Return the record of a question or an answer; bytes if nothing else goes.
 
         Args:
             kind: A `Kind`.
@@ -162,17 +135,48 @@ class Packing:
         body.append([header.seq, header.source, hops_of(header.trace) if header.trace else ()])
         stamps = header.tier, number, header.stamp, header.expires, 0
         if arrays:
-            return self._pack_arrays(kind, body, arrays, CALL, stamps)
-        packed = self._packed(body)
-        if len(packed) > _LONG_BODY:
-            return self._finish(kind, CALL, packed, Shelf(self._pools), stamps)
-        tier, _, stamp, expires, sent = stamps
-        head = _pack_head(
-            kind, tier, CALL, self.channel, number, stamp, expires, sent, 0, len(packed)
-        )
-        return Packed(head + packed)
+            return self._with_arrays(kind, body, arrays, CALL, stamps)
+        return self._alone(kind, body, CALL, stamps)
 
-    def _with_slot(self, body: list[Any], array: AnyArray, flags: int, header: Header) -> Packed:
+    def _alone(self, kind: int, body: list[Any], flags: int, stamps: Stamps) -> bytes | Packed:
+        """Return the record of a message without arrays."""
+        packed = self._packed(body)
+        length = len(packed)
+        if length > _LONG_BODY:
+            return self._finish(kind, flags, packed, Shelf(self._pools), stamps)
+        tier, seq, stamp, expires, sent = stamps
+        head = _pack_head(kind, tier, flags, self.channel, seq, stamp, expires, sent, 0, length)
+        return head + packed
+
+    def _with_arrays(
+        self, kind: int, body: list[Any], arrays: list[AnyArray], flags: int, stamps: Stamps
+    ) -> bytes | Packed:
+        """Return the record of a message with arrays, by the quickest way that they allow."""
+        if len(arrays) == 1 and arrays[0].nbytes > SHORT:
+            return self._with_slot(kind, body, arrays[0], flags, stamps)
+        entries: list[list[Any]] = []
+        pieces: list[bytes] = []
+        start = 0
+        for array in arrays:
+            gap, nbytes = -start % ALIGN, array.nbytes
+            entries.append([array.dtype.str, array.shape, -1, start + gap])
+            start += gap + nbytes
+            if start > SHORT:
+                return self._pack_arrays(kind, body, arrays, flags, stamps)
+            pieces += _GAPS[gap], array.tobytes()
+        packed = self._packed([*body, entries])
+        length = len(packed)
+        if length > _LONG_BODY:
+            return self._pack_arrays(kind, body, arrays, flags, stamps)
+        tier, seq, stamp, expires, sent = stamps
+        head = _pack_head(
+            kind, tier, flags | ARRAYS, self.channel, seq, stamp, expires, sent, 0, length
+        )
+        return b"".join((head, packed, _GAPS[-(HEAD.size + length) % ALIGN], *pieces))
+
+    def _with_slot(
+        self, kind: int, body: list[Any], array: AnyArray, flags: int, stamps: Stamps
+    ) -> Packed:
         """Return the record of a message with one long array; it is copied if it is not lent.
 
         Raises:
@@ -182,7 +186,7 @@ class Packing:
         state = array.flags
         found = self._pools.find(array) if state.c_contiguous else None
         if found is None:
-            return self._pack_arrays(0, body, [array], flags, _stamps(header))
+            return self._pack_arrays(kind, body, [array], flags, stamps)
         slot, start = found
         dtype, shape, tail = array.dtype, array.shape, self._tail
         if (
@@ -195,13 +199,14 @@ class Packing:
         else:
             packed = self._packed([*body, [[dtype.str, shape, 0, start]]])
             if len(packed) > _LONG_BODY:
-                return self._pack_arrays(0, body, [array], flags, _stamps(header))
+                return self._pack_arrays(kind, body, [array], flags, stamps)
             if _PLAIN.issuperset(map(type, body)):
                 self._tail = Tail(body, dtype, shape, start, packed)
         state.writeable = False  # whoever looks at it now relies on that
+        tier, seq, stamp, expires, sent = stamps
         data = _pack_head_1(
-            0, header.tier, flags | ARRAYS, self.channel, header.seq, header.stamp, header.expires,
-            header.trace[-1].sent, 1, len(packed), slot,
+            kind, tier, flags | ARRAYS, self.channel, seq, stamp, expires, sent, 1, len(packed),
+            slot,
         ) + packed  # fmt: skip
         return Packed(data, (slot,), (), len(data) + array.nbytes)
 
@@ -218,7 +223,7 @@ class Packing:
         return packed
 
     def _pack_arrays(
-        self, kind: int, body: list[Any], arrays: list[AnyArray], flags: int, stamps: Sequence[int]
+        self, kind: int, body: list[Any], arrays: list[AnyArray], flags: int, stamps: Stamps
     ) -> Packed:
         shelf = Shelf(self._pools)
         try:
@@ -230,9 +235,7 @@ class Packing:
                 self._pools.drop(slot)
             raise
 
-    def _finish(
-        self, kind: int, flags: int, packed: bytes, shelf: Shelf, stamps: Sequence[int]
-    ) -> Packed:
+    def _finish(self, kind: int, flags: int, packed: bytes, shelf: Shelf, stamps: Stamps) -> Packed:
         length, nbytes = len(packed), shelf.nbytes
         if length > _LONG_BODY:
             shelf.place_bytes(packed)
@@ -260,7 +263,3 @@ def bare(kind: Kind, channel: int, number: int = 0, text: bytes = b"") -> Packed
 def hops_of(trace: Sequence[Hop]) -> list[list[Any]]:
     """Return hops as msgpack values."""
     return [[hop.topic, hop.seq, hop.stamp, hop.sent] for hop in trace]
-
-
-def _stamps(header: Header) -> tuple[int, int, int, int, int]:
-    return header.tier, header.seq, header.stamp, header.expires, header.trace[-1].sent

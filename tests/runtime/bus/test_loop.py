@@ -23,7 +23,7 @@ from olympus.runtime.bus.loop import (
     BusLoop,
     PromptSelector,
     intake_failures,
-    is_alone,
+    selector_of,
     start_reading,
     stop_reading,
 )
@@ -150,7 +150,7 @@ def test_a_reader_knows_whether_anything_else_has_come(
 
 
 async def test_of_other_loops_nothing_is_known() -> None:
-    assert not is_alone(asyncio.get_running_loop())
+    assert selector_of(asyncio.get_running_loop()) is None
 
 
 def test_a_reader_hears_of_the_end_of_the_other_side(
