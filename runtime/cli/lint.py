@@ -10,7 +10,13 @@ import typer
 
 from olympus.runtime.cli.connect import AsJson
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.node.devices import MARK, openings
 from olympus.runtime.node.lint import Varying, varying
+
+DEVICE_WAY_OUT = (
+    f"say `{MARK} = False` in the class: a replay takes its messages from the recording; or "
+    f"`{MARK} = True` if it may run all the same"
+)
 
 
 def lint(
@@ -20,7 +26,7 @@ def lint(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find what may vary between replays: clocks, luck, sets, threads, surroundings.
+    """Find what may vary between replays: clocks, luck, sets, threads, surroundings, devices.
 
     Exits with 1 when something is found that nobody excused.
 
@@ -28,7 +34,7 @@ def lint(
         ConfigError: A file can't be read.
         Exit: Something was found.
     """
-    found = [(file, one) for file in _files(what) for one in varying(_read(file), str(file))]
+    found = [(file, one) for file in _files(what) for one in _found_in(file)]
     for file, one in found:
         if show_all or not one.excuse:
             typer.echo(_json(file, one) if as_json else _line(file, one))
@@ -49,6 +55,14 @@ def _files(what: list[Path]) -> list[Path]:
     if not files:
         raise ConfigError(f"no Python file in {', '.join(map(str, what))}")
     return files
+
+
+def _found_in(file: Path) -> list[Varying]:
+    devices = [
+        Varying(one.line, "device", f"class {one.node} {one}", DEVICE_WAY_OUT)
+        for one in openings(file)
+    ]
+    return sorted((*varying(_read(file), str(file)), *devices))
 
 
 def _read(file: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.replay.outcome import Outcome
-from olympus.runtime.replay.whatif import Change
+from olympus.runtime.replay.whatif import WhatIf
 from olympus.runtime.telemetry.machine import machine_facts
 
 IDLE_FACTS = ("hash seed", "cpus")
@@ -38,20 +39,22 @@ def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
         console.print(line)
 
 
-def show_changes(changes: list[Change]) -> None:
+def show_changes(found: WhatIf) -> None:
     """Print what other parameters change."""
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     table = Table(box=None, pad_edge=False)
     console.width = max(console.width, 140)
     for head in ("topic", "before", "after", "equal", "differs from", "field", "was", "is"):
         table.add_column(head, justify="left", overflow="fold")
-    for one in changes:
+    for one in found.changes:
         when = f"{one.at_s:.3f} s" if one.field else ""
         numbers = (str(one.before), str(one.after), str(one.equal))
         table.add_row(one.topic, *numbers, when, one.field, one.old, one.new)
     console.print(table)
-    if not any(one.field for one in changes):
+    if not any(one.field for one in found.changes):
         console.print("nothing changes")
+    for apart in found.apart:
+        console.print(f"{apart.node} did not run, its messages are the recorded ones: {apart.why}")
 
 
 def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:
@@ -59,14 +62,27 @@ def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:
     yield from (f"DIFFERENT: {difference}" for difference in outcome.differences[:SHOWN])
     if len(outcome.differences) > SHOWN:
         yield f"and {len(outcome.differences) - SHOWN} more"
+    yield from _uncompared(outcome)
     if outcome.is_equal:
         yield from (f"differs without consequence: {cause}" for cause in causes)
         yield f"equal: {outcome.compared} messages, bit for bit"
     elif outcome.differences:
         nothing = "nothing of machine, models and launch file differs; has a node's code changed?"
         yield from (f"likely cause: {cause}" for cause in causes or [nothing])
+    elif outcome.compared:
+        yield f"NOT ALL was compared; {outcome.compared} messages are equal, bit for bit"
     else:
         yield "NOTHING was compared: no recorded topic comes from a node that ran again"
+
+
+def _uncompared(outcome: Outcome) -> Iterator[str]:
+    """Yield which recorded topics were not compared, and why."""
+    for one in sorted(outcome.uncompared, key=lambda one: one.is_meant):
+        word = "left out" if one.is_meant else "NOT COMPARED"
+        yield f"{word}: {one.topic}, {one.messages} messages of {one.node}: {one.why}"
+    if outcome.unjournaled:
+        topics = ", ".join(outcome.unjournaled)
+        yield f"from the recording, of devices and others without a journal: {topics}"
 
 
 def _table(outcome: Outcome) -> Table:
@@ -116,6 +132,8 @@ def as_dict(outcome: Outcome, causes: list[str], took_s: float) -> dict[str, obj
             }
             for topic, one in sorted(outcome.tallies.items())
         },
+        "uncompared": [asdict(one) for one in outcome.uncompared],
+        "unjournaled": outcome.unjournaled,
         "differences": [str(one) for one in outcome.differences],
         "likely_causes": causes,
     }

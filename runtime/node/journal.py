@@ -39,6 +39,10 @@ FIRST = 2
 as an operator's command, may reach a node before it reaches the recorder."""
 
 
+class Halted(BaseException):
+    """A replay ends the node here: no handler of it may catch this, and nobody reports it."""
+
+
 class Kind(IntEnum):
     """What a row tells; the fields after kind and node in brackets, `dt` counts ns from row to row.
 

@@ -113,7 +113,7 @@ def varying(source: str, name: str = "<source>") -> list[Varying]:
         excuses = dict(_excuses(source))
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         raise ConfigError(f"{name} can't be read as Python: {error}") from error
-    reader = _Reader(_imports(tree), _sets(tree))
+    reader = _Reader(imports_of(tree), _sets(tree))
     reader.visit(tree)
     whole = excuses.pop(0, "")
     found: set[Varying] = set()
@@ -136,8 +136,11 @@ def _excuses(source: str) -> Iterator[tuple[int, str]]:
             yield 0 if match[1] else token.start[0], match[2].strip()
 
 
-def _imports(tree: ast.Module) -> dict[str, str]:
-    """Return what each imported name stands for: `np` for `numpy`, `sleep` for `time.sleep`."""
+def imports_of(tree: ast.Module) -> dict[str, str]:
+    """Return what each imported name stands for: `np` for `numpy`, `sleep` for `time.sleep`.
+
+    What is imported relative to a package begins with dots, as it is written.
+    """
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -145,9 +148,10 @@ def _imports(tree: ast.Module) -> dict[str, str]:
                 names[alias.asname or alias.name.split(".")[0]] = (
                     alias.name if alias.asname else alias.name.split(".")[0]
                 )
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (f"{node.module}." if node.module else "")
             for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                names[alias.asname or alias.name] = f"{module}{alias.name}"
     return names
 
 

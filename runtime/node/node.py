@@ -16,7 +16,7 @@ from olympus.runtime.clock import Clock
 from olympus.runtime.config import Session
 from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.declare import Declared, Output, declared_by
-from olympus.runtime.node.journal import NodeJournal, Wait, checksum
+from olympus.runtime.node.journal import Halted, NodeJournal, Wait, checksum
 from olympus.runtime.node.params import NodeParams, make_params
 from olympus.runtime.node.remote_model import (
     RemoteModel,
@@ -323,7 +323,7 @@ class Node:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is None:
+        if error is None or isinstance(error, Halted):
             return
         self.errors += 1
         self.log.error(f"{task.get_name()} ended: {type(error).__name__}: {error}")

@@ -29,20 +29,14 @@ from olympus.runtime.node.node import Node
 from olympus.runtime.node.params import changed_params
 from olympus.runtime.replay.changes import Changes
 from olympus.runtime.replay.clocks import ReplayClock, SendingClock
+from olympus.runtime.replay.difference import answer_text
+from olympus.runtime.replay.halting import Diverged, JournalEnded
 from olympus.runtime.replay.rows import Row
 
 T = TypeVar("T")
 COMPUTED = ("infer", "compute")
 _ROUNDS = 6
 """Rounds of the event loop within which what was woken comes to its next wait."""
-
-
-class Diverged(BaseException):
-    """The node does otherwise than the original; no handler of it may catch this."""
-
-
-class JournalEnded(BaseException):
-    """The original's journal ends within what the node does; nothing more can be said of it."""
 
 
 class Stage(Protocol):
@@ -62,6 +56,9 @@ class Stage(Protocol):
 
     def computed(self, what: str) -> None:
         """Take notice that a model or other work was done again."""
+
+    def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
+        """Take notice that a step of the lifecycle failed."""
 
 
 @dataclass(slots=True)
@@ -178,7 +175,7 @@ class ReplayedNode:
             case Kind.CHANGE if fields[0] in (QUIET, CLOSED):
                 await self._reach(fields[0])
             case Kind.CHANGE:
-                await self._start(self._changes.make(Transition(fields[0])))
+                await self._start(self._change(Transition(fields[0])))
             case _:
                 await self._resume(*fields)
 
@@ -299,7 +296,7 @@ class ReplayedNode:
         row = self._expect(Kind.ANSWERED, f"answered {method}")
         if row.fields[1:] != found:
             raise self._stage.diverged(
-                self, f"answer of {method}", _answer_text(row.fields[1:]), _answer_text(found)
+                self, f"answer of {method}", answer_text(row.fields[1:]), answer_text(found)
             )
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -316,6 +313,13 @@ class ReplayedNode:
         """Take notice that a deactivation waits until the original's had come as far."""
         self._begun += 1
         self._progress.set()
+
+    async def _change(self, step: Transition) -> None:
+        try:
+            await self._changes.make(step)
+        except Exception as error:
+            self._stage.failed(self, step, error)
+            raise
 
     async def _reach(self, step: str) -> None:
         if (rest := self._changes.reach(step)) is not None:
@@ -340,9 +344,3 @@ class ReplayedNode:
             self.node.log.debug(f"{type(error).__name__}: {error}")
         else:
             self.node.log.debug(f"{type(error).__name__}: {error}", exc_info=error)
-
-
-def _answer_text(answer: tuple[Any, ...]) -> str:
-    if answer[0] != Ending.DONE:
-        return " ".join(str(part) for part in (answer[1] or ("cancelled",)))
-    return repr(decode(answer[1]))

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from olympus.runtime.messages import Message
+from olympus.runtime.messages import Message, decode
+from olympus.runtime.node.journal import Ending
 
 _NOTHING = object()
 _SHOWN = 120
@@ -76,6 +77,13 @@ def first_difference(recorded: Message, replayed: Message) -> tuple[str, str, st
         for path, a, b in _walk(name, getattr(recorded, name), getattr(replayed, name)):
             return path, _text(a), _text(b)
     return "bytes", "the same values", "in another encoding"
+
+
+def answer_text(answer: tuple[Any, ...]) -> str:
+    """Return a service's answer as text: its ending, and a frame or an error's row."""
+    if answer[0] != Ending.DONE:
+        return " ".join(str(part) for part in (answer[1] or ("cancelled",)))
+    return repr(decode(answer[1]))
 
 
 def _walk(path: str, a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:

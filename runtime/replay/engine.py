@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,28 @@ from olympus.runtime.bus import Bus
 from olympus.runtime.bus.link import Origin
 from olympus.runtime.clock import NS_PER_S, VirtualClock, run_virtual
 from olympus.runtime.config import Session
+from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.messages import Message, decode, encode
-from olympus.runtime.node.journal import Kind
+from olympus.runtime.node.devices import MARK
+from olympus.runtime.node.journal import Halted, Kind
 from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.spec import NodeSpec
-from olympus.runtime.replay.acting import Diverged, JournalEnded, ReplayedNode
+from olympus.runtime.replay.acting import ReplayedNode
+from olympus.runtime.replay.casting import Apart, apart
+from olympus.runtime.replay.counting import count_missing, left_over, name_uncompared
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
 from olympus.runtime.replay.dispatch import redecide, rules_of
+from olympus.runtime.replay.halting import Diverged, JournalEnded, unless_halted, watching
 from olympus.runtime.replay.hosts import HostReplay, prepare
 from olympus.runtime.replay.outcome import Outcome
-from olympus.runtime.replay.recording import Recording, TopicReel
+from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.rows import Row, read_rows
 from olympus.runtime.scheduler import Dispatcher
 from olympus.runtime.scheduler.trace import parse_trace
 
 REMEMBERED = 20_000
 """So many of the messages published anew are kept for those who take them."""
-Spans = Mapping[str, list[tuple[int, int]]]
-"""From when to when there is a journal of each node."""
 OnMessage = Callable[[str, Message, int], None]
 """Told of each message that is published anew: topic, message, robot time."""
 
@@ -74,6 +78,7 @@ class Engine:
         return run_virtual(self._run(clock), clock)
 
     async def _run(self, clock: VirtualClock) -> Outcome:
+        asyncio.get_running_loop().set_exception_handler(unless_halted)
         self._bus, self._dispatcher = Bus(clock, host="replay"), Dispatcher(clock)
         with tempfile.TemporaryDirectory(prefix="olympus-replay-") as folder:
             self._folder = Path(folder)
@@ -82,7 +87,8 @@ class Engine:
             try:
                 while await self._step():
                     pass
-                self._count_the_rest()
+                self._check_inject()
+                self._count()
                 self._decide_again()
             finally:
                 await self._close()
@@ -122,18 +128,34 @@ class Engine:
         host.events.popleft()
         self._note_time(event.at_ns)
         try:
-            if event.kind is Kind.NODE:
-                node.began_ns = event.at_ns
-                node.make(lambda: self._build(event.fields[0], node, host))
-            elif message is not None:
-                await node.deliver(event, message)
-            else:
-                await node.feed(event)
-        except (Diverged, JournalEnded) as end:
+            with watching(partial(self._reached, node)):
+                await self._let(node, event, message, host)
+        except Halted as end:
             node.has_ended = True
             if isinstance(end, JournalEnded):
                 self._names.discard(node.name)
         return True
+
+    async def _let(
+        self, node: ReplayedNode, event: Row, message: Message | None, host: HostReplay
+    ) -> None:
+        if event.kind is Kind.NODE:
+            node.began_ns = event.at_ns
+            node.make(lambda: self._build(event.fields[0], node, host))
+        elif message is not None:
+            await node.deliver(event, message)
+        else:
+            await node.feed(event)
+
+    def _reached(self, node: ReplayedNode, what: str) -> None:
+        """Take a node out that reaches for a device: its recorded messages stand for it."""
+        node.has_ended = True
+        node.rows.clear()
+        self._names.discard(node.name)
+        if node.name in self.outcome.nodes:
+            self.outcome.nodes.remove(node.name)
+        why = f"it reached for {what} when it ran again, and its class does not say {MARK} = False"
+        self.outcome.apart[node.name] = Apart(node.name, why, is_meant=False)
 
     def _is_beyond(self, at_ns: int) -> bool:
         passed_ns = at_ns - (self.outcome.began_ns or at_ns)
@@ -157,7 +179,9 @@ class Engine:
 
     def cast(self, spec: NodeSpec, host: HostReplay) -> ReplayedNode | None:
         """Give a node its part; None if its recorded messages stand for it."""
-        if spec.full_name in self._inject:
+        found = self.outcome.apart.get(spec.full_name) or apart(spec, self._inject)
+        if found is not None:
+            self.outcome.apart[spec.full_name] = found
             return None
         if spec.full_name not in self._names:
             self.outcome.nodes.append(spec.full_name)
@@ -235,6 +259,10 @@ class Engine:
         if note not in self.outcome.notes:
             self.outcome.notes.append(note)
 
+    def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
+        """Take notice that a step of a node's lifecycle failed: what it lacks then has a cause."""
+        self.outcome.notes.append(f"{node.name} could not {step}: {type(error).__name__}: {error}")
+
     def computed(self, what: str) -> None:
         """Count what was done again."""
         self.outcome.computed[what] = self.outcome.computed.get(what, 0) + 1
@@ -276,18 +304,21 @@ class Engine:
     def _tally(self, topic: str) -> Tally:
         return self.outcome.tallies.setdefault(topic, Tally(topic))
 
-    def _count_the_rest(self) -> None:
-        """Count what is in the recording and was not published anew."""
-        if self._until_s or (self.outcome.differences and not self._keep_going):
-            return
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for host in self._hosts:
-            for node in filter(None, host.nodes):
-                spans.setdefault(node.name, []).append((node.began_ns, host.last_ns))
-        for topic, tally in self.outcome.tallies.items():
-            reel = self._recording.reel(topic)
-            if reel is not None:
-                self._count_rest_of(reel, tally, spans)
+    def _check_inject(self) -> None:
+        known = [*self.outcome.nodes, *self.outcome.apart]
+        for name in sorted(self._inject.difference(known)):
+            raise ConfigError(
+                f"--inject {name}: no journal tells of it; {did_you_mean(name, known)} "
+                "(what has no journal does not run again anyway)"
+            )
+
+    def _count(self) -> None:
+        """Count what was not published anew, and name what was not compared."""
+        if not self._until_s and (self._keep_going or not self.outcome.differences):
+            for node in left_over(self._hosts):
+                self.diverged(node, "act", str(node.rows[0]), "did nothing more")
+            count_missing(self.outcome, self._recording, self._hosts)
+        name_uncompared(self.outcome, self._recording, self._hosts)
 
     def _decide_again(self) -> None:
         """Let each scheduler decide again what its trace tells."""
@@ -304,21 +335,6 @@ class Engine:
                     self.outcome.differences.append(
                         Difference(where, found.index, "the scheduler", *words, at_ns=0)
                     )
-
-    def _count_rest_of(self, reel: TopicReel, tally: Tally, spans: Spans) -> None:
-        for _ in reel.rest():
-            pass
-        for source, covered in spans.items():
-            times = reel.sent_times(source)
-            known = sum(any(a <= one <= b for a, b in covered) for one in times)
-            tally.missing += known
-            tally.uncovered += len(times) - known
-        tally.missing -= tally.equal + tally.differing
-        if tally.missing > 0:
-            number = f"{tally.missing} more messages"
-            self.outcome.differences.append(
-                Difference(tally.topic, 0, "its nodes", "messages", number, "nothing", 0)
-            )
 
     async def _close(self) -> None:
         for host in self._hosts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,8 @@ from olympus.runtime.messages import Message
 from olympus.runtime.node.journal import Kind
 from olympus.runtime.node.loading import look_beside
 from olympus.runtime.node.spec import NodeSpec
-from olympus.runtime.replay.acting import Diverged, ReplayedNode
+from olympus.runtime.replay.acting import ReplayedNode
+from olympus.runtime.replay.halting import Diverged
 from olympus.runtime.replay.rows import Row
 
 
@@ -38,6 +39,9 @@ class Director(Protocol):
     def computed(self, what: str) -> None:
         """Take notice that a model or other work was done again."""
 
+    def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
+        """Take notice that a step of the lifecycle failed."""
+
 
 class HostReplay:
     """One start of one host, and where its journal stands; the `Stage` of its nodes."""
@@ -53,7 +57,11 @@ class HostReplay:
         self.name, self._engine, self._rows = name, engine, rows
         self.published, self.diverged = engine.published, engine.diverged
         self.other_model, self.computed = engine.other_model, engine.computed
+        self.failed = engine.failed
         self.nodes: list[ReplayedNode | None] = []
+        self.sent: Counter[tuple[str, str]] = Counter()
+        """How many messages the originals published, by node and topic, as far as was read."""
+        self._names: list[str] = []
         self.events: deque[Row] = deque()
         self.facts: dict[str, Any] = {}
         self.traces: dict[str, bytearray] = {}
@@ -83,12 +91,21 @@ class HostReplay:
         elif row.kind is Kind.NODE:
             spec = NodeSpec.model_validate(row.fields[0])
             self.nodes.append(self._engine.cast(spec, self))
+            self._names.append(spec.full_name)
             self.events.append(Row(Kind.NODE, len(self.nodes) - 1, row.at_ns, (spec,)))
-        elif (node := self.nodes[row.node]) is not None and not node.has_ended:
+        else:
+            self._take(row)
+        return True
+
+    def _take(self, row: Row) -> None:
+        """Take a row of a node."""
+        node = self.nodes[row.node]
+        if row.kind is Kind.SENT:
+            self.sent[self._names[row.node], row.fields[0]] += 1
+        if node is not None and not node.has_ended:
             node.rows.append(row)
             if row.is_event:
                 self.events.append(row)
-        return True
 
 
 def prepare(facts: dict[str, Any]) -> None:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from olympus.runtime.replay.casting import Apart
 from olympus.runtime.replay.difference import Difference, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Uncompared:
+    """A recorded topic of which messages were not compared, as their node did not run again."""
+
+    topic: str
+    node: str
+    messages: int
+    """So many of them, as far as its journal was read."""
+    why: str
+    is_meant: bool
+    """Whether somebody said that the node does not run again."""
 
 
 @dataclass(slots=True)
@@ -14,6 +28,13 @@ class Outcome:
     tallies: dict[str, Tally] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
+    """Those that ran again."""
+    apart: dict[str, Apart] = field(default_factory=dict)
+    """Those with a journal that did not."""
+    uncompared: list[Uncompared] = field(default_factory=list)
+    unjournaled: list[str] = field(default_factory=list)
+    """Recorded topics of which no journal tells: of devices, of nodes that say
+    `is_replayed = False`, and of whoever is no node."""
     computed: dict[str, int] = field(default_factory=dict)
     """How often each model, or other work, was done again."""
     events: int = 0
@@ -34,5 +55,10 @@ class Outcome:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs, and something was compared."""
-        return not self.differences and self.compared > 0
+        """Whether nothing differs, and all was compared that should have been."""
+        return not self.differences and self.compared > 0 and self.is_complete
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every journaled topic was compared, but for those left out on purpose."""
+        return all(one.is_meant for one in self.uncompared)

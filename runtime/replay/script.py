@@ -14,6 +14,7 @@ from olympus.runtime.node.journal import Kind
 from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.remote_model import is_hosted
 from olympus.runtime.node.spec import NodeSpec
+from olympus.runtime.replay.casting import Apart, apart
 from olympus.runtime.replay.hosts import prepare
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.rows import Row, read_rows
@@ -44,6 +45,9 @@ class Script:
     """A recording's nodes, and what came to them from outside."""
 
     specs: dict[str, NodeSpec] = field(default_factory=dict)
+    """Of the nodes that run."""
+    apart: dict[str, Apart] = field(default_factory=dict)
+    """Nodes that do not run: what they published comes from outside, as it came."""
     facts: dict[str, Any] = field(default_factory=dict)
     began_ns: int = 0
     ended_ns: int = 0
@@ -97,7 +101,7 @@ class Script:
         return self._hosted.get((node, name))
 
     def _read(self, rows: list[Row]) -> None:
-        names: list[str] = []
+        names: list[str | None] = []
         waits: dict[tuple[int, int], tuple[str, str]] = {}
         for row in rows:
             match row.kind, row.fields:
@@ -105,20 +109,28 @@ class Script:
                     self.facts = facts
                     prepare(facts)
                 case Kind.NODE, (facts,):
-                    spec = NodeSpec.model_validate(facts)
-                    self.specs[spec.full_name] = spec
-                    load_node_class(spec.uses)  # its module defines the types it takes
-                    names.append(spec.full_name)
+                    names.append(self._cast(NodeSpec.model_validate(facts)))
+                case _ if row.node >= 0 and names[row.node] is None:
+                    pass  # of a node that does not run: its messages are all that it is here
                 case Kind.WAITING, (number, kind, name, _):
                     waits[row.node, number] = kind, name
                     if kind == "call":
                         self._calls[name].append(row.at_ns)
                 case Kind.RESUMED, (number, ending, what):
                     kind, name = waits.pop((row.node, number), ("", ""))
-                    self._ended(kind, (names[row.node], name), ending, what)
+                    self._ended(kind, (names[row.node] or "", name), ending, what)
                 case _:
-                    self._take(row, names)
+                    self._take(row, names[row.node] or "" if row.node >= 0 else "")
             self.ended_ns = max(self.ended_ns, row.at_ns)
+
+    def _cast(self, spec: NodeSpec) -> str | None:
+        """Return the name of a node that is to run; None if it must not."""
+        if (found := apart(spec)) is not None:
+            self.apart[spec.full_name] = found
+            return None
+        self.specs[spec.full_name] = spec
+        load_node_class(spec.uses)  # its module defines the types it takes
+        return spec.full_name
 
     def _ended(self, kind: str, whose: tuple[str, str], ending: int, what: Any) -> None:
         """Take how something ended that a node waited for."""
@@ -146,18 +158,18 @@ class Script:
         names = {method: mark.name for method, mark, _, _ in services}
         return f"{cue.node}/{names[cue.method]}"
 
-    def _take(self, row: Row, names: list[str]) -> None:
+    def _take(self, row: Row, name: str) -> None:
         match row.kind, row.fields:
             case Kind.OBSERVED, (what, value):
-                times, values = self._seen[names[row.node], what]
+                times, values = self._seen[name, what]
                 times.append(row.at_ns)
                 values.append(value)
             case Kind.CHANGE, ("activate",):
                 self.began_ns = min(self.began_ns or row.at_ns, row.at_ns)
             case Kind.PARAMS, (values,):
-                self.cues.append(Cue(row.at_ns, node=names[row.node], values=values))
+                self.cues.append(Cue(row.at_ns, node=name, values=values))
             case Kind.ASKED, (method, _, frame):
-                asked = Cue(row.at_ns, node=names[row.node], method=method, frame=frame)
+                asked = Cue(row.at_ns, node=name, method=method, frame=frame)
                 self.cues.append(asked)
             case Kind.MESSAGE, (_, topic, source, _, _, since_sent, bytes() as frame):
                 if source not in self.specs:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from olympus.runtime.bus import Bus, SubscriptionOptions
-from olympus.runtime.bus.link import (
-    AnswerHistory,
-    Closable,
-    Deliver,
-    Entity,
-    LastValue,
-    OnDropped,
-    Origin,
-    ServeHandler,
-)
-from olympus.runtime.bus.topics import matches
 from olympus.runtime.clock import NS_PER_S, Clock, VirtualClock, run_virtual
 from olympus.runtime.config import Session
-from olympus.runtime.errors import BusError, OlympusError, ParamError, did_you_mean
+from olympus.runtime.errors import (
+    BusError,
+    ConfigError,
+    OlympusError,
+    ParamError,
+    StoreError,
+    did_you_mean,
+)
 from olympus.runtime.messages import Message, decode, encode
+from olympus.runtime.node.devices import MARK
 from olympus.runtime.node.journal import Ending, Wait, unpack_error
 from olympus.runtime.node.lifecycle import Transition
 from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.runner import NodeRunner
-from olympus.runtime.qos import QoS, Tier
+from olympus.runtime.qos import QoS
+from olympus.runtime.replay.casting import Apart
 from olympus.runtime.replay.difference import first_difference
+from olympus.runtime.replay.feed import Feed
+from olympus.runtime.replay.halting import Reached, watching
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.script import Cue, Script
 from olympus.runtime.scheduler import Dispatcher
@@ -69,7 +71,17 @@ class Change:
     new: str = ""
 
 
-def what_if(recording: Recording, params: Params) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What other parameters change."""
+
+    changes: list[Change]
+    """By topic, what changed first first; then topics where nothing did."""
+    apart: list[Apart]
+    """Nodes that did not run, though they have a journal: what they published was as it was."""
+
+
+def what_if(recording: Recording, params: Params) -> WhatIf:
     """Run a recording's nodes twice, with the recorded parameters and with others.
 
     Both runs are free: handlers take messages when virtual time says so, models take no time, and
@@ -79,27 +91,33 @@ def what_if(recording: Recording, params: Params) -> list[Change]:
         recording: What came from outside.
         params: Values by node and parameter; a node by its full name or the last part of it.
 
-    Returns:
-        What changed by topic, what changed first first; then topics where nothing did.
-
     Raises:
-        ParamError: A node or parameter is not known, or a value is refused.
+        ParamError: A node or parameter is not known, does not run, or a value is refused.
+        StoreError: None of the nodes runs.
     """
     script = Script.of(recording)
-    wanted = _by_full_name(params, list(script.specs))
+    if not script.specs:
+        reasons = "; ".join(f"{one.node}: {one.why}" for one in script.apart.values())
+        raise StoreError(f"none of the recorded nodes runs again: {reasons}")
+    wanted = _by_full_name(params, script)
     before, after = (_fly(Script.of(recording), one) for one in ({}, wanted))
     topics = sorted({*before, *after})
     changes = [
         _change(topic, before.get(topic, []), after.get(topic, []), script.began_ns)
         for topic in topics
     ]
-    return sorted(changes, key=lambda one: (not one.field, one.at_s, one.topic))
+    changes.sort(key=lambda one: (not one.field, one.at_s, one.topic))
+    return WhatIf(changes, list(script.apart.values()))
 
 
-def _by_full_name(params: Params, names: list[str]) -> dict[str, Mapping[str, Any]]:
+def _by_full_name(params: Params, script: Script) -> dict[str, Mapping[str, Any]]:
     found = {}
+    names = list(script.specs)
     for name, values in params.items():
         full = [one for one in names if one == name or one.rpartition("/")[2] == name]
+        for one in script.apart.values():
+            if name in (one.node, one.node.rpartition("/")[2]):
+                raise ParamError(f"{name} does not run with other parameters: {one.why}")
         if len(full) != 1:
             raise ParamError(f"no node {name!r} was replayed; {did_you_mean(name, names)}")
         found[full[0]] = values
@@ -132,7 +150,7 @@ class _Flight:
 
     def __init__(self, script: Script, params: Params, clock: VirtualClock, folder: Path) -> None:
         self._script, self._params, self._clock = script, params, clock
-        self._feed = _Feed()
+        self._feed = Feed()
         self._bus = Bus(clock, host="replay", link=self._feed)
         self._dispatcher = Dispatcher(clock)
         self._session = Session(
@@ -144,15 +162,34 @@ class _Flight:
         )
         self._asking: set[asyncio.Task[None]] = set()
         self._sent: dict[str, list[Sent]] = {}
+        self._reached = ""
+        """Which node reached for what outside; empty for none."""
 
     async def run(self) -> dict[str, list[Sent]]:
-        """Run the nodes to the end of the recording."""
+        """Run the nodes to the end of the recording.
+
+        Raises:
+            ConfigError: One of them reaches for a device.
+        """
+        with contextlib.suppress(Reached), watching(partial(self._reach, "one of the nodes")):
+            await self._run()
+        if self._reached:
+            raise ConfigError(self._reached)
+        return self._sent
+
+    def _reach(self, name: str, what: str) -> None:
+        self._reached = self._reached or (
+            f"{name} reached for {what} when it ran again; say {MARK} = False in its class"
+        )
+
+    async def _run(self) -> None:
         options = SubscriptionOptions(qos=QoS.lossless(), keep_expired=True)
         self._bus.subscribe("**", Message, self._note, options)
         runners = {name: self._runner(name) for name in self._script.specs}
         for step in (Transition.CONFIGURE, Transition.ACTIVATE):
-            for runner in runners.values():
-                await runner.change(step)
+            for name, runner in runners.items():
+                with watching(partial(self._reach, name)):
+                    await runner.change(step)
         for cue in self._script.cues:
             wait_ns = cue.at_ns - self._clock.now_ns()
             if wait_ns > 0:
@@ -163,7 +200,6 @@ class _Flight:
             await runner.change(Transition.SHUTDOWN)
         self._dispatcher.close()
         await self._bus.close()
-        return self._sent
 
     def _runner(self, name: str) -> NodeRunner:
         spec = self._script.specs[name]
@@ -239,92 +275,3 @@ class _Free:
 
     def sent(self, message: Message) -> None:
         """Do nothing: the bus tells."""
-
-
-class _Feed:
-    """A link on which what came from outside arrives again."""
-
-    def __init__(self) -> None:
-        self._listening: list[tuple[str, Deliver]] = []
-
-    def give(self, topic: str, message: Message) -> None:
-        """Let a message arrive as it was sent."""
-        header = message.header
-        origin = Origin(topic, header.source, 1, header.seq)
-        payload = _Frame(encode(message))
-        for pattern, deliver in self._listening:
-            if matches(pattern, topic):
-                deliver(payload, origin)
-
-    def advertise(
-        self,
-        topic: str,
-        type_name: str,
-        *,
-        tier: Tier,
-        is_reliable: bool,
-        last: LastValue | None,
-        on_dropped: OnDropped,
-    ) -> _Nobody:
-        """Open a sending end that nobody listens to."""
-        return _Nobody()
-
-    def listen(self, topic: str, deliver: Deliver) -> Closable:
-        """Open a receiving end."""
-        self._listening.append((topic, deliver))
-        return _Nobody()
-
-    def fetch_last(self, topic: str, deliver: Deliver) -> None:
-        """Do nothing: last values come as they came."""
-
-    def serve(self, name: str, handler: ServeHandler) -> Closable:
-        """Serve nobody outside."""
-        return _Nobody()
-
-    async def request(self, name: str, frame: bytes, timeout_s: float) -> bytes:
-        """Refuse: the service is not replayed.
-
-        Raises:
-            BusError: Always.
-        """
-        raise BusError(f"service {name!r} is of a node that does not run in a replay")
-
-    def answer_history(self, answer: AnswerHistory) -> Closable:
-        """Answer nobody outside."""
-        return _Nobody()
-
-    def announce(self, entity: Entity) -> Closable:
-        """Announce it to nobody."""
-        return _Nobody()
-
-    def entities(self) -> list[Entity]:
-        """Return nothing."""
-        return []
-
-    def close(self) -> None:
-        """End everything."""
-        self._listening.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """A message on the link."""
-
-    frame: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the frame."""
-        return self.frame
-
-
-class _Nobody:
-    """An end with nobody at the other one."""
-
-    is_wanted = False
-
-    def send(self, message: Message, origin: Origin) -> int:
-        """Send to nobody."""
-        return 0
-
-    def close(self) -> None:
-        """Close it."""

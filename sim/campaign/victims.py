@@ -45,6 +45,7 @@ class Victim(Node):
         """It has none."""
 
     params: Params
+    is_replayed = False
 
     async def on_activate(self) -> None:
         """Listen.

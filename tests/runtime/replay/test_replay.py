@@ -140,8 +140,8 @@ def check_tampering(store: Path, before: Outcome) -> None:
     finally:
         nodes.GAIN = 1.0  # type: ignore[attr-defined]
     with Recording(store) as recording:
-        assert not any(one.field for one in what_if(recording, {}))
-        foremost, *others = what_if(recording, {"thinker": {"gain": 3.0}})
+        assert not any(one.field for one in what_if(recording, {}).changes)
+        foremost, *others = what_if(recording, {"thinker": {"gain": 3.0}}).changes
         with pytest.raises(ParamError, match="no node 'thinkr'"):
             what_if(recording, {"thinkr": {"gain": 3.0}})
     assert (foremost.topic, foremost.field) == ("thought", "linear_mps")

@@ -1,0 +1,82 @@
+"""What ends a node that runs again: it differs, its journal ends, or it reaches for a device."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+from olympus.runtime.node.devices import HARMLESS
+from olympus.runtime.node.journal import Halted
+
+OnReach = Callable[[str], None]
+"""Told what the node reached for."""
+COMPUTES = ("/dev/dri", "/dev/nvidia", "/dev/kfd", "/dev/fd")
+"""Devices on which models run."""
+_SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
+_watching: ContextVar[OnReach | None] = ContextVar("watching", default=None)
+
+
+class Diverged(Halted):
+    """The node does otherwise than the original."""
+
+
+class JournalEnded(Halted):
+    """The original's journal ends within what the node does; nothing more can be said of it."""
+
+
+class Reached(Halted):
+    """The node reaches for a device or a socket, where the original's journal tells of none."""
+
+
+@contextmanager
+def watching(on_reach: OnReach) -> Iterator[None]:
+    """Refuse devices and sockets to whatever runs within, and to the tasks that it begins.
+
+    Python itself tells of each file and socket that is opened by way of it (an audit hook); what a
+    library opens by itself it does not.
+    """
+    _install()
+    token = _watching.set(on_reach)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_look)  # stays for as long as the process, and asks nothing outside of a watch
+
+
+def _look(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" and event not in _SOCKETS:
+        return
+    on_reach = _watching.get()
+    if on_reach is None:
+        return
+    if event != "open":
+        on_reach(f"{event} {arguments[1]!r}")
+        raise Reached
+    if (device := _device(arguments[0])) is not None:
+        on_reach(device)
+        raise Reached
+
+
+def _device(path: object) -> str | None:
+    if not isinstance(path, str | bytes):
+        return None  # a file that is open already
+    real = os.path.realpath(os.fsdecode(path))
+    is_device = real.startswith("/dev/") and not real.startswith((*HARMLESS, *COMPUTES))
+    return real if is_device else None
+
+
+def unless_halted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what went wrong in the loop, but not the end of a task that a node kept to itself."""
+    if not isinstance(context.get("exception"), Halted):
+        loop.default_exception_handler(context)

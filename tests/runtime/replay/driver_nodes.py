@@ -1,0 +1,72 @@
+"""A driver whose class does not say that it is one, one that hides it, and who listens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from olympus.runtime.messages import Text
+from olympus.runtime.node import Field, Node, NodeParams, output, subscribe
+
+
+class Lidar(Node):
+    """Reads a serial port, and greets it first."""
+
+    class Params(NodeParams):
+        port: str = Field("", description="Its serial port.")
+
+    params: Params
+    scan = output("scan", Text)
+
+    async def on_activate(self) -> None:
+        self._port = await asyncio.to_thread(os.open, self.params.port, os.O_RDWR | os.O_NOCTTY)
+        os.write(self._port, b"hello\n")
+        self.spawn(self._read(), name="read")
+
+    async def _read(self) -> None:
+        while True:
+            line = await asyncio.to_thread(os.read, self._port, 100)
+            self.scan.publish(Text(text=line.decode()))
+
+
+class Sonar(Lidar):
+    """Reads a serial port too, in a way that no source tells."""
+
+    is_replayed = True
+
+    async def on_activate(self) -> None:
+        self.log.info("on the way")
+        await super().on_activate()
+
+
+class Mapper(Node):
+    """Makes something of it."""
+
+    class Params(NodeParams):
+        gain: int = Field(1, description="How often it says so.")
+
+    params: Params
+    map = output("map", Text)
+
+    @subscribe("scan")
+    def on_scan(self, scan: Text) -> None:
+        self.map.publish(Text(text=scan.text * self.params.gain), cause=scan)
+
+
+class Idler(Node):
+    """Publishes something of its own, not out of anything that a journal tells."""
+
+    word = output("word", Text)
+
+    async def on_activate(self) -> None:
+        if LIVE:
+            self.spawn(self._talk(), name="talk")
+
+    async def _talk(self) -> None:
+        for number in range(1000):
+            self.word.publish(Text(text=str(number)))
+            await asyncio.sleep(0.05)
+
+
+LIVE = True
+"""A test that changes it plays surroundings that differ."""

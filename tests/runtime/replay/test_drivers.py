@@ -1,0 +1,173 @@
+"""A driver never runs again, and what could not be compared is never called equal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tty
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.launch.testing import Launched
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+HERE = Path(__file__).resolve().parent
+GREETING = b"hello\n"
+
+
+class Wire:
+    """The far end of a serial port: a device that scans, and hears who opens the port."""
+
+    def __init__(self) -> None:
+        self._far, near = pty.openpty()
+        tty.setraw(near)
+        self._near, self.port = near, os.ttyname(near)
+        self.heard = b""
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._scan)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+        os.close(self._far)
+        os.close(self._near)
+
+    def _scan(self) -> None:
+        number = 0
+        while not self._is_over.wait(0.02):
+            number += 1
+            os.write(self._far, b"scan %d\n" % number)
+            while select.select([self._far], [], [], 0)[0]:
+                self.heard += os.read(self._far, 100)
+
+
+@contextmanager
+def recorded(folder: Path, nodes: Mapping[str, object]) -> Iterator[None]:
+    """Record nodes of driver_nodes.py for a second."""
+    shutil.copy(HERE / "driver_nodes.py", folder)
+    recorder = {
+        "uses": "olympus.nodes.recorder",
+        "params": {"journal": True, "path": str(folder / "record"), "is_durable": False},
+    }
+    file = folder / "launch.yaml"
+    telemetry = {"journal": True}
+    file.write_text(json.dumps({"telemetry": telemetry, "nodes": {**nodes, "recorder": recorder}}))
+    with Launched(file, root=folder) as robot:
+        robot.until_active(60)
+        time.sleep(1.0)
+    yield
+
+
+def replay(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "olympus"), "replay", str(folder / "record")]
+    return subprocess.run(
+        [*command, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.close()
+
+
+def mark(folder: Path) -> None:
+    """Let the driver's class say what it is."""
+    file = folder / "driver_nodes.py"
+    text = file.read_text()
+    file.write_text(
+        text.replace(
+            '    scan = output("scan"', '    is_replayed = False\n    scan = output("scan"'
+        )
+    )
+
+
+def test_a_driver_without_the_mark_does_not_run_again(tmp_path: Path, wire: Wire) -> None:
+    nodes = {
+        "lidar": {"uses": "driver_nodes:Lidar", "params": {"port": wire.port}},
+        "mapper": {"uses": "driver_nodes:Mapper"},
+    }
+    with recorded(tmp_path, nodes):
+        assert wire.heard == GREETING
+        told = json.loads(replay(tmp_path, "--verify", "--json").stdout)
+        assert told["nodes"] == ["mapper"]
+        assert told["topics"]["map"]["equal"] > 10
+        assert told["differences"] == []
+        (missed,) = told["uncompared"]
+        assert (missed["topic"], missed["node"], missed["is_meant"]) == ("scan", "lidar", False)
+        assert missed["messages"] > 10
+        done = replay(tmp_path, "--verify")
+        assert done.returncode == 1
+        assert "NOT COMPARED: scan, " in done.stdout
+        assert "Lidar opens a device by os.open (driver_nodes.py:2" in done.stdout
+        assert "NOT ALL was compared" in done.stdout
+        assert "equal: " not in done.stdout
+        check_diff(tmp_path)
+        refused = replay(tmp_path, "--inject", "lidr")
+        assert refused.returncode == 2
+        assert "no journal tells of it; did you mean 'lidar'?" in refused.stderr
+        left_out = replay(tmp_path, "--inject", "lidar")
+        assert left_out.returncode == 0
+        assert "left out: scan, " in left_out.stdout
+        mark(tmp_path)
+        done = replay(tmp_path, "--verify")
+        assert done.returncode == 0
+        assert "Lidar says is_replayed = False" in done.stdout
+        assert "equal: " in done.stdout
+        assert wire.heard == GREETING, "a replay opened the device"
+
+
+def check_diff(folder: Path) -> None:
+    (folder / "more.yaml").write_text("mapper: {gain: 2}\n")
+    done = replay(folder, "--diff", "more.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lidar did not run, its messages are the recorded ones: Lidar opens" in done.stdout
+    (folder / "lidar.yaml").write_text("lidar: {port: x}\n")
+    done = replay(folder, "--diff", "lidar.yaml")
+    assert done.returncode == 2
+    assert "lidar does not run with other parameters: Lidar opens a device" in done.stderr
+
+
+def test_a_driver_that_says_it_runs_again_is_stopped_at_its_device(
+    tmp_path: Path, wire: Wire
+) -> None:
+    nodes = {
+        "sonar": {"uses": "driver_nodes:Sonar", "params": {"port": wire.port}},
+        "mapper": {"uses": "driver_nodes:Mapper"},
+    }
+    with recorded(tmp_path, nodes):
+        done = replay(tmp_path, "--verify")
+        assert done.returncode == 1
+        assert f"of sonar: it reached for {wire.port} when it ran again" in done.stdout
+        assert "NOT COMPARED: scan, " in done.stdout
+        assert (done.stderr, "DIFFERENT" in done.stdout) == ("", False)
+        (tmp_path / "more.yaml").write_text("mapper: {gain: 2}\n")
+        done = replay(tmp_path, "--diff", "more.yaml")
+        assert done.returncode == 2
+        assert f"sonar reached for {wire.port} when it ran again; say is_rep" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert wire.heard == GREETING, "a replay opened the device"
+
+
+def test_a_topic_of_which_nothing_comes_again_is_a_difference(tmp_path: Path) -> None:
+    nodes = {"idler": {"uses": "driver_nodes:Idler"}, "mapper": {"uses": "driver_nodes:Mapper"}}
+    with recorded(tmp_path, nodes):
+        file = tmp_path / "driver_nodes.py"
+        file.write_text(file.read_text().replace("LIVE = True", "LIVE = False"))
+        done = replay(tmp_path)
+        assert done.returncode == 1
+        assert "DIFFERENT: word no. 0 of idler, messages:" in done.stdout
+        assert "more messages" in done.stdout
+        assert done.stderr == ""
