@@ -124,6 +124,16 @@ class Registry:
             f"{did_you_mean(str(name_or_path), places)}"
         )
 
+    def missing(self, names: Iterable[str | Path]) -> list[str]:
+        """Return a sentence for each model that can't be found."""
+        told = []
+        for name in names:
+            try:
+                self.find(name)
+            except ModelError as error:
+                told.append(str(error))
+        return told
+
     def _places(self) -> dict[str, Path]:
         places: dict[str, Path] = {}
         for path in self._manifests():

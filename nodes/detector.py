@@ -80,6 +80,15 @@ class Detector(Node):
             30.0, gt=0, le=240, description="Pictures that come faster are left out."
         )
 
+        def before_start(self) -> list[str]:
+            """Find the model.
+
+            Raises:
+                ModelError: There is no such model.
+            """
+            Registry().find(self.model)
+            return []
+
     params: Params
     detections = output("detections", Detections)
 

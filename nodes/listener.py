@@ -10,6 +10,7 @@ import asyncio
 
 from olympus.models.audio_features import BANDS, RATE_HZ, LogMelStream
 from olympus.models.onnx import OnnxModel, open_model
+from olympus.models.registry import Registry
 from olympus.models.sound_events import BACKGROUND, MAX_LOOKS, Decider, Heard, Rules
 from olympus.runtime.errors import ModelError, ParamError
 from olympus.runtime.messages import AudioChunk, Header, SoundEvent
@@ -43,6 +44,15 @@ class Listener(Node):
         min_level_dbfs: float = Field(
             -70.0, ge=-100.0, le=0.0, description="Quieter seconds are not looked at."
         )
+
+        def before_start(self) -> list[str]:
+            """Find the model.
+
+            Raises:
+                ModelError: There is no such model.
+            """
+            Registry().find(self.model)
+            return []
 
     params: Params
     sound_events = output("sound_events", SoundEvent, is_reliable=True)

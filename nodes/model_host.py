@@ -71,8 +71,11 @@ class ModelHost(Node):
             "took no longer and nothing else waits it runs there. 0: always on a worker thread.",
         )
 
-    is_replayed = False
+        def before_start(self) -> list[str]:
+            """Return which models are missing: the others are served."""
+            return Registry().missing(_wanted(self))
 
+    is_replayed = False
     params: Params
 
     async def on_configure(self) -> None:
@@ -97,7 +100,7 @@ class ModelHost(Node):
             end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
         )
         hangs = self._hangs.counts()
-        for wanted in self._wanted():
+        for wanted in _wanted(self.params):
             name = _short(wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
                 self._break(name, _hung(name, hangs[name]))
@@ -290,12 +293,6 @@ class ModelHost(Node):
     def _origin(self, digest: str) -> ModelOrigin:
         return self._origins.get(digest, _FAR)
 
-    def _wanted(self) -> list[str]:
-        """Return all models that are named, each once."""
-        tasks = self.params.router.tasks.values()
-        named = [*self.params.models, *(name for task in tasks for name in task.candidates)]
-        return list(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))
-
     def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
         return Swappable(Registry().find(wanted), self.load, self_test)
 
@@ -341,3 +338,10 @@ def _free(retired: list[OnnxModel | LlamaModel]) -> None:
 
 async def _die(model: str, seconds: float) -> None:
     raise ModelError(f"model {model} has hung for {seconds:.1f} s; this process starts anew")
+
+
+def _wanted(params: ModelHost.Params) -> list[str]:
+    """Return all models that are named, each once."""
+    tasks = params.router.tasks.values()
+    named = [*params.models, *(name for task in tasks for name in task.candidates)]
+    return list(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))

@@ -53,6 +53,22 @@ class PlannerNode(Node):
             30.0, gt=0, le=600, description="How long a 'yes' to what it asked back counts."
         )
 
+        def before_start(self) -> list[str]:
+            """Find the models, where llama.cpp is there to run them.
+
+            Returns:
+                Candidates that are missing while another is there.
+
+            Raises:
+                ModelError: None of the candidates is there.
+            """
+            rules = self.router.tasks.get(TASK)
+            names = rules.candidates if rules is not None and not llama_native.missing() else ()
+            missing = Registry().missing(name for name in names if not name.startswith(REMOTE))
+            if names and len(missing) == len(names):
+                raise ModelError("; ".join(missing))
+            return missing
+
     params: Params
     plan = output("plan", Sentence, latched=True)
     said = output("said", Command, is_reliable=True)

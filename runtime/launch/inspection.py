@@ -145,8 +145,15 @@ def look_at(question: Question) -> Finding:
         return Finding(id=question.id, problem=f"{question.where}: {error}")
     except Exception as error:  # noqa: BLE001  a person's module may fail in any way
         return Finding(id=question.id, problem=f"{question.where}: {_failed(question, error)}")
+    try:
+        notes = [f"{question.where}: {question.id}: {one}" for one in params.before_start()]
+    except OlympusError as error:
+        return Finding(id=question.id, problem=f"{question.where}: {question.id}: {error}")
+    except Exception as error:  # noqa: BLE001  a person's method too
+        why = _failed(question, error, "before_start")
+        return Finding(id=question.id, problem=f"{question.where}: {why}")
     names = {**heard, **sent}
-    notes = [
+    notes += [
         f"{question.where}: node {question.id!r} has no topic {name!r} to remap; "
         f"{did_you_mean(name, names)}"
         for name in question.remaps
@@ -163,7 +170,7 @@ def look_at(question: Question) -> Finding:
     )
 
 
-def _failed(question: Question, error: Exception) -> str:
+def _failed(question: Question, error: Exception, what_fails: str = "importing it") -> str:
     """Tell why a module can't be imported, and at which line."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     file, line = where.filename, where.lineno
@@ -171,7 +178,7 @@ def _failed(question: Question, error: Exception) -> str:
         file, line = error.filename or file, error.lineno
     what = error.msg if isinstance(error, SyntaxError) else str(error)
     return (
-        f"uses: {question.uses}: importing it fails: {type(error).__name__}: {what} "
+        f"uses: {question.uses}: {what_fails} fails: {type(error).__name__}: {what} "
         f"({shown(Path(file))}:{line})"
     )
 

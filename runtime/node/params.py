@@ -18,6 +18,20 @@ class NodeParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
+    def before_start(self) -> list[str]:
+        """Look whether what the values name, such as a model, is there.
+
+        `olympus check` and `olympus launch` ask before anything starts. A subclass may look at
+        files; it takes milliseconds, and opens no device.
+
+        Returns:
+            What a person should know although the node can start.
+
+        Raises:
+            OlympusError: The node can't start.
+        """
+        return []
+
 
 def make_params(cls: type[P], values: Mapping[str, Any], node: str) -> P:
     """Check values and return the parameters they make.

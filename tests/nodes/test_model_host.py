@@ -118,6 +118,12 @@ async def test_a_question_that_comes_alone_is_answered_at_once_and_the_same() ->
             bench.node.infer_at_once(question("person-obstacle", **feed, nonsense=PICTURE))
 
 
+def test_a_model_that_is_nowhere_is_told_before_the_start_and_the_others_serve() -> None:
+    params = ModelHost.Params.model_validate({"models": ["person-obstacle", "nosuch"]})
+    (note,) = params.before_start()
+    assert note.startswith("model 'nosuch' is not known and is no path to a manifest; known: ")
+
+
 async def test_a_broken_model_is_refused_by_name_and_the_others_serve(tmp_path: Path) -> None:
     broken = tmp_path / "person-obstacle"
     shutil.copytree(ZOO / "person-obstacle", broken)

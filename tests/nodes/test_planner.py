@@ -14,7 +14,7 @@ from olympus.models.planner.plan import read_short
 from olympus.models.registry import ZOO
 from olympus.nodes.errand import Ended, Errand, command_of
 from olympus.nodes.planner import PlannerNode
-from olympus.runtime.errors import ConfigError
+from olympus.runtime.errors import ConfigError, ModelError
 from olympus.runtime.messages import Ack, Command, Header, MissionState, Percept, Sentence
 from olympus.runtime.node.testing import Bench, running
 
@@ -163,6 +163,18 @@ async def test_in_doubt_it_asks_and_a_yes_carries_it_out() -> None:
         assert (await ask(bench, "Yes, please!")).ok
         assert await navigator.until_told(1) == ["go to the lab"]
         assert not (await ask(bench, "yes")).ok  # a yes counts once
+
+
+@needs_llama
+def test_a_planner_without_any_model_is_refused_before_the_start() -> None:
+    def told(*candidates: str) -> list[str]:
+        router = {"tasks": {"plan": {"candidates": candidates}}}
+        return PlannerNode.Params.model_validate({"router": router}).before_start()
+
+    assert told("planner") == []
+    assert "model 'nosuch' is not known" in told("nosuch", "planner")[0]
+    with pytest.raises(ModelError, match=r"'nosuch' is not known.*'nor' is not known"):
+        told("nosuch", "nor")
 
 
 @needs_llama

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from olympus.runtime.errors import ModelError
+from olympus.runtime.launch.findings import Finding
 from olympus.runtime.launch.inspection import Question, look_at
 from olympus.runtime.messages import Image, Percept
 from olympus.runtime.node import Node, NodeParams, output, subscribe
@@ -36,6 +38,22 @@ class Screen(Node):
 
         battery: str = Field("battery", description="Topic of the battery.")
         topics: list[str] = Field([], description="More topics.")
+
+
+class Reader(Node):
+    """Needs a book, and would like a lamp."""
+
+    class Params(NodeParams):
+        """Which book."""
+
+        book: str = Field("atlas", description="Its name.")
+
+        def before_start(self) -> list[str]:
+            if self.book == "torn":
+                raise ValueError("a page is missing")
+            if self.book != "atlas":
+                raise ModelError(f"book {self.book!r} is not known; known: atlas")
+            return ["there is no lamp"]
 
 
 USES = f"{__name__}:Watcher"
@@ -103,3 +121,22 @@ def test_topics_that_params_name_are_found_with_and_without_namespace() -> None:
     named = look_at(viewer).named
     assert {"rover/battery", "lab/count"} <= set(named)
     assert not any("!" in name for name in named)
+
+
+def read(book: str) -> Finding:
+    return look_at(
+        Question(
+            id="reader",
+            uses=f"{__name__}:Reader",
+            where="robot.yaml:9",
+            namespace="",
+            params={"book": book},
+            remaps={},
+        )
+    )
+
+
+def test_what_params_name_is_looked_for_before_anything_starts() -> None:
+    assert read("atlas").notes == ["robot.yaml:9: reader: there is no lamp"]
+    assert read("bible").problem == "robot.yaml:9: reader: book 'bible' is not known; known: atlas"
+    assert "before_start fails: ValueError: a page is missing (" in read("torn").problem

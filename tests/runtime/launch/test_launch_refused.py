@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from tests.runtime.launch.conftest import ROBOT, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+PATROL = Path(__file__).resolve().parents[3] / "launch" / "patrol.yaml"
 STUCK = """
 import time
 from olympus.runtime.node import Node
@@ -68,6 +70,15 @@ def test_a_run_folder_without_room_is_named(site: Site, size_kb: int) -> None:
     assert "room" in done.stderr
     assert "set XDG_RUNTIME_DIR" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("node", ["detector", "listener"])
+def test_a_model_that_is_nowhere_is_refused_before_anything_starts(site: Site, node: str) -> None:
+    done = site.run("check", str(PATROL), f"{node}.model:=nosuch")
+    assert done.returncode == 2
+    assert f"{node}: model 'nosuch' is not known and is no path to a manifest;" in done.stdout
+    assert "known: person-obstacle, planner, sound-events" in done.stdout
+    assert "would start" not in done.stdout
 
 
 def test_a_param_out_of_range_is_refused_before_anything_starts(site: Site) -> None:
