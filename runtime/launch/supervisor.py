@@ -25,6 +25,7 @@ from olympus.runtime.launch.process import (
 )
 from olympus.runtime.launch.respawn import Backoff
 from olympus.runtime.launch.schema import Host
+from olympus.runtime.node.spec import CANT_RUN
 
 _TOLD_LINES = 6
 
@@ -278,7 +279,7 @@ class Supervisor:
                 self.life.nodes[str(event.get("node"))] = str(event.get("state"))
                 self._witness.changed(self.recipe, self.life)
             case "failed":
-                self._problem = f"{event.get('node', self.recipe.name)}: {event.get('text', '')}"
+                self._problem = str(event.get("text", ""))
                 self._ready.set()
 
     def _enter(self, phase: Phase) -> None:
@@ -286,8 +287,15 @@ class Supervisor:
         self._witness.changed(self.recipe, self.life)
 
     def _told(self, problem: str) -> str:
-        lines = [f"  | {line.text}" for line in list(self._log.tail)[-_TOLD_LINES:]]
+        said = frozenset(problem.splitlines())
+        last = [one.text for one in list(self._log.tail)[-_TOLD_LINES:]]
+        lines = [f"  | {text}" for text in last if not _repeats(text, said)]
         return "\n".join([f"{self.recipe.kind} {self.recipe.name!r}: {problem}", *lines])
+
+
+def _repeats(text: str, said: frozenset[str]) -> bool:
+    """Tell whether a line of a host's log is what it told the launcher, too."""
+    return any(text == one or text.endswith(f"{CANT_RUN}{one}") for one in said)
 
 
 def _event(line: str) -> dict[str, JsonValue]:

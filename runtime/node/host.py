@@ -23,7 +23,7 @@ from olympus.runtime.errors import ConfigError, OlympusError
 from olympus.runtime.lifeline import tie_to_parent
 from olympus.runtime.node.hosting import Host
 from olympus.runtime.node.loading import look_beside
-from olympus.runtime.node.spec import HostSpec
+from olympus.runtime.node.spec import CANT_RUN, HostSpec
 from olympus.runtime.telemetry.logs import log_to
 
 END_S = 2.5
@@ -56,8 +56,10 @@ async def run(spec: HostSpec) -> int:
             _end_for_certain()
             await host.stop()
     except OlympusError as error:
-        host.tell_failure(error)
+        host.tell_failure(_said(error))
         raise
+    finally:
+        _end_deaf()
     return 1 if host.crashed.done() else 0
 
 
@@ -74,6 +76,19 @@ async def _start_and_stay(host: Host, stop: asyncio.Event) -> None:
     finally:
         for task in (starting, waiting):
             task.cancel()
+
+
+def _end_deaf() -> None:
+    """Take no signal to stop any more: the end has begun, and the loop that hears them closes."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _said(error: OlympusError) -> str:
+    """Return what a host says of an error, with the node that had it (`Host.start` notes it)."""
+    text, notes = str(error), getattr(error, "__notes__", [""])
+    return text if notes[0] in text else f"{notes[0]}: {text}"
 
 
 def _end_for_certain() -> None:
@@ -102,7 +117,7 @@ def main(arguments: list[str]) -> int:
         with asyncio.Runner(loop_factory=lambda: BusLoop(spin_s=spec.spin_s)) as runner:
             return runner.run(run(spec))
     except OlympusError as error:
-        _log.critical("%s can't run: %s", spec.name, error)
+        _log.critical("%s%s%s", spec.name, CANT_RUN, _said(error))
         return error.exit_code
     except Exception:  # noqa: BLE001  the node boundary: said once, as one line
         _log.exception("%s can't run, by an error that is not ours", spec.name)

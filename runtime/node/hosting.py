@@ -101,7 +101,11 @@ class Host:
             if is_waiting and self._journal is not None and not node_class.takes_journals:
                 await self._journal.wait_for_recorder()
                 is_waiting = False
-            await self._start_node(node_class, spec)
+            try:
+                await self._start_node(node_class, spec)
+            except OlympusError as error:
+                error.add_note(spec.full_name)
+                raise
         gc.collect()
         gc.freeze()
         self._publish_stats()
@@ -129,9 +133,9 @@ class Host:
         await self._bus.close()
         self._meter.close()
 
-    def tell_failure(self, error: OlympusError) -> None:
+    def tell_failure(self, text: str) -> None:
         """Tell the launcher why this host can't start."""
-        self._report({"event": "failed", "node": self.spec.name, "text": str(error)})
+        self._report({"event": "failed", "text": text})
 
     async def _shut_down(self, runner: NodeRunner) -> None:
         if runner.state is State.FINALIZED:

@@ -11,6 +11,9 @@ from olympus.runtime.bus.afar import AfarRule
 from olympus.runtime.config import Session
 from olympus.runtime.scheduler.rules import ResourceRules
 
+CANT_RUN = " can't run: "
+"""Stands in a host's log between its name and why it ends."""
+
 
 class NodeSpec(BaseModel):
     """One node of a host."""
