@@ -31,6 +31,7 @@ ROOMS = {
     "readback": "test_readback.py",
     "realtime": "test_realtime.py",
     "gate": "test_gate.py",
+    "telling": "test_telling.py",
     "seal": "test_seal.py",
     "shared": "test_shared.py",
     "stopline": "test_stopline.py",
