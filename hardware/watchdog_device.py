@@ -66,10 +66,10 @@ class WatchdogDevice:
             path: /dev/watchdog0; /dev/watchdog is the first one.
 
         Raises:
-            DeviceError: It is missing, in use, or not ours to open.
+            DeviceError: It is missing, in use, no watchdog, or not ours to open.
         """
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             ways = {
                 errno.ENOENT: "load the board's watchdog driver",
@@ -79,6 +79,11 @@ class WatchdogDevice:
             way = ways.get(error.errno or 0, "see `olympus doctor`")
             raise DeviceError(f"{path}: {error.strerror}; {way}") from error
         self._path = path
+        try:
+            self.identity()
+        except DeviceError as error:
+            os.close(self._fd)  # and without the magic: that would be a letter in somebody's file
+            raise DeviceError(f"{path} is no watchdog: {error}") from error
 
     def identity(self) -> Identity:
         """Ask what it is.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from olympus.hardware.watchdog import Options, Watchdog, backstop
+from olympus.hardware.watchdog import ENDS, Options, Watchdog, backstop
 from olympus.hardware.watchdog_device import Ability, Identity, WatchdogDevice, is_nowayout
 from olympus.runtime.errors import ConfigError, DeviceError
 from olympus.runtime.safety.backstop import Outlook
@@ -153,13 +154,38 @@ def test_a_missing_watchdog_is_told_with_the_way_out(tmp_path: Path) -> None:
         WatchdogDevice(str(tmp_path / "watchdog0"))
 
 
-def test_a_file_that_is_no_watchdog_is_told(tmp_path: Path) -> None:
+def test_what_is_no_watchdog_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(b"precious")
+    before = set(Path("/proc/self/fd").iterdir())
+    for at_end in ENDS:
+        watchdog = backstop({"at_end": at_end, "device": str(path)})
+        with pytest.raises(DeviceError, match=r"notes is no watchdog: .* ioctl"):
+            watchdog.feed(outlook(1000))
+        watchdog.close(is_neutral=True)
+    assert path.read_bytes() == b"precious"
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_pipe_in_the_place_of_a_watchdog_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "watchdog0")
+    with pytest.raises(DeviceError, match="No such device"):
+        WatchdogDevice(str(tmp_path / "watchdog0"))
+
+
+class Mute(WatchdogDevice):
+    """A device that says what it is and takes nothing else."""
+
+    def identity(self) -> Identity:
+        return Identity("mute", Ability(0), 0)
+
+
+def test_a_watchdog_that_takes_no_timeout_is_told_and_can_be_disarmed(tmp_path: Path) -> None:
     (tmp_path / "watchdog0").touch()
-    device = WatchdogDevice(str(tmp_path / "watchdog0"))
-    with pytest.raises(DeviceError, match="ioctl"):
-        device.identity()
-    with pytest.raises(DeviceError, match="takes no timeout"):
+    device = Mute(str(tmp_path / "watchdog0"))
+    with pytest.raises(DeviceError, match="takes no timeout of 59 to 60 s"):
         device.set_timeout(59)
+    assert device.timeout_s() is None
     device.close(disarm=True)
     assert (tmp_path / "watchdog0").read_bytes() == b"V"
 
