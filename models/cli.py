@@ -45,8 +45,14 @@ SWAP_S = 60.0
 
 @app.command("list")
 def list_(folder: Folders = None, as_json: AsJson = False) -> None:
-    """List the models that can be used by name."""
-    rows = [_row(stored) for stored in _found(None, folder)]
+    """List the models that can be used by name; those that can't are told on standard error."""
+    rows = []
+    registry = _registry(folder)
+    for name in registry.names():
+        try:
+            rows.append(_row(registry.find(name)))
+        except ModelError as error:
+            typer.echo(f"left out: {error}", err=True)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -70,12 +76,13 @@ def verify(names: Names = None, folder: Folders = None, as_json: AsJson = False)
     Raises:
         Exit: With 6 if a model is not as its manifest says.
     """
-    results = {stored.name: _verified(stored) for stored in _found(names, folder)}
+    registry = _registry(folder)
+    results = {name: _verified(registry, name) for name in names or registry.names()}
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     else:
         for name, problem in results.items():
-            typer.echo(f"{name:20}{problem or 'as its manifest says'}")
+            typer.echo(f"{name:20}{' ' * (len(name) > 19)}{problem or 'as its manifest says'}")
     if any(problem and not problem.startswith("not loaded") for problem in results.values()):
         raise typer.Exit(ModelError.exit_code)
 
@@ -220,8 +227,20 @@ def _which_host(there: list[str], wanted: str | None) -> str:
     return f"several model hosts are running; name one with --host: {', '.join(there)}"
 
 
+def _registry(folders: list[Path] | None) -> Registry:
+    """Open the shipped models and those of more folders.
+
+    Raises:
+        ModelError: A folder is none.
+    """
+    for folder in folders or ():
+        if not folder.is_dir():
+            raise ModelError(f"--folder {folder}: there is no such folder")
+    return Registry(folders or ())
+
+
 def _found(names: list[str] | None, folders: list[Path] | None) -> list[StoredModel]:
-    registry = Registry(folders or ())
+    registry = _registry(folders)
     return [registry.find(name) for name in names or registry.names()]
 
 
@@ -242,9 +261,10 @@ def _row(stored: StoredModel) -> dict[str, object]:
     }
 
 
-def _verified(stored: StoredModel) -> str:
+def _verified(registry: Registry, name: str) -> str:
     """Say what is wrong with a model; empty when nothing is."""
     try:
+        stored = registry.find(name)
         for file in stored.manifest.files:
             stored.read(file)
         if _lacks_llama(stored.manifest):

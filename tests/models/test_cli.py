@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,38 @@ def test_a_changed_model_is_told_and_ends_with_its_code(tmp_path: Path) -> None:
     result = run("verify", folder)
     assert result.exit_code == ModelError.exit_code
     assert "sha256" in result.stdout
+
+
+def test_one_broken_model_hides_none_of_the_others(tmp_path: Path) -> None:
+    source = Registry().find("sound-events")
+    shutil.copytree(source.folder, tmp_path / "sound-events")
+    shutil.copytree(source.folder, tmp_path / "ears")  # called otherwise in its manifest
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.yaml").write_text("name: [")
+    listed = run("list", "--json", "--folder", tmp_path)
+    assert listed.exit_code == 0, listed.output
+    folders = {row["name"]: Path(row["folder"]).parent for row in json.loads(listed.stdout)}
+    assert folders["sound-events"] == tmp_path and set(folders) == set(Registry().names())
+    assert "left out: model ears: is called 'sound-events'" in listed.stderr
+    assert "broken/manifest.yaml: is no valid YAML" in listed.stderr
+    verified = run("verify", "--json", "--folder", tmp_path)
+    assert verified.exit_code == ModelError.exit_code
+    problems = {name: bool(problem) for name, problem in json.loads(verified.stdout).items()}
+    assert problems == dict.fromkeys(Registry().names(), False) | {"ears": True, "broken": True}
+
+
+def test_a_model_that_is_named_but_nowhere_hides_none_of_the_others() -> None:
+    result = run("verify", "sound-events", "sund-events")
+    assert result.exit_code == ModelError.exit_code
+    assert "sound-events        as its manifest says" in result.stdout
+    assert "did you mean 'sound-events'" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "bench"])
+def test_a_folder_that_is_not_there_is_told(command: str, tmp_path: Path) -> None:
+    result = run(command, "--folder", tmp_path / "none")
+    assert isinstance(result.exception, ModelError)
+    assert "there is no such folder" in str(result.exception)
 
 
 def test_a_bench_writes_a_profile_and_keeps_what_else_is_in_it(tmp_path: Path) -> None:
