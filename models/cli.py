@@ -280,7 +280,7 @@ def _lacks_llama(manifest: Manifest) -> bool:
 
 
 def _timing_line(name: str, t: Timing) -> str:
-    more = f"  {t.tokens_per_s:g} tokens/s, worst step {t.step_ms:g} ms" if t.tokens_per_s else ""
+    more = f"  {t.tokens_per_s:g} tokens/s, worst step {t.step.worst_ms:g} ms" if t.step else ""
     return (
         f"{name:20}p50 {t.p50_ms:8.3f}  p99 {t.p99_ms:8.3f}  worst {t.worst_ms:8.3f} ms"
         f"  n {t.n}  {t.memory_mb:g} MB{more}"

@@ -116,15 +116,14 @@ class Accuracy(Part):
     """How many examples."""
 
 
-class Latency(Part):
-    """Time of one run on one board, one thread."""
+class Times(Part):
+    """How long something took, one thread."""
 
-    board: Annotated[str, Field(min_length=1)]
     p50_ms: Annotated[float, Field(gt=0)]
     p99_ms: Annotated[float, Field(gt=0)]
     worst_ms: Annotated[float, Field(gt=0)]
     n: Annotated[int, Field(ge=1)]
-    """How many runs were timed."""
+    """How many were timed."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -134,6 +133,19 @@ class Latency(Part):
                 "are not in rising order"
             )
         return self
+
+
+class Latency(Times):
+    """Time of one run on one board, one thread; of a language model: of one whole text."""
+
+    board: Annotated[str, Field(min_length=1)]
+    step: Times | None = None
+    """Language models: a single step, which is how long an urgent job may have to wait."""
+
+    @property
+    def piece(self) -> Times:
+        """What can't be interrupted: a step, or else the whole run."""
+        return self.step or self
 
 
 class SelfTest(Part):

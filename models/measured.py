@@ -22,7 +22,8 @@ def measured(model: str, folder: Path) -> Measured | None:
     beside = folder / model
     found = Registry().find(beside if beside.exists() else model).manifest
     times = tuple(
-        profile_of_ms(one.board, one.n, one.p50_ms, one.p99_ms, one.worst_ms)
+        profile_of_ms(one.board, piece.n, piece.p50_ms, piece.p99_ms, piece.worst_ms)
         for one in found.latency
+        for piece in (one.piece,)
     )
-    return Measured(times, found.memory_mb)
+    return Measured(times, found.memory_mb, found.name)

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from olympus.models.llama import LlamaModel
-from olympus.models.manifest import Latency
+from olympus.models.manifest import Latency, Times
 from olympus.models.onnx import OnnxModel, blank
 from olympus.models.registry import StoredModel
 from olympus.models.swap import load
@@ -23,6 +23,7 @@ from olympus.runtime.errors import ModelError
 RUNS: Final = 1000
 ANSWERS: Final = 60
 """Texts generated for a language model's profile; each is some dozens of steps."""
+FIGURES: Final = ("p50_ms", "p99_ms", "worst_ms")
 PROMPT: Final = "go to the place, then wait and turn around"
 _BOARDS = {"Raspberry Pi 5": "pi5", "Raspberry Pi 4": "pi4", "Jetson Orin Nano": "jetson-orin-nano"}
 _MACHINES = {"x86_64": "x86-64", "aarch64": "aarch64"}
@@ -37,21 +38,23 @@ class Timing:
     p50_ms: float
     p99_ms: float
     worst_ms: float
-    step_ms: float | None = None
-    """Language models: the worst single step, which is how long an urgent job waits."""
+    step: Times | None = None
+    """Language models: a single step, which is how long an urgent job may have to wait."""
     tokens_per_s: float | None = None
     memory_mb: float | None = None
     """Growth of this process by loading and running it."""
 
     def latency(self, board: str) -> Latency:
         """Give it as an entry of a manifest."""
-        return Latency(
-            board=board, p50_ms=self.p50_ms, p99_ms=self.p99_ms, worst_ms=self.worst_ms, n=self.n
-        )
+        whole = {"p50_ms": self.p50_ms, "p99_ms": self.p99_ms, "worst_ms": self.worst_ms}
+        step = {} if self.step is None else {"step": self.step}
+        return Latency.model_validate({"board": board, **whole, "n": self.n, **step})
 
     def to_json(self) -> dict[str, object]:
         """Give what is known as plain values."""
         values = {name: getattr(self, name) for name in self.__slots__}
+        if self.step is not None:
+            values["step"] = self.step.model_dump()
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -111,7 +114,7 @@ def _language(model: LlamaModel, runs: int) -> Timing:
         model.manifest.version,
         answers,
         *figures(whole),
-        step_ms=round(max(steps), 3),
+        step=Times(n=len(steps), **dict(zip(FIGURES, figures(steps), strict=True))),
         tokens_per_s=round(1000 * tokens / sum(whole), 1),
     )
 

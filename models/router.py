@@ -60,6 +60,12 @@ class RouterRules(BaseModel):
     """How long the same question gets the same answer; 0 asks anew each time."""
     remote: RemoteRules = RemoteRules(daily_budget=0.0)
 
+    @property
+    def local_models(self) -> tuple[str, ...]:
+        """All candidates of this machine, by name or path."""
+        named = (name for task in self.tasks.values() for name in task.candidates)
+        return tuple(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))
+
 
 @dataclass(frozen=True, slots=True)
 class Routed:

@@ -92,6 +92,11 @@ class Detector(Node):
     params: Params
     detections = output("detections", Detections)
 
+    @classmethod
+    def models_kept(cls, params: Params) -> tuple[str, ...]:
+        """Keep the model, unless a model host does."""
+        return () if params.model_host else (params.model,)
+
     def __init__(self, context: NodeContext) -> None:
         super().__init__(context)
         self._looker: Looker | None = None

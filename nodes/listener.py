@@ -57,6 +57,11 @@ class Listener(Node):
     params: Params
     sound_events = output("sound_events", SoundEvent, is_reliable=True)
 
+    @classmethod
+    def models_kept(cls, params: Params) -> tuple[str, ...]:
+        """Keep the model."""
+        return (params.model,)
+
     def __init__(self, context: NodeContext) -> None:
         """Start the counters; the model comes when the node is configured."""
         super().__init__(context)

@@ -13,7 +13,7 @@ from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OPENER, OnnxModel, OnnxRun
 from olympus.models.registry import Registry, StoredModel
-from olympus.models.router import REMOTE, Routed, Router, RouterRules
+from olympus.models.router import Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
 from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
 from olympus.nodes.model_questions import request_of, wishes_of
@@ -77,6 +77,11 @@ class ModelHost(Node):
 
     is_replayed = False
     params: Params
+
+    @classmethod
+    def models_kept(cls, params: Params) -> tuple[str, ...]:
+        """Keep all that it serves, by name or for a task."""
+        return tuple(_wanted(params))
 
     async def on_configure(self) -> None:
         """Load the models; what fails is told to whoever asks for it.

@@ -73,6 +73,11 @@ class PlannerNode(Node):
     plan = output("plan", Sentence, latched=True)
     said = output("said", Command, is_reliable=True)
 
+    @classmethod
+    def models_kept(cls, params: Params) -> tuple[str, ...]:
+        """Keep all candidates."""
+        return params.router.local_models
+
     async def on_configure(self) -> None:
         """Load a model; without llama.cpp say so once and understand nothing.
 

@@ -106,7 +106,12 @@ def check(
         raise ConfigError("name a launch file: olympus check launch/patrol.yaml")
     checked = check_launch(file, words or (), imports=not no_import)
     wanted = board or checked.plan.board
-    fit = timing(checked.plan, wanted, scale=scale, files=profiles or ()) if wanted else None
+    kept = {finding.id: finding.models for finding in checked.findings}
+    fit = (
+        timing(checked.plan, wanted, scale=scale, files=profiles or (), kept=kept)
+        if wanted
+        else None
+    )
     if as_json:
         more = {"timing": timing_json(fit)} if fit is not None else {}
         typer.echo(json.dumps(_as_json(checked) | more))

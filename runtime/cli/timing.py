@@ -16,6 +16,10 @@ def timing_json(fit: Timing) -> dict[str, object]:
         "jobs": [_row_json(row) for row in fit.rows],
         "loads": fit.loads,
         "memory_mb": fit.memory_mb,
+        "memory": [
+            {"host": host, "model": model, "memory_mb": mb}
+            for (host, model), mb in fit.memory.items()
+        ],
         "problems": fit.problems,
         "notes": fit.notes,
     }
@@ -50,8 +54,9 @@ def show_timing(fit: Timing) -> None:
         console.print(_table(fit))
     for where, load in fit.loads.items():
         console.print(f"{where}: {load:.0%} in use at worst")
-    if fit.memory_mb:
-        console.print(f"models: {fit.memory_mb:.0f} MB")
+    if fit.memory:
+        each = ", ".join(f"{model} {mb:g}" for (_, model), mb in fit.memory.items())
+        console.print(f"memory of all models: {fit.memory_mb:.0f} MB ({each})")
     for note in fit.notes:
         console.print(f"note: {note}", style="yellow")
     for problem in fit.problems:

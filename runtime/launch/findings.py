@@ -29,6 +29,8 @@ class Finding(BaseModel):
     """Topics among the inputs that it does well without."""
     named: list[str] = []
     """Topics that its params name: a viewer's, a recorder's; may hold `*`."""
+    models: list[str] = []
+    """Models that it keeps in its process, by name or path."""
     notes: list[str] = []
     """What is worth a warning."""
 

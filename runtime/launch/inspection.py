@@ -141,6 +141,7 @@ def look_at(question: Question) -> Finding:
         heard = {mark.topic: kind for _, mark, kind in declared.subscriptions}
         optional = {m.topic: kind for _, m, kind in declared.subscriptions if m.is_optional}
         sent = {mark.topic: mark.cls for mark in declared.outputs.values()}
+        models = list(cls.models_kept(params))
     except OlympusError as error:
         return Finding(id=question.id, problem=f"{question.where}: {error}")
     except Exception as error:  # noqa: BLE001  a person's module may fail in any way
@@ -166,6 +167,7 @@ def look_at(question: Question) -> Finding:
         inputs=_full(heard, question),
         optional=[*_full(optional, question)],
         named=list(_named(question.params | params.model_dump(mode="json"), question)),
+        models=models,
         notes=notes,
     )
 

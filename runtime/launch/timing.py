@@ -29,6 +29,8 @@ class Measured:
 
     profiles: tuple[Profile, ...] = ()
     memory_mb: float | None = None
+    name: str = ""
+    """The model's own, where it was asked for by a path."""
 
 
 class Measurements(Protocol):
@@ -58,10 +60,15 @@ class Timing:
     rows: tuple[Row, ...] = ()
     loads: Mapping[str, float] = field(default_factory=dict)
     """Share of each resource that its jobs take at worst."""
-    memory_mb: float = 0.0
-    """All models together, each once a host."""
+    memory: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """MB of each model in each host that keeps it, by host and model, where it was measured."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def memory_mb(self) -> float:
+        """All models together, each once a host."""
+        return sum(self.memory.values())
 
     @property
     def impossible(self) -> tuple[str, ...]:
@@ -74,7 +81,12 @@ class Timing:
 
 
 def timing(
-    plan: LaunchPlan, board: str, *, scale: float = 1.0, files: Sequence[Path] = ()
+    plan: LaunchPlan,
+    board: str,
+    *,
+    scale: float = 1.0,
+    files: Sequence[Path] = (),
+    kept: Mapping[str, Sequence[str]] | None = None,
 ) -> Timing:
     """Analyse the jobs of a launch.
 
@@ -83,11 +95,15 @@ def timing(
         board: Name under which profiles were measured.
         scale: So many times slower than that board: an assumption, not a measurement.
         files: More profile files; they win over the plan's and over manifests.
+        kept: Models that nodes keep in their process, by node id, as their classes say; None
+            where nobody looked.
 
     Raises:
         ConfigError: A profile file can't be read, or a job names a resource its host has not.
     """
-    return _Timing(plan, board, scale, [*plan.profiles, *files]).done()
+    found = _Timing(plan, board, scale, [*plan.profiles, *files])
+    found.keep(kept or {})
+    return found.done()
 
 
 class _Timing:
@@ -97,6 +113,21 @@ class _Timing:
         self._problems: list[str] = []
         self._notes: list[str] = []
         self._memory: dict[tuple[str, str], float] = {}
+
+    def keep(self, models: Mapping[str, Sequence[str]]) -> None:
+        """Count the memory of models that nodes keep, and tell those that no job stands for."""
+        computed = {
+            (node.host, job.model) for node in self._plan.nodes.values() for job in node.jobs
+        }
+        for id_, names in models.items():
+            host = self._plan.nodes[id_].host
+            for name in names:
+                self._count(host, name, measured(name, self._plan.file.parent))
+                if (host, name) not in computed:
+                    self._notes.append(
+                        f"{id_} keeps {name}, but no job of host {host} says how often it runs: "
+                        "the table leaves it out"
+                    )
 
     def done(self) -> Timing:
         """Return everything."""
@@ -115,7 +146,7 @@ class _Timing:
             self._board,
             tuple(rows),
             loads,
-            sum(self._memory.values()),
+            self._memory,
             (*self._problems, *late),
             (*self._notes, *self._shared_cores()),
         )
@@ -143,10 +174,11 @@ class _Timing:
 
     def _profile(self, node: PlannedNode, job: Job) -> Profile | None:
         known = measured(job.model, self._plan.file.parent)
-        if known.memory_mb is not None:
-            self._memory[node.host, job.model] = known.memory_mb
+        self._count(node.host, job.model, known)
         by_board = {profile.board: profile for profile in known.profiles}
-        by_board |= {board: p for (model, board), p in self._read.items() if model == job.model}
+        for (model, board), entry in self._read.items():
+            if model in (job.model, known.name):
+                by_board[board] = entry.piece(board)
         profile = by_board.get(self._board)
         if profile is None:
             others = ", ".join(sorted(by_board)) or "none"
@@ -159,6 +191,15 @@ class _Timing:
         if profile.n < LEAST_RUNS:
             self._notes.append(f"{job.model}: its worst time is the worst of only {profile.n} runs")
         return profile if self._scale == 1.0 else profile.scaled(self._scale)
+
+    def _count(self, host: str, model: str, known: Measured) -> None:
+        """Note a model's memory, or that nobody measured it."""
+        read = (self._read.get((name, self._board)) for name in (model, known.name))
+        found = [entry.memory_mb for entry in read if entry and entry.memory_mb]
+        if found or known.memory_mb is not None:
+            self._memory[host, model] = found[0] if found else known.memory_mb or 0.0
+        elif (note := f"{model}: its memory was not measured: the sum lacks it") not in self._notes:
+            self._notes.append(note)
 
     def _shared_cores(self) -> list[str]:
         """Say which processors several resources count on: the analysis takes each for its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar, overload
@@ -82,6 +82,11 @@ class Node:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.declared = declared_by(cls)
+
+    @classmethod
+    def models_kept(cls, params: Any) -> Sequence[str]:
+        """Name the models that a node with these `Params` keeps in its process; here none."""
+        return ()
 
     def __init__(self, context: NodeContext) -> None:
         """Check the parameters; nothing else happens before `on_configure`.
@@ -210,7 +215,7 @@ class Node:
         who = self.name if source is None else source
         run = partial(self._dispatch, work, tier, deadline_ns, what, who, on_news)
         again = _whatever(partial(run_through, work))
-        return await self._wait(Wait("compute", what, run, again, _unseen))
+        return await self._wait(Wait("compute", what, run, again, _nothing))
 
     async def _dispatch(
         self,
@@ -341,9 +346,5 @@ async def _at_once() -> None:
 
 
 def _nothing(_: object) -> None:
-    return None
-
-
-def _unseen(_: object) -> None:
     """Of a result that may be anything a replay compares nothing: it computes it anew."""
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -88,37 +88,57 @@ def _mixed(value: int) -> int:
     return value ^ (value >> 31)
 
 
-class _Entry(BaseModel):
+class Times(BaseModel):
+    """Times as people write them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: str = ""
     n: Annotated[int, Field(ge=1)]
     p50_ms: Annotated[float, Field(gt=0)]
     p99_ms: Annotated[float, Field(gt=0)]
     worst_ms: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
-    def _rising(self) -> _Entry:
+    def _rising(self) -> Self:
         if not self.p50_ms <= self.p99_ms <= self.worst_ms:
             raise ValueError("p50_ms, p99_ms and worst_ms are not in rising order")
         return self
+
+    def profile(self, board: str) -> Profile:
+        """Return it as the scheduler takes it."""
+        return profile_of_ms(board, self.n, self.p50_ms, self.p99_ms, self.worst_ms)
+
+
+class Entry(Times):
+    """What a profile file says of one model."""
+
+    version: str = ""
+    step: Times | None = None
+    """Language models: a single step, and so the piece that can't be interrupted."""
+    tokens_per_s: Annotated[float, Field(gt=0)] | None = None
+    memory_mb: Annotated[float, Field(gt=0)] | None = None
+
+    def piece(self, board: str) -> Profile:
+        """Return the times of what can't be interrupted: a step, or else the whole run."""
+        return (self.step or self).profile(board)
 
 
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     board: Annotated[str, Field(min_length=1)]
-    models: dict[str, _Entry]
+    models: dict[str, Entry]
 
 
-def read_profiles(file: Path) -> dict[tuple[str, str], Profile]:
+def read_profiles(file: Path) -> dict[tuple[str, str], Entry]:
     """Read a profile file, as `olympus models bench` writes it.
 
     Args:
-        file: YAML: `board: x86-2core`, `models: {NAME: {n, p50_ms, p99_ms, worst_ms}}`.
+        file: YAML: `board: x86-2core`, `models: {NAME: {n, p50_ms, p99_ms, worst_ms}}`, with
+            `step: {n, p50_ms, p99_ms, worst_ms}` for a language model.
 
     Returns:
-        Profiles by model and board.
+        What was measured, by model and board.
 
     Raises:
         ConfigError: It can't be read, or is no profile file.
@@ -127,10 +147,7 @@ def read_profiles(file: Path) -> dict[tuple[str, str], Profile]:
         found = _ProfileFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"{file}: is no profile file: {error}") from error
-    return {
-        (name, found.board): profile_of_ms(found.board, e.n, e.p50_ms, e.p99_ms, e.worst_ms)
-        for name, e in found.models.items()
-    }
+    return {(name, found.board): entry for name, entry in found.models.items()}
 
 
 def profile_of_ms(board: str, n: int, p50_ms: float, p99_ms: float, worst_ms: float) -> Profile:

@@ -146,7 +146,8 @@ def test_a_language_models_profile_has_its_worst_step(tmp_path: Path) -> None:
     out = tmp_path / "profile.yaml"
     assert run("bench", "planner", "--n", 10, "--out", out).exit_code == 0
     entry = yaml.safe_load(out.read_text())["models"]["planner"]
-    assert 0 < entry["step_ms"] <= entry["worst_ms"]
+    assert 0 < entry["step"]["worst_ms"] <= entry["worst_ms"]
+    assert entry["step"]["n"] > entry["n"]
     assert entry["tokens_per_s"] > 0
 
 

@@ -25,6 +25,11 @@ class Watcher(Node):
 
     percepts = output("percepts", Percept)
 
+    @classmethod
+    def models_kept(cls, params: Params) -> list[str]:
+        """Keep one for each size."""
+        return [f"eye-{params.side_px}"]
+
     @subscribe("camera/image")
     def on_image(self, image: Image) -> None:
         """Look."""
@@ -74,6 +79,7 @@ def test_a_class_tells_its_params_and_topics_as_the_launch_names_them() -> None:
     finding = look_at(question())
     assert finding.problem == ""
     assert finding.params == {"side_px": 96}
+    assert finding.models == ["eye-96"]
     assert finding.inputs == {"rover/rear/image": "Image"}
     assert finding.outputs == {"rover/percepts": "Percept"}
     assert finding.notes == [

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from olympus.models.manifest import Times
+from olympus.models.profile import Timing as Measurement
+from olympus.models.profile import write_profile
+from olympus.models.registry import Registry
 from olympus.runtime.errors import ConfigError, LaunchError
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.launcher import Options
@@ -67,6 +71,45 @@ def test_shipped_models_bring_their_own_profiles(write: Write) -> None:
     assert found.rows[0].resource == "look/cpu"
 
 
+def test_what_bench_writes_is_read_by_the_analysis(write: Write) -> None:
+    step = Times(n=900, p50_ms=0.5, p99_ms=1, worst_ms=2)
+    out = write("board: toy\nmodels: {}\n", "toy.yaml")
+    timings = {
+        "eye": Measurement("1.0.0", 2000, 4, 5, 6, memory_mb=30),
+        "ear": Measurement("1.0.0", 2000, 1, 1, 2, memory_mb=2),
+        "talk": Measurement("1.0.0", 60, 8, 9, 10, step=step, tokens_per_s=900, memory_mb=200),
+    }
+    write_profile(out, "toy", timings)
+    found = timing(make_plan(write(NODES.format(resource="{}"))), "toy")
+    assert not found.problems
+    by_node = {row.node: row.verdict for row in found.rows}
+    assert by_node["look"].response_ns == 8_000_000  # behind one step, not behind a whole text
+    assert by_node["speak"].task.cost_ns == 80_000_000
+    assert found.memory_mb == 232
+
+
+def test_memory_that_is_not_known_and_models_without_a_job_are_told(write: Write) -> None:
+    kept = {"look": ["eye", "person-obstacle"], "hear": ["ear"], "speak": []}
+    found = timing(make_plan(launch_file(write)), "toy", kept=kept)
+    assert set(found.memory) == {("brain", "person-obstacle")}
+    told = "\n".join(found.notes)
+    assert "eye: its memory was not measured" in told
+    assert "look keeps person-obstacle, but no job of host brain says how often" in told
+    assert "look keeps eye" not in told
+
+
+def test_a_profile_counts_for_a_model_that_is_named_by_its_folder(write: Write) -> None:
+    found = Registry().find("person-obstacle").folder
+    write(
+        "board: toy\nmodels: {person-obstacle: {n: 200, p50_ms: 1, p99_ms: 2, worst_ms: 3}}",
+        "toy.yaml",
+    )
+    node = f"{{uses: a, jobs: [{{model: {found}, rate_hz: 15}}]}}"
+    fit = timing(make_plan(write(f"profiles: [toy.yaml]\nnodes: {{look: {node}}}\n")), "toy")
+    assert not fit.problems
+    assert fit.rows[0].profile.worst_ns == 3_000_000
+
+
 def test_a_resource_that_its_host_has_not_is_refused_with_a_hint(write: Write) -> None:
     write(PROFILES, "toy.yaml")
     job = "{model: eye, rate_hz: 1, resource: cup}"
@@ -88,7 +131,7 @@ hosts: {a: {resources: {cpu: {cores: [1]}}}, b: {resources: {cpu: {cores: [1]}}}
 nodes: {x: {uses: a, host: a, jobs: [{model: eye, rate_hz: 1}]}, y: {uses: a, host: b}}
 """
     found = timing(make_plan(write(text)), "toy")
-    assert "core 1 is shared by a/cpu, b/cpu" in found.notes[0]
+    assert any("core 1 is shared by a/cpu, b/cpu" in note for note in found.notes)
 
 
 def test_a_launch_whose_critical_jobs_can_be_late_does_not_start(write: Write) -> None:
