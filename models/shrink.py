@@ -13,6 +13,7 @@ import numpy as np
 from olympus.models import llama_native
 from olympus.models.describe import describe
 from olympus.models.examples import Example, read_examples, split
+from olympus.models.gguf_file import look_into
 from olympus.models.llama import LlamaModel
 from olympus.models.manifest import (
     MANIFEST_NAME,
@@ -29,6 +30,14 @@ from olympus.models.registry import StoredModel
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ModelError, did_you_mean
 
+PROMPTS = (
+    "Once upon a time",
+    "The robot looked around and",
+    "go to the place, then wait and turn around",
+    "Question: what is two plus two? Answer:",
+    "1 2 3 4",
+)
+"""What a language model is judged by where nobody names prompts."""
 GGUF_TYPES = {
     "q8_0": "MOSTLY_Q8_0",
     "q6_k": "MOSTLY_Q6_K",
@@ -105,7 +114,8 @@ def shrink_gguf(
     Args:
         source: A float32 or float16 file; a `manifest.yaml` beside it that names it is used.
         kind: One of GGUF_TYPES.
-        texts: Prompts to judge by: the share of greedy tokens that stay the same.
+        texts: Prompts to judge by: the share of greedy tokens that stay the same; those of the
+            manifest's self-test, or else a few built-in ones, when empty.
         out: Folder for the new model and its manifest.
         runs: Texts to time.
 
@@ -116,6 +126,7 @@ def shrink_gguf(
         raise ModelError(f"GGUF type {kind!r}: {did_you_mean(kind, GGUF_TYPES)}")
     native = llama_native.library()
     manifest = manifest_of(source)
+    _refuse_quantized(source)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{source.stem.removesuffix('-f32').removesuffix('-f16')}-{kind}.gguf"
     settings = native.llama_model_quantize_default_params()
@@ -127,11 +138,25 @@ def shrink_gguf(
     if code != 0:
         raise ModelError(f"{source}: llama.cpp could not quantize it to {kind} ({code})")
     stored, old = StoredModel(_renewed(manifest, path), out), StoredModel(manifest, source.parent)
-    accuracy = _judge_texts(old, stored, texts) if texts else ()
+    accuracy = _judge_texts(old, stored, texts or _own_prompts(manifest))
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     return _written(
         stored, old, accuracy, WeightQuantization(scheme=kind, source_sha256=sha256), runs
     )
+
+
+def _refuse_quantized(source: Path) -> None:
+    file = look_into(source, source.read_bytes())
+    small = [one.name for one in file.tensors if not one.is_float]
+    if small:
+        raise ModelError(
+            f"{source}: is quantized already (tensor {small[0]}); name the float file it was made "
+            "from"
+        )
+
+
+def _own_prompts(manifest: Manifest) -> Sequence[str]:
+    return [test.prompt for test in manifest.self_test if test.prompt] or PROMPTS
 
 
 def manifest_of(source: Path) -> Manifest:
@@ -228,7 +253,7 @@ def _judge_texts(old: StoredModel, new: StoredModel, texts: Sequence[str]) -> tu
     first.close()
     second.close()
     share = round(same / max(1, total), 5)
-    data = "greedy tokens, up to 32 for each prompt of the calibration text"
+    data = f"greedy tokens, up to 32 for each of {len(texts)} prompts"
     return (
         Accuracy(metric="same-tokens", value=share, float_value=1.0, data=data, n=max(1, total)),
     )

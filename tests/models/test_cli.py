@@ -15,7 +15,9 @@ from olympus.models import llama_native
 from olympus.models.cli import app
 from olympus.models.manifest import read_manifest
 from olympus.models.registry import Registry
+from olympus.models.shrink import GGUF_TYPES
 from olympus.runtime.errors import ModelError
+from tests.models.float_gguf import as_float
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 
@@ -256,12 +258,48 @@ def test_prompts_that_can_t_be_read_are_named(tmp_path: Path) -> None:
 
 
 @needs_llama
-def test_a_gguf_file_is_made_smaller(tmp_path: Path) -> None:
-    source = Registry().find("planner")
-    small = tmp_path / "planner-f32.gguf"
-    small.write_bytes(source.read())
+@pytest.mark.parametrize("kind", GGUF_TYPES)
+def test_a_gguf_file_is_made_smaller_and_what_is_lost_is_said(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "planner-f32.gguf"
+    source.write_bytes(as_float(Registry().find("planner").read()))
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("<|begin|> go to the P1<|answer|>\n")
-    result = run("quantize", small, "--calibration", prompts, "--n", 10, "--type", "q8_0")
-    # A file that is quantized already is refused by llama.cpp, or copied: either is said clearly.
-    assert result.exit_code == 0 or "could not quantize" in str(result.exception)
+    wish = ("--calibration", prompts, "--n", 10, "--type", kind, "--json")
+    result = run("quantize", source, *wish)
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    before, after = told["bytes"]
+    assert after < before / 3
+    (same,) = told["accuracy"]
+    assert same["metric"] == "same-tokens" and same["n"] > 5
+    assert 0 <= same["value"] <= same["float_value"] == 1
+    manifest = read_manifest(tmp_path / f"planner-f32-{kind}" / "manifest.yaml")
+    assert manifest.quantization is not None and manifest.quantization.scheme == kind
+    assert manifest.quantization.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert run("verify", tmp_path / f"planner-f32-{kind}").exit_code == 0
+    if kind == "q8_0":  # the float file was made of Q8_0 numbers
+        assert same["value"] == 1
+
+
+@needs_llama
+def test_without_prompts_a_gguf_file_is_judged_by_built_in_ones(tmp_path: Path) -> None:
+    source = tmp_path / "planner-f32.gguf"
+    source.write_bytes(as_float(Registry().find("planner").read()))
+    result = run("quantize", source, "--n", 10)
+    assert result.exit_code == 0, result.exception
+    assert "same-tokens" in result.stdout
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    ("size", "why"), [(None, "is quantized already (tensor token_embd.weight)"), (9000, "cut off")]
+)
+def test_a_gguf_file_that_is_no_float_file_is_refused_and_leaves_nothing(
+    tmp_path: Path, size: int | None, why: str
+) -> None:
+    source = tmp_path / "planner.gguf"
+    source.write_bytes(Registry().find("planner").read()[:size])
+    result = run("quantize", source, "--type", "q4_0")
+    assert isinstance(result.exception, ModelError)
+    assert f"{source}: is " in str(result.exception) and why in str(result.exception)
+    assert [*tmp_path.iterdir()] == [source]
