@@ -132,7 +132,7 @@ class PlannerNode(Node):
             return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {self._missing}")
         try:
             thinking = self._planner.begin(sentence.text)
-            found = await self.compute(thinking, tier=Tier.NORMAL, what=self._candidates[0])
+            found = await self.compute(thinking, tier=Tier.LOW, what=self._candidates[0])
         except ModelError as error:
             self.log.error(str(error))
             return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {error}")

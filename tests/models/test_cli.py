@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+from tests.models.float_gguf import as_float
 from typer.testing import CliRunner, Result
 
 from olympus.models import llama_native
@@ -17,7 +18,6 @@ from olympus.models.manifest import read_manifest
 from olympus.models.registry import Registry
 from olympus.models.shrink import GGUF_TYPES
 from olympus.runtime.errors import ModelError
-from tests.models.float_gguf import as_float
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 

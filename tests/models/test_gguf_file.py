@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.models.float_gguf import as_float
 
 from olympus.models.gguf_file import look_into
 from olympus.models.registry import Registry
 from olympus.runtime.errors import ModelError
-from tests.models.float_gguf import as_float
 
 HERE = Path("x.gguf")
 
