@@ -347,6 +347,4 @@ async def _die(model: str, seconds: float) -> None:
 
 def _wanted(params: ModelHost.Params) -> list[str]:
     """Return all models that are named, each once."""
-    tasks = params.router.tasks.values()
-    named = [*params.models, *(name for task in tasks for name in task.candidates)]
-    return list(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))
+    return list(dict.fromkeys((*params.models, *params.router.local_models)))
