@@ -197,9 +197,7 @@ class AckBoard:
             self._open(name)
 
     def look(self) -> None:
-        """Find gates that have come, or have a new file, since; cheap enough for once a second."""
-        for file in self._files.values():
-            file.refresh()
+        """Find gates that have come since; cheap enough for once a second."""
         try:
             for name in suffixes(self._directory, PREFIX):
                 self._open(name)
@@ -213,6 +211,8 @@ class AckBoard:
     def read(self) -> Mapping[str, Ack]:
         """Read every gate's newest good acknowledgement; one that never wrote is left out."""
         for name, file in self._files.items():
+            if file.is_deleted():
+                file.refresh()  # the gate has made another by now, or does at its next tick
             for _ in range(_TRIES):
                 fields = RECORD.unpack(file.read(RECORD.size))
                 if not isinstance(fields, str):

@@ -119,7 +119,8 @@ class LeaseWriter:
 
     def __init__(self, directory: Path) -> None:
         """Open or create the lease in the safety directory."""
-        self._file = SharedFile(directory / FILE, writes=True)
+        self._path = directory / FILE
+        self._file = SharedFile(self._path, writes=True)
         self._sequence = 0
         self._granted_ns = 0
         self.valid_until_ns = 0
@@ -179,7 +180,18 @@ class LeaseWriter:
         self._sequence += 1
         code = _MODES.index(mode)
         raw = RECORD.pack(epoch, self._sequence, self._granted_ns, until_ns, code)
-        if not self._file.write(raw):
+        if self._file.is_deleted() and self._is_written_anew(raw):
+            # Only now, so that a reader finds the new lease where this one is no good any more.
+            self._file.write(RECORD.pack(epoch, self._sequence, 0, 0, _MODES.index(Mode.STOPPED)))
+            self._file.close()
+        elif not self._file.write(raw):
             return False
         self.valid_until_ns = until_ns
         return True
+
+    def _is_written_anew(self, raw: bytes) -> bool:
+        """Write to a new file in place of one that was deleted: only who has that open sees it."""
+        anew = SharedFile(self._path, writes=True)
+        is_written = anew.write(raw)
+        anew.close()
+        return is_written

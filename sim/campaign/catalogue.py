@@ -14,6 +14,7 @@ from olympus.sim.campaign.faults import (
     both,
     button,
     corrupted,
+    deleted,
     flooded,
     loaded,
     pressed,
@@ -115,6 +116,10 @@ def _others() -> Iterator[Fault]:
     yield one("heartbeats corrupted", corrupted("heartbeats"), "any")
     yield one("acknowledgement corrupted", corrupted("gate.drive"), "any")
     yield one("stop line corrupted", corrupted("stop"))
+    yield one("lease deleted", deleted("lease"), "any")
+    yield one("heartbeats deleted", deleted("heartbeats"), "any")
+    yield one("acknowledgement deleted", deleted("gate.drive"), "any")
+    yield one("stop line deleted", deleted("stop"))
     yield one("all cores saturated", loaded(None), "any")
     # A pseudo-terminal's bytes pass through a kernel thread of ordinary priority, which starves.
     yield one("all cores saturated, real-time", loaded(30), "latch")

@@ -150,6 +150,16 @@ def corrupted(name: str) -> Begin:
     return begin
 
 
+def deleted(name: str) -> Begin:
+    """Delete a file of the shared memory."""
+
+    def begin(rig: Rig, _chance: random.Random) -> Callable[[], None]:
+        (rig.safety_dir / name).unlink()
+        return _nothing
+
+    return begin
+
+
 def flooded(rig: Rig, chance: random.Random) -> Callable[[], None]:
     """Flood the guardian's socket with nonsense, and then stop through it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

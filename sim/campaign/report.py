@@ -58,7 +58,7 @@ _KINDS = (
     ("a process frozen", ("SIGSTOP", "gateway frozen")),
     ("a loop that hangs", ("GIL held", "loop blocked", "deadlock", "infinite", "memory exhausted")),
     ("commands that end, are cut off, replayed or no numbers", ("commands ", "commander ")),
-    ("forged resets and seals, a corrupted stop line", ("reset", "seal", "stop line")),
+    ("forged resets and seals, a corrupted or deleted stop line", ("reset", "seal", "stop line")),
 )
 """Kinds of faults, and what is in the names of each; the first that fits counts."""
 

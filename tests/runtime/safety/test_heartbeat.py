@@ -131,3 +131,27 @@ def test_a_file_that_only_can_not_be_read_now_is_not_taken_from_its_writers(
     assert board.read()["drive"].sequence == 1
     writer.close()
     board.close()
+
+
+def test_a_file_that_was_deleted_is_laid_out_again_for_loops_that_start_later(
+    tmp_path: Path,
+) -> None:
+    board = HeartbeatBoard(tmp_path, NAMES)
+    before = HeartbeatWriter(tmp_path, "drive")
+    before.beat()
+    good = board.read()["drive"]
+    (tmp_path / FILE).unlink()
+    assert board.read()["drive"] == good
+    assert board.repairs == 1
+    after = HeartbeatWriter(tmp_path, "control")
+    after.beat()
+    before.beat()
+    assert board.read()["drive"] == good  # until that one looks
+    assert board.read()["control"].sequence == 1
+    before._looked_ns = 0
+    before.beat()
+    before.beat()
+    assert board.read()["drive"].sequence == 4
+    for one in (before, after):
+        one.close()
+    board.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,46 @@ def test_a_reader_goes_over_to_the_lease_of_a_guardian_that_came_after_it_was_de
     assert reader.check(UNTIL).epoch == 5
     assert reader.check(UNTIL).valid
     assert not reader.check(UNTIL + 1).valid
+
+
+def test_a_guardian_whose_lease_is_deleted_writes_another_and_no_reader_is_without_one(
+    tmp_path: Path,
+) -> None:
+    writer, before = LeaseWriter(tmp_path), LeaseReader(tmp_path)
+    writer.grant(4, GRANTED, UNTIL)
+    assert before.check(GRANTED).valid
+    (tmp_path / FILE).unlink()
+    assert before.check(GRANTED).valid
+    assert writer.renew(4, UNTIL + 5)
+    assert before.check(UNTIL).valid  # in the new file: the old one is taken back
+    after = LeaseReader(tmp_path)
+    assert after.check(UNTIL).valid
+    assert writer.revoke(4, Mode.TRIPPED)
+    for reader in (before, after):
+        view = reader.check(GRANTED)
+        assert (view.mode, view.epoch, view.sequence) == (Mode.TRIPPED, 4, 3)
+
+
+def test_a_lease_that_was_deleted_is_taken_back_from_whoever_has_it_open(tmp_path: Path) -> None:
+    writer = LeaseWriter(tmp_path)
+    writer.grant(4, GRANTED, UNTIL)
+    with (tmp_path / FILE).open("rb") as old:
+        (tmp_path / FILE).unlink()
+        writer.renew(4, UNTIL)
+        view = judge(old.read(), GRANTED)
+        assert (view.valid, view.mode, view.valid_until_ns) == (False, Mode.STOPPED, 0)
+
+
+def test_a_guardian_whose_directory_is_gone_goes_on_with_the_lease_that_it_has(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "safety"
+    folder.mkdir()
+    writer, reader = LeaseWriter(folder), LeaseReader(folder)
+    writer.grant(4, GRANTED, UNTIL)
+    assert reader.check(GRANTED).valid
+    shutil.rmtree(folder)
+    assert writer.renew(4, UNTIL + 5)
+    assert reader.check(UNTIL).valid
+    assert writer.revoke(4, Mode.TRIPPED)
+    assert reader.check(UNTIL).mode is Mode.TRIPPED
