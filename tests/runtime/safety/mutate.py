@@ -70,6 +70,7 @@ EQUIVALENT = {
     ("shared", "number: 2 in: self._fd = -1"): "any below 0 will do",
     ("shared", "False in: self._is_claimed = True"): "it only spares a system call",
     ("shared", "in: path.mkdir(mode=0o700"): "a wrong mode is put right below",
+    ("state", 'in: return f"reset is being held or repeated'): "200 ms as they are written",
     ("sleep", "number: 1000001"): "a millisecond is no exact bound: no sleep is so short",
     ("sleep", "number: 999999"): "the same",
     ("stopinput", "number: 4"): "of a file that is too long, more is read: it is too long",

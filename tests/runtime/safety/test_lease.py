@@ -153,6 +153,7 @@ def test_a_lease_that_cannot_be_written_is_not_believed(tmp_path: Path) -> None:
 
 def test_the_numbers_that_other_rooms_rely_on() -> None:
     assert LONGEST_NS == 1_250_000_000
+    assert LARGEST_EPOCH == 2**62
     assert RECORD.pack(0, 0, 0, 0, 0)[:12] == b"OLYLEASE\x01\0\0\0"
 
 

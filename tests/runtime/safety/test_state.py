@@ -53,6 +53,7 @@ def test_who_is_nearer_to_the_machine_ranks_higher_and_nothing_is_latched_at_fir
     assert list(Authority) == [1, 2]
     assert Authority.OPERATOR < Authority.CONSOLE
     assert boot(0, 1).latch == 0
+    assert State(Mode.STOPPED, 0).since_ns == 0
 
 
 @pytest.mark.parametrize(
@@ -277,6 +278,8 @@ def test_the_first_cause_is_kept_among_many() -> None:
     state = in_mode(Mode.STOPPED)
     for number in range(3 * KEPT_TRIPS):
         state = stop(state, Trip(f"cause {number}", "node", number)).state
+        newest = [one.at_ns for one in state.trips][1:]
+        assert newest == list(range(number + 1))[1:][-(KEPT_TRIPS - 1) :]
     assert len(state.trips) == KEPT_TRIPS
     assert state.trips[0].cause == "cause 0"
     assert state.trips[-1].cause == f"cause {3 * KEPT_TRIPS - 1}"
