@@ -163,6 +163,12 @@ class SelfTest(Part):
     """Its first values."""
     tolerance: Annotated[float, Field(ge=0)] = 1e-3
 
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        if not (self.answer or (self.output and self.values)):
+            raise ValueError("tests nothing; write an answer, or an output and its values")
+        return self
+
 
 class Recipe(Part):
     """How to make the model again."""

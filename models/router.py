@@ -190,10 +190,12 @@ class Router:
                 value = (yield attempt) if kept is None else kept
             except ModelError as error:
                 breaker.given_up() if isinstance(error, BudgetError) else breaker.failed()
+                self._ledger.note(caller, attempt.cost)  # what fails was computed all the same
                 passed_over[name] = str(error)
                 continue
             except BaseException:
                 breaker.given_up()  # says nothing about the model
+                self._ledger.note(caller, attempt.cost)
                 raise
             self._note(attempt, caller, breaker, value if kept is None else None)
             return Routed(value, name, kept is not None, passed_over, attempt.digest)
@@ -252,7 +254,8 @@ class Router:
         self._ledger.note(caller, cost)
         if cost.money:
             self._ledger.note(_REMOTE_CALLER, Cost(money=cost.money))
-        if attempt.key and self._cache:
+        is_whole = value.get("ending") != "time"  # how far it got by then is chance
+        if attempt.key and self._cache and is_whole:
             self._cache.put(attempt.key, value)
 
     def _load(self, name: str) -> Local:

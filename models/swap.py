@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olympus.models.llama import LlamaModel
 from olympus.models.manifest import Manifest, SelfTest
 from olympus.models.onnx import TRIAL_S, OnnxModel
 from olympus.models.registry import StoredModel
 from olympus.models.wish import Wish
-from olympus.runtime.errors import ModelError
+from olympus.runtime.errors import ModelError, did_you_mean
+
+TESTED_VALUES: Final = 10
+"""How many values of an output a self-test that is written here compares."""
 
 
 class Loaded(Protocol):
@@ -63,19 +67,42 @@ def _ask(model: LlamaModel, test: SelfTest, number: int) -> None:
         )
 
 
-def _compute(model: OnnxModel, test: SelfTest, number: int) -> None:
-    inputs = {
+def self_test_of(model: OnnxModel, output: str, *, fill: float, tolerance: float) -> SelfTest:
+    """Write a test that a model passes, for its manifest.
+
+    Args:
+        model: Known to be good.
+        output: Which output to look at.
+        fill: The value that all inputs are filled with.
+        tolerance: How far another processor may be off; INT8 rounds otherwise there.
+    """
+    found = model.run(_filled(model, fill))[output].ravel()[:TESTED_VALUES]
+    values = tuple(round(float(value), 3) for value in found)
+    return SelfTest(fill=fill, output=output, values=values, tolerance=tolerance)
+
+
+def _filled(model: OnnxModel, fill: float) -> dict[str, NDArray[Any]]:
+    return {
         tensor.name: np.full(
-            [1 if isinstance(dim, str) else dim for dim in tensor.shape], test.fill, tensor.dtype
+            [1 if isinstance(dim, str) else dim for dim in tensor.shape], fill, tensor.dtype
         )
         for tensor in model.manifest.inputs
     }
+
+
+def _compute(model: OnnxModel, test: SelfTest, number: int) -> None:
     with model.limited(TRIAL_S):
-        outputs = model.run(inputs)
+        outputs = model.run(_filled(model, test.fill))
     if test.output not in outputs:
-        raise ModelError(f"model {model.manifest.title}: self_test[{number}].output is unknown")
+        raise ModelError(
+            f"model {model.manifest.title}: self_test[{number}].output: "
+            f"{did_you_mean(test.output, outputs)}"
+        )
     found = outputs[test.output].ravel()[: len(test.values)].astype(np.float64)
-    if len(found) < len(test.values) or np.abs(found - test.values).max() > test.tolerance:
+    is_near = len(found) == len(test.values) and np.allclose(
+        found, test.values, rtol=0.0, atol=test.tolerance
+    )
+    if not is_near:
         raise ModelError(
             f"model {model.manifest.title}: self_test[{number}] gave {found.tolist()} for "
             f"{test.output}, not {list(test.values)}"

@@ -21,6 +21,7 @@ from olympus.models.manifest import (
 )
 from olympus.models.onnx import OnnxModel
 from olympus.models.registry import StoredModel
+from olympus.models.swap import self_test_of
 from olympus.models.training.detector_data import (
     CELL_PX,
     COLUMNS,
@@ -189,7 +190,8 @@ def main() -> None:
     )
     path = args.out / "manifest.yaml"
     write_manifest(described, path)
-    more = {"memory_mb": memory_mb(path), "recipe": recipe}
+    test = self_test_of(load(args.out, FILE), "logits", fill=100.0, tolerance=0.75)
+    more = {"memory_mb": memory_mb(path), "self_test": (test,), "recipe": recipe}
     write_manifest(described.model_copy(update=more), path)
     log.info("%s", described.accuracy)
 

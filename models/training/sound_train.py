@@ -30,6 +30,9 @@ from olympus.models.manifest import (
     WeightQuantization,
     write_manifest,
 )
+from olympus.models.onnx import open_model
+from olympus.models.swap import self_test_of
+from olympus.models.training.evaluate import memory_mb
 from olympus.models.training.quantize import SCHEME, quantize
 from olympus.models.training.sound_data import HELD_OUT, LABELS, TRAINING, make_set
 from olympus.models.training.sound_evaluate import (
@@ -220,7 +223,12 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     result = make(args.out, seed=args.seed, epochs=args.epochs, cache=args.cache)
     described = manifest(args.out, result, seed=args.seed, board=args.board)
-    write_manifest(described, args.out / "manifest.yaml")
+    path = args.out / "manifest.yaml"
+    write_manifest(described, path)
+    model = open_model(str(path))
+    test = self_test_of(model, "probabilities", fill=0.0, tolerance=0.05)
+    more = {"memory_mb": memory_mb(path), "self_test": (test,)}
+    write_manifest(described.model_copy(update=more), path)
     log.info("%d parameters, %s", result.parameters, args.out / FILE)
 
 

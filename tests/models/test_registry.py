@@ -86,7 +86,16 @@ def test_every_shipped_model_is_whole(name: str) -> None:
     assert stored.folder == ZOO / name
     for file in stored.manifest.files:
         assert stored.read(file)
-    assert stored.manifest.limits
-    assert stored.manifest.accuracy
-    assert stored.manifest.latency
-    assert stored.manifest.recipe
+    manifest = stored.manifest
+    assert manifest.limits
+    assert manifest.latency
+    assert manifest.recipe
+    assert manifest.memory_mb
+    assert manifest.self_test
+    assert manifest.quantization is not None
+    assert any(entry.float_value is not None for entry in manifest.accuracy)
+
+
+def test_all_shipped_models_together_are_small() -> None:
+    sizes = [file.stat().st_size for file in ZOO.rglob("*") if file.is_file()]
+    assert sum(sizes) < 20e6

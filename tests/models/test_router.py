@@ -317,3 +317,30 @@ def test_a_language_model_is_routed_like_any_other() -> None:
 def test_rules_travel_as_json() -> None:
     made = RouterRules.model_validate({"tasks": {"plan": {"candidates": ["planner"]}}})
     assert RouterRules.model_validate_json(made.model_dump_json()) == made
+
+
+@pytest.mark.parametrize("end", ["fails", "is given up"])
+def test_what_comes_to_nothing_costs_its_caller_all_the_same(end: str) -> None:
+    router = Router(rules(["person-obstacle"], budgets={"x": {"ms": 1e-6}}))
+    routing = router.routing("detect", PICTURE, caller="x")
+    next(routing).step()
+    if end == "fails":
+        with pytest.raises(ModelError, match="no model serves it: person-obstacle: cut short"):
+            routing.throw(ModelError("cut short"))
+    else:
+        routing.close()
+    with pytest.raises(ModelError, match=r"caller x: .* of 1e-06 ms are spent"):
+        router.call("detect", PICTURE, caller="x")
+
+
+@needs_llama
+def test_an_answer_that_was_cut_off_by_time_is_not_remembered(tmp_path: Path) -> None:
+    plan = {"tasks": {"plan": {"candidates": ["planner"]}}, "cache_ttl_s": 60}
+    router = Router(RouterRules.model_validate(plan), cache=tmp_path)
+    request = {"prompt": "<|begin|> go to the P1<|answer|>", "special": True, "max_tokens": 40}
+    hasty = request | {"max_ms": 1e-3}
+    first, second = (router.call("plan", hasty, caller="test") for _ in range(2))
+    assert (first.value["ending"], second.is_cached) == ("time", False)
+    first, second = (router.call("plan", request, caller="test") for _ in range(2))
+    assert (first.is_cached, second.is_cached) == (False, True)
+    router.close()

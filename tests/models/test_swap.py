@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from olympus.models.manifest import make_manifest
 from olympus.models.onnx import OnnxModel
 from olympus.models.registry import StoredModel
-from olympus.models.swap import Swappable, load, self_test
+from olympus.models.swap import Swappable, load, self_test, self_test_of
 from olympus.runtime.errors import ModelError
 
 
@@ -63,6 +63,45 @@ def test_a_version_that_fails_its_self_test_leaves_the_old_one_in_use(tmp_path: 
     with pytest.raises(ModelError, match=r"scale 1\.1\.0: self_test\[0\].*scale 1\.0\.0 stays"):
         running.swap(version(tmp_path / "b", "1.1.0", 3, says=4))
     assert running.current.manifest.version == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("test", "why"),
+    [
+        ({"output": "y", "values": [2.0] * 3}, "gave"),
+        ({"output": "yy", "values": [2.0]}, "did you mean 'y'"),
+    ],
+)
+def test_a_self_test_that_asks_for_more_than_there_is_fails_clearly(
+    tmp_path: Path, test: dict[str, object], why: str
+) -> None:
+    stored = version(tmp_path / "a", "1.0.0", 2, says=2)
+    manifest = stored.manifest.model_dump(mode="json", exclude_unset=True)
+    wrong = make_manifest(manifest | {"self_test": [{"fill": 1.0} | test]}, "test")
+    with pytest.raises(ModelError, match=rf"scale 1\.0\.0: self_test\[0\].*{why}"):
+        Swappable(StoredModel(wrong, stored.folder), load, self_test)
+
+
+def test_an_answer_of_nan_passes_no_self_test(tmp_path: Path) -> None:
+    stored = version(tmp_path / "a", "1.0.0", float("nan"), says=2)
+    manifest = stored.manifest.model_dump(mode="json", exclude_unset=True)
+    manifest["outputs"][0]["finite"] = False
+    with pytest.raises(ModelError, match=r"self_test\[0\] gave \[nan, nan\]"):
+        Swappable(StoredModel(make_manifest(manifest, "test"), stored.folder), load, self_test)
+
+
+@pytest.mark.parametrize("test", [{}, {"prompt": "hello"}, {"output": "y"}])
+def test_a_self_test_that_can_not_fail_is_refused(tmp_path: Path, test: dict[str, object]) -> None:
+    stored = version(tmp_path / "a", "1.0.0", 2, says=2)
+    manifest = stored.manifest.model_dump(mode="json", exclude_unset=True)
+    with pytest.raises(ModelError, match=r"self_test.*tests nothing"):
+        make_manifest(manifest | {"self_test": [test]}, "test")
+
+
+def test_a_self_test_is_written_that_the_model_passes(tmp_path: Path) -> None:
+    model = OnnxModel.load(version(tmp_path / "a", "1.0.0", 2, says=2))
+    test = self_test_of(model, "y", fill=1.5, tolerance=0.01)
+    assert (test.values, test.fill) == ((3.0, 3.0), 1.5)
 
 
 def test_a_version_whose_file_was_changed_leaves_the_old_one_in_use(tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ def examined_again(folder: Path, source: Path | None, n: int) -> None:
         )
         full = scores_of(StoredModel(plain, source.parent), n, sure)
     figures = accuracies(scores_of(stored, n, sure), full)
+    taken = {entry.metric for entry in figures}
+    figures += tuple(entry for entry in known.accuracy if entry.metric not in taken)
     write_manifest(known.model_copy(update={"accuracy": figures}), folder / MANIFEST_NAME)
 
 
