@@ -115,8 +115,16 @@ class Packing:
             body.append(hops_of(trace[:-1]))
         stamps = header.tier, header.seq, header.stamp, header.expires, trace[-1].sent
         if arrays:
+            if len(arrays) == 1 and arrays[0].nbytes > SHORT:
+                return self._with_slot(0, body, arrays[0], flags, stamps)
             return self._with_arrays(0, body, arrays, flags, stamps)
-        return self._alone(0, body, flags, stamps)
+        packed = self._packed(body)  # from here on as `_alone`, which would be one more call
+        length = len(packed)
+        if length > _LONG_BODY:
+            return self._finish(0, flags, packed, Shelf(self._pools), stamps)
+        tier, seq, stamp, expires, sent = stamps
+        head = _pack_head(0, tier, flags, self.channel, seq, stamp, expires, sent, 0, length)
+        return head + packed
 
     def call(self, kind: int, message: Message, number: int) -> bytes | Packed:
         """Return the record of a question or an answer; bytes if nothing else goes.
