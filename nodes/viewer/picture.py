@@ -20,7 +20,8 @@ class Pairing:
     """Brings frames and what was detected in them together by their stamps.
 
     A frame is shown when its detections are there, or when it has waited `patience_s`; frames
-    never go back in time, unless the camera's clock was set back.
+    never go back in time, unless the camera's clock was set back. What was detected in another
+    camera's frames, as their trace says, is not shown in these.
     """
 
     def __init__(
@@ -32,10 +33,15 @@ class Pairing:
         self._held: OrderedDict[int, Image] = OrderedDict()
         self._newest: Detections | None = None
         self._shown_ns = 0
+        self._topic = ""
+        """Of the frames; empty where they don't say."""
 
     def on_image(self, image: Image) -> None:
         """Take in a frame; from the event loop's thread."""
-        stamp = image.header.stamp
+        stamp, trace = image.header.stamp, image.header.trace
+        topic = trace[-1].topic if trace else ""
+        if topic != self._topic:
+            self._topic, self._newest = topic, None
         self._held[stamp] = image
         while len(self._held) > FRAMES_HELD:
             self._release(next(iter(self._held)))
@@ -46,6 +52,9 @@ class Pairing:
 
     def on_detections(self, detections: Detections) -> None:
         """Take in what was detected in one frame."""
+        past = detections.header.trace[:-1]  # empty: it came from outside, and may belong here
+        if past and self._topic and all(hop.topic != self._topic for hop in past):
+            return
         self._newest = detections
         self._release(detections.header.stamp)
 

@@ -3,18 +3,24 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 
-from olympus.nodes.viewer.picture import Pairing, boxes, framed, picture_head
+from olympus.nodes.viewer.picture import FRAMES_HELD, Pairing, boxes, framed, picture_head
 from olympus.runtime.messages import (
     Detection,
     Detections,
     Header,
+    Hop,
     Image,
 )
 
 SECOND = 1_000_000_000
+
+
+def traced(stamp: int, *topics: str) -> Header:
+    return Header(stamp=stamp, trace=tuple(Hop(topic, 1, stamp, stamp) for topic in topics))
 
 
 def image(stamp: int, side: int = 8) -> Image:
@@ -35,6 +41,33 @@ async def test_a_frame_goes_out_with_its_own_detections() -> None:
     pairing.on_detections(detections(2))
     pairing.on_image(image(2))
     assert shown == [(1, 1), (2, 2)]
+
+
+async def test_what_was_seen_by_another_camera_is_not_drawn_into_this_ones_frames() -> None:
+    shown: list[tuple[int, int]] = []
+    pairing = Pairing(
+        lambda i, d: shown.append((i.header.stamp, d.header.stamp if d else 0)), patience_s=5
+    )
+
+    def picture(topic: str, stamp: int) -> None:
+        pairing.on_image(replace(image(stamp), header=traced(stamp, topic)))
+
+    def seen(topic: str, stamp: int) -> None:
+        header = traced(stamp, topic, "rover/detections")
+        pairing.on_detections(replace(detections(stamp), header=header))
+
+    picture("rear/image", 1)
+    seen("rover/camera/image", 1)
+    assert shown == []
+    seen("rear/image", 1)
+    picture("rear/image", 2)
+    seen("rover/camera/image", 2)
+    pairing.on_detections(detections(2))  # of an outside client, which says no more than its time
+    assert shown == [(1, 1), (2, 2)]
+    picture("rover/camera/image", 3)  # another one is chosen: nothing is left of the one before
+    for stamp in range(4, 4 + FRAMES_HELD):
+        picture("rover/camera/image", stamp)
+    assert shown[2:] == [(3, 0)]
 
 
 async def test_a_frame_nobody_looks_at_goes_out_alone_after_a_moment() -> None:
