@@ -10,7 +10,7 @@ from pathlib import Path
 
 from olympus.nodes.viewer.streams import Json, Value, ms
 from olympus.runtime.errors import SafetyError
-from olympus.runtime.safety.client import Outcome, SafetyClient
+from olympus.runtime.safety.client import Outcome, SafetyClient, UnguardedError
 from olympus.runtime.safety.lease import LeaseReader
 from olympus.runtime.safety.status import Status
 
@@ -18,6 +18,8 @@ BY = "operator at the viewer"
 """Who acts, in the guardian's records."""
 ASK_EVERY_S = 1.0
 UNKNOWN: Json = {"state": "unknown"}
+UNGUARDED: Json = {"state": "unguarded"}
+"""Of a launch without a guardian."""
 
 
 class Latch:
@@ -48,6 +50,8 @@ class Latch:
         self._seen, self._asked_s = seen, time.monotonic()
         try:
             status = await asyncio.to_thread(self._client().status)
+        except UnguardedError:
+            self._value.set(UNGUARDED)
         except SafetyError:
             self._value.set(UNKNOWN)
         else:

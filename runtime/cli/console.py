@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from olympus.runtime.errors import ConfigError, SafetyError
-from olympus.runtime.safety.client import Outcome, SafetyClient
+from olympus.runtime.safety.client import Outcome, SafetyClient, UnguardedError
 from olympus.runtime.safety.status import Status
 
 LOOK_S = 0.5
@@ -73,6 +73,8 @@ def told(client: SafetyClient) -> str:
     """Say in a line how things stand."""
     try:
         seen = client.status()
+    except UnguardedError:
+        return "this launch has no guardian: nothing may move"
     except SafetyError:
         return "no guardian answers: nothing may move"
     return _line(seen)

@@ -36,6 +36,7 @@ from olympus.runtime.launch.tuning import Tuning
 from olympus.runtime.messages import Command
 from olympus.runtime.node.urgency import Urgency
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.protocol import UNGUARDED
 
 _HOST_GRACE = Grace(2.0, 0.7)
 _SERVICE_GRACE = Grace(0.5, 0.2)
@@ -147,7 +148,11 @@ class Launch:
         nursery = self._nursery()
         if nursery is not None:
             services.append(nursery.start())
-        if plan.safety.is_watched:
+        unguarded = session.safety_dir / UNGUARDED
+        unguarded.unlink(missing_ok=True)  # an earlier launch of that name may have left it
+        if not plan.safety.is_watched:
+            unguarded.touch()
+        else:
             wishes = self._manager.hear_guardian(session.run_dir / "guardian.notify")
             services.append(self._crew.start(recipes.guardian(plan, session, wishes), guardian))
         if plan.broker is not None and plan.broker.is_ours:

@@ -15,7 +15,7 @@ from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import stopline
 from olympus.runtime.safety.call import Call
 from olympus.runtime.safety.lease import LeaseReader
-from olympus.runtime.safety.protocol import LONGEST_TEXT, SOCKET
+from olympus.runtime.safety.protocol import LONGEST_TEXT, SOCKET, UNGUARDED
 from olympus.runtime.safety.readback import LOOK_S, Result, read_back
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.status import Status, read_status
@@ -44,6 +44,10 @@ class Outcome:
     def is_confirmed(self) -> bool:
         """Whether it was read back."""
         return self.result is Result.CONFIRMED
+
+
+class UnguardedError(SafetyError):
+    """The launch has no guardian that could answer."""
 
 
 class SafetyClient:
@@ -111,7 +115,7 @@ class SafetyClient:
             how = "left in shared memory" if is_pulled else "not even left in shared memory"
             return _outcome(Result.UNCERTAIN, f"{refused}; the stop was {how}", began_ns)
         if reply is None:
-            return _outcome(Result.UNCERTAIN, self._nobody(), began_ns)
+            return _outcome(Result.UNCERTAIN, str(self._silence()), began_ns)
         result, text = read_back(self._directory, reply["gates"], int(reply["at_ns"]))
         return _outcome(result, text, began_ns)
 
@@ -143,6 +147,7 @@ class SafetyClient:
             The guardian's view of everything.
 
         Raises:
+            UnguardedError: The launch has no guardian.
             SafetyError: No guardian answers, or it answers nonsense.
         """
         return read_status(self._demand({"op": "status"}))
@@ -177,13 +182,18 @@ class SafetyClient:
         with self._call(request) as call:
             reply = call.wait(ANSWER_S)
         if reply is None:
-            raise SafetyError(self._nobody())
+            raise self._silence()
         if not reply.get("ok"):
             raise _RefusedError(str(reply.get("error")))
         return reply
 
-    def _nobody(self) -> str:
-        return (
+    def _silence(self) -> SafetyError:
+        if (self._directory / UNGUARDED).exists():
+            return UnguardedError(
+                "this launch has no guardian: its launch file has no `safety` section, so no gate "
+                "lets anything move; give it one to move (docs/safety.md)"
+            )
+        return SafetyError(
             f"no guardian answers in {self._directory}; is a launch running? "
             "start one with `olympus launch …`"
         )

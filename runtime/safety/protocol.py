@@ -13,6 +13,9 @@ from olympus.runtime.safety.shared import NAME_BYTES
 SOCKET: Final = "guardian.sock"
 """Name of the datagram socket in the safety directory."""
 
+UNGUARDED: Final = "unguarded"
+"""Name of an empty file in the safety directory of a launch that has no guardian."""
+
 LARGEST: Final = 2048
 """Largest datagram that is read, in bytes."""
 

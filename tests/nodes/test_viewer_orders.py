@@ -30,6 +30,7 @@ from olympus.runtime.messages import (
 )
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.heartbeat import HeartbeatWriter
+from olympus.runtime.safety.protocol import UNGUARDED
 from watched import guarded, session_in
 
 PAIR = np.array([0.0, 1.0], np.float32)
@@ -117,6 +118,15 @@ async def test_without_a_guardian_the_page_says_so(session: Session) -> None:
         answer = (await http.post("/api/stop", json={})).json()
         assert not answer["ok"]
         assert answer["outcome"] == "UNCERTAIN"
+
+
+async def test_a_launch_without_a_guardian_is_no_guardian_that_is_silent(session: Session) -> None:
+    (session.safety_dir / UNGUARDED).touch()
+    async with viewing(session) as bench, open_page(bench) as page, client(bench, page) as http:
+        await page.until(lambda p: p.values.get("safety", {}).get("state") == "unguarded")
+        answer = (await http.post("/api/stop", json={})).json()
+        assert not answer["ok"]
+        assert "this launch has no guardian" in answer["text"]
 
 
 async def test_without_a_session_a_stop_is_refused_with_the_reason() -> None:

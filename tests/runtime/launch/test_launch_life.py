@@ -36,6 +36,26 @@ def test_everything_starts_in_order_and_a_clean_stop_is_quick(site: Site) -> Non
     assert levels == ["0.4", "0.5"]
 
 
+def test_a_launch_without_a_safety_section_says_that_it_has_no_guardian(site: Site) -> None:
+    file = site.folder / "robot.yaml"
+    guarded = file.read_text()
+    file.write_text(guarded.replace("safety: {watch: {two: 0.5}}", ""))
+    launcher = site.launch()
+    site.until(lambda: "no safety section: no guardian runs" in site.output)
+    asked = site.run("status")
+    assert asked.returncode == 7
+    assert "this launch has no guardian: its launch file has no `safety` section" in asked.stderr
+    stopped = site.run("stop")
+    assert stopped.returncode == 7
+    assert "this launch has no guardian" in stopped.stdout
+    launcher.terminate()
+    launcher.wait(20)
+    file.write_text(guarded)
+    site.launch()
+    site.until_running()
+    assert site.run("status").returncode == 0
+
+
 def test_a_launch_ends_by_itself_after_its_duration(site: Site) -> None:
     done = site.run("launch", "robot.yaml", "--duration", "0.5", "--json")
     assert done.returncode == 0, done.stderr

@@ -21,11 +21,11 @@ from olympus.runtime.errors import DeviceError, SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.acks import AckWriter, Flag, Reason
 from olympus.runtime.safety.call import Call
-from olympus.runtime.safety.client import SafetyClient
+from olympus.runtime.safety.client import SafetyClient, UnguardedError
 from olympus.runtime.safety.gate import Gate
 from olympus.runtime.safety.lease import LeaseReader
 from olympus.runtime.safety.limits import Limits, Rules
-from olympus.runtime.safety.protocol import SOCKET
+from olympus.runtime.safety.protocol import SOCKET, UNGUARDED
 from olympus.runtime.safety.readback import Result
 from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.state import Mode
@@ -229,6 +229,17 @@ def test_without_a_guardian_everything_says_the_way_out(safety_dir: Path) -> Non
     with pytest.raises(SafetyError, match="start one with `olympus launch"):
         client.status()
     assert client.reset("ada").result is Result.UNCERTAIN
+
+
+def test_a_launch_without_a_guardian_says_so_and_not_that_it_is_silent(safety_dir: Path) -> None:
+    safety_dir.mkdir(exist_ok=True)
+    (safety_dir / UNGUARDED).touch()
+    client = SafetyClient(safety_dir)
+    with pytest.raises(UnguardedError, match="this launch has no guardian: its launch file has no"):
+        client.status()
+    for outcome in (client.stop("x"), client.reset("ada")):
+        assert outcome.result is Result.UNCERTAIN
+        assert "this launch has no guardian" in outcome.text
 
 
 def test_nonsense_is_no_status() -> None:

@@ -11,6 +11,7 @@ const WORDS = {
   tripped: "Stopped",
   killed: "Killed: only the console lifts it",
   unknown: "Guardian does not answer",
+  unguarded: "No guardian in this launch",
 };
 
 const words = (state) => (values.replay && state === "unknown" ? "Not known yet" : WORDS[state] ?? state);
@@ -85,6 +86,7 @@ function why(safety) {
   const parts = [];
   if (safety.state === "unknown" && values.replay) return "nothing of the stop is recorded up to here";
   if (safety.state === "unknown") return "nothing is known about the stop; treat the robot as able to move";
+  if (safety.state === "unguarded") return "its launch file has no safety section: no gate lets anything move";
   if (safety.cause && safety.state !== "permitted") parts.push(safety.cause);
   if (safety.by && safety.state !== "permitted") parts.push(`by ${safety.by}`);
   if (safety.since) parts.push(`for ${span(robotNow() - safety.since)}`);
