@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +17,7 @@ from olympus.runtime.errors import BusError, ConfigError, MessageError, did_you_
 from olympus.runtime.messages import Ack, Message
 from olympus.runtime.messages.as_json import from_fields
 from olympus.runtime.messages.plain import plain
+from olympus.runtime.node.loading import why_not_imported
 
 app = typer.Typer(help="Services of running nodes: list, call.", no_args_is_help=True)
 OF_EVERY_NODE = ("/lifecycle", "/param/list", "/param/set")
@@ -77,7 +76,8 @@ def call(
             if name not in services:
                 raise BusError(f"no service {name!r}; {did_you_mean(name, services)}")
             end = services[name]
-            _learn_from(end.node, graph)
+            if why := _learn_from(end.node, graph):
+                typer.echo(f"{why}; an answer of a type of its own can't be read here", err=True)
             learn({end.type}, graph, place)
             question = from_fields(end.type, said)
             answers.append(await bus.call(name, question, timeout_s=timeout_s))
@@ -109,12 +109,16 @@ def _read(text: str) -> dict[str, Any]:
     return {str(name): value for name, value in said.items()}
 
 
-def _learn_from(node: str, graph: list[Entity]) -> None:
-    """Import the module of the node that is asked: its answer may be of a type of its own."""
+def _learn_from(node: str, graph: list[Entity]) -> str:
+    """Import the module of the node that is asked: its answer may be of a type of its own.
+
+    Returns:
+        Why that fails; empty when it does not.
+    """
     uses = next((one.type for one in graph if one.kind == "node" and one.node == node), "")
-    # What can't be imported here is told by the answer: its type is unknown then.
-    with contextlib.suppress(ImportError, ValueError):
-        import_module(uses.partition(":")[0])
+    if module := uses.partition(":")[0]:
+        return why_not_imported(module)
+    return ""
 
 
 def _show(answer: Message, *, as_json: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 
 from olympus.runtime.bus import Entity
@@ -12,7 +10,7 @@ from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError
 from olympus.runtime.launch.ledger import read_ledger
 from olympus.runtime.messages import message_types
-from olympus.runtime.node.loading import look_beside
+from olympus.runtime.node.loading import look_beside, why_not_imported
 
 
 def learn(types: Iterable[str], graph: Iterable[Entity], session: Session) -> None:
@@ -26,16 +24,16 @@ def learn(types: Iterable[str], graph: Iterable[Entity], session: Session) -> No
     Raises:
         BusError: A type is defined nowhere.
     """
-    needed = set(types)
+    needed, failed = set(types), []
     for module in _modules(graph, session):
         if needed <= message_types().keys():
             return
-        with contextlib.suppress(ImportError):
-            import_module(module)
+        failed.append(why_not_imported(module))
     if strange := sorted(needed - message_types().keys()):
+        reasons = "".join(f"\n  {why}" for why in failed if why)
         raise BusError(
             f"no module that this session names defines the message type {', '.join(strange)}; "
-            "list its module under 'plugins' in the launch file"
+            f"list its module under 'plugins' in the launch file{reasons}"
         )
 
 

@@ -10,7 +10,6 @@ import asyncio
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from olympus.runtime.launch.params import Params, effective_params
 from olympus.runtime.launch.plan import LaunchPlan, joined
 from olympus.runtime.launch.substitute import LATE
 from olympus.runtime.lifeline import tie_to_parent
-from olympus.runtime.node.loading import load_node_class, look_beside
+from olympus.runtime.node.loading import failed_at, load_node_class, look_beside
 from olympus.runtime.node.params import make_params
 
 TIMEOUT_S = 60.0
@@ -174,15 +173,8 @@ def look_at(question: Question) -> Finding:
 
 def _failed(question: Question, error: Exception, what_fails: str = "importing it") -> str:
     """Tell why a module can't be imported, and at which line."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    file, line = where.filename, where.lineno
-    if isinstance(error, SyntaxError):
-        file, line = error.filename or file, error.lineno
-    what = error.msg if isinstance(error, SyntaxError) else str(error)
-    return (
-        f"uses: {question.uses}: {what_fails} fails: {type(error).__name__}: {what} "
-        f"({shown(Path(file))}:{line})"
-    )
+    what, file, line = failed_at(error)
+    return f"uses: {question.uses}: {what_fails} fails: {what} ({shown(Path(file))}:{line})"
 
 
 def _named(value: object, question: Question) -> Iterator[str]:

@@ -45,6 +45,27 @@ def load_node_class(uses: str) -> type[Node]:
     return next(iter(found.values()))
 
 
+def why_not_imported(module: str) -> str:
+    """Import a module for what it defines; return why that fails, empty when it does not."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        return _missing(error, module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a person's module may fail in any way
+        what, file, line = failed_at(error)
+        return f"importing {module} fails: {what} ({file}:{line})"
+    return ""
+
+
+def failed_at(error: BaseException) -> tuple[str, str, int | None]:
+    """Return what failed, and in which file and line."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    name = type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{name}: {error.msg}", error.filename or where.filename, error.lineno
+    return f"{name}: {error}", where.filename, where.lineno
+
+
 def _missing(error: ModuleNotFoundError, wanted: str) -> str:
     """Say which module is missing: what was to be loaded, or what it imports, and where."""
     name = error.name or str(error)

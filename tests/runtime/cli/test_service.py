@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from olympus.runtime.node.spec import NodeSpec
+
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.e2e
 SAY, PARITY = "rover/mission/say", "rover/counter/parity"
@@ -57,3 +59,19 @@ def test_a_question_that_can_t_be_asked_is_refused_with_the_way_out(
     assert told in result.stderr
     assert (result.returncode, result.stdout) == (code, "")
     assert "Traceback" not in result.stderr
+
+
+def test_a_node_s_module_that_can_not_be_imported_here_is_told_with_file_and_line(
+    olympus: Olympus, another_host: Callable[..., None]
+) -> None:
+    another_host("touchy", NodeSpec(name="touchy", uses="cli_touchy:Touchy", namespace="rover"))
+    why = "importing cli_touchy fails: RuntimeError: no such place for me ("
+    greeted = olympus("service", "call", "rover/touchy/greet", "{text: you}")
+    assert greeted.stdout == "ok: true\ntext: hello you\n"
+    assert why in greeted.stderr
+    assert "cli_touchy.py:11); an answer of a type of its own can't be read" in greeted.stderr
+    asked = olympus("service", "call", "rover/touchy/mood", "{text: how}")
+    assert asked.returncode == 3
+    assert why in asked.stderr
+    assert "unknown message type 'cli/Mood'" in asked.stderr
+    assert "Traceback" not in greeted.stderr + asked.stderr
