@@ -151,6 +151,8 @@ class output(Generic[M]):  # noqa: N801  reads as a declaration
     def __get__(self, node: Node | None, owner: type) -> output[M] | Output[M]:
         if node is None:
             return self
+        if self.attribute not in node.outputs:
+            raise ConfigError(_too_late(type(node), self.attribute or self.topic))
         found: Output[M] = node.outputs[self.attribute]
         return found
 
@@ -264,6 +266,31 @@ def declared_by(cls: type[Any]) -> Declared:
         for mark in getattr(member, _MARKS, ()):
             _collect(found, cls, name, mark)
     return found
+
+
+def refuse_late(cls: type[Node]) -> None:
+    """Refuse outputs and handlers that were set on a class after it was made.
+
+    Nothing would come of them.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    known = cls.declared
+    methods = (*known.subscriptions, *known.timers, *known.services)
+    names = {*known.outputs, *(name for name, *_ in methods)}
+    for name in dict.fromkeys(n for c in cls.__mro__ for n in vars(c)):
+        member = getattr(cls, name, None)
+        if name not in names and (isinstance(member, output) or hasattr(member, _MARKS)):
+            raise ConfigError(_too_late(cls, name))
+
+
+def _too_late(cls: type[Any], name: str) -> str:
+    return (
+        f"{cls.__name__}.{name} was set after the class was made, so it is not declared; write it "
+        f"in the class's body, or make a subclass: type('My{cls.__name__}', ({cls.__name__},), "
+        "{...})"
+    )
 
 
 def _collect(found: Declared, cls: type[Any], name: str, mark: Mark) -> None:

@@ -15,7 +15,7 @@ from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import LifecycleError, OlympusError, ParamError
 from olympus.runtime.messages import Message, NodeStats, encode
 from olympus.runtime.node.controls import Controls
-from olympus.runtime.node.declare import SubscribeMark, TimerMark
+from olympus.runtime.node.declare import SubscribeMark, TimerMark, refuse_late
 from olympus.runtime.node.journal import CLOSED, QUIET, Ending, JournalKeeper, pack_error
 from olympus.runtime.node.lifecycle import State, Transition, after
 from olympus.runtime.node.node import Node
@@ -46,7 +46,11 @@ class NodeRunner:
             uses: Where its class came from, for others to see.
             spill_for: Where lossless subscriptions spill to; None = they keep all in memory.
             journal: Is told what comes to the node, before it comes.
+
+        Raises:
+            ConfigError: An output or handler was set on its class after that was made.
         """
+        refuse_late(type(node))
         self.node, self.uses = node, uses
         self.state = State.UNCONFIGURED
         self._bus: Bus = node.bus

@@ -15,6 +15,7 @@ from olympus.runtime.messages import (
     ParamChange,
     ParamList,
     Reading,
+    Text,
 )
 from olympus.runtime.messages import Transition as TransitionRequest
 from olympus.runtime.node import (
@@ -240,3 +241,25 @@ def test_a_handler_must_say_what_it_takes() -> None:
 def test_a_timer_needs_one_positive_period(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         timer(**arguments)
+
+
+async def test_what_is_set_on_a_class_after_it_was_made_is_refused_with_the_way_out() -> None:
+    class Early(Node):
+        """Made before anybody thought of more."""
+
+    @timer(1.0)
+    def on_tick(self: Node) -> None:
+        """Never called."""
+
+    for name, late in (("extra", output("extra", Text)), ("on_tick", on_tick)):
+        made: type[Node] = type("Late", (Early,), {})
+        setattr(made, name, late)
+        with pytest.raises(ConfigError, match=rf"Late\.{name} was set after the class was made"):
+            async with running(made):
+                pass
+    grown: type[Node] = type("MyEarly", (Early,), {"extra": output("extra", Text)})
+    async with running(grown) as bench:
+        assert list(bench.node.outputs) == ["extra"]
+        setattr(Early, "later", output("later", Text))  # noqa: B010  mypy knows no such attribute
+        with pytest.raises(ConfigError, match=r"MyEarly\.later was set after the class was made"):
+            getattr(bench.node, "later")  # noqa: B009  as above
