@@ -38,8 +38,11 @@ def export(
     until: str,
     compression: str,
     key: str,
-) -> None:
+) -> int:
     """Write a recording as an MCAP file and say what became of it.
+
+    Returns:
+        So many messages are in it.
 
     Raises:
         ConfigError: A time or the compression is not understood.
@@ -65,6 +68,7 @@ def export(
     count, size = done.messages.total(), done.size / 1e6
     typer.echo(f"{target}: {count} messages of {len(done.messages)} topics, {size:.1f} MB")
     _tell_refused(done.refused, "could not be said in this form; --as frames takes all")
+    return count
 
 
 def take_in(bag: Path, folder: Path, *, key: str, interfaces: list[Path], name: str = "") -> None:

@@ -14,11 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
-from olympus.runtime.bus import Bus, SubscriptionOptions
-from olympus.runtime.bus.topics import check_topic
+from olympus.runtime.bus import Bus, Entity, SubscriptionOptions
+from olympus.runtime.bus.topics import check_topic, matches
 from olympus.runtime.cli import exchange
-from olympus.runtime.cli.connect import SessionName, joined
-from olympus.runtime.errors import StoreError
+from olympus.runtime.cli.connect import SessionName, bus_of, graph_of
+from olympus.runtime.cli.vocabulary import learn
+from olympus.runtime.config import Session, find_session
+from olympus.runtime.errors import BusError, StoreError
 from olympus.runtime.messages import Message
 from olympus.runtime.qos import QoS
 from olympus.runtime.store import Incoming, Run, StreamStore
@@ -71,16 +73,22 @@ def record(
                 raise StoreError(
                     f"nothing came on {', '.join(topics or ['**'])}; no file is written"
                 )
-        exchange.export(
+        count = exchange.export(
             folder, target, form=form, topics=[], since="", until="", compression="zstd", key=""
         )
+    if not count:
+        target.unlink()
+        raise StoreError(f"nothing of what came could be said --as {form}; no file is written")
 
 
 async def _listen(
     store: StreamStore, topics: Sequence[str], duration_s: float, session: str | None
 ) -> None:
     batch: list[Incoming] = []
-    async with joined(session) as bus:
+    place = find_session(session)
+    async with bus_of(place) as bus:
+        learn_types = partial(_learn, topics, place, set())
+        learn_types(await graph_of(bus))
         store.begin_run(Run(number=0, session="record", started=bus.clock.now_ns(), seen=0))
         for topic in topics:
             check_topic(topic.replace("*", "x"))
@@ -94,8 +102,20 @@ async def _listen(
                 await asyncio.sleep(min(left_s, _WRITE_S))
                 _write(store, batch, bus)
         finally:
+            learn_types(bus.graph())  # of who came meanwhile
             _write(store, batch, bus)
             store.end_run(bus.clock.now_ns())
+
+
+def _learn(patterns: Sequence[str], place: Session, told: set[str], graph: list[Entity]) -> None:
+    """Import the modules that define the types of topics: without them the file can't say them."""
+    ends = [one for one in graph if one.kind == "pub"]
+    for kind in {one.type for one in ends if any(matches(p, one.topic) for p in patterns)} - told:
+        told.add(kind)
+        try:
+            learn({kind}, graph, place)
+        except BusError as error:
+            typer.echo(f"only --as frames can write it: {error}", err=True)
 
 
 def _keep(batch: list[Incoming], bus: Bus, pattern: str, message: Any) -> None:

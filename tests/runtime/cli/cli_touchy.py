@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from olympus.runtime.messages import Ack, Message, Text, message
-from olympus.runtime.node import Node, service
+from olympus.runtime.node import Node, output, service, timer
 
 if "host" not in sys.modules["__main__"].__dict__.get("__file__", ""):
     raise RuntimeError("no such place for me")
@@ -19,7 +19,13 @@ class Mood(Message):
 
 
 class Touchy(Node):
-    """Answers with a type of everybody's, and with one of its own."""
+    """Answers with a type of everybody's, and with one of its own, which it publishes too."""
+
+    moods = output("moods", Mood)
+
+    @timer(0.05)
+    def on_tick(self) -> None:
+        self.moods.publish(Mood(is_well=False))
 
     @service("greet")
     async def on_greet(self, question: Text) -> Ack:

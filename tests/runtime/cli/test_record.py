@@ -13,6 +13,7 @@ from tests.runtime.cli.conftest import OLYMPUS, environment
 from olympus.runtime.bus.ros2.bags import read_bag
 from olympus.runtime.bus.ros2.catalogue import catalogue_of
 from olympus.runtime.bus.ros2.cdr import Codecs
+from olympus.runtime.node.spec import NodeSpec
 
 Olympus = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.e2e
@@ -39,6 +40,35 @@ def test_so_many_seconds_of_a_topic_are_a_file(olympus: Olympus, tmp_path: Path)
     again = olympus(*words)
     assert again.returncode == 8
     assert "is there already" in again.stderr
+
+
+def test_a_type_that_only_a_node_of_the_session_defines_is_learnt_from_it(
+    olympus: Olympus, tmp_path: Path
+) -> None:
+    file = tmp_path / "drive.mcap"
+    words = ("--topics", "rover/oddity", "--duration", "1")
+    done = olympus("record", str(file), *words)
+    assert (done.returncode, "could not be said" in done.stderr) == (0, False), done.stderr
+    found = list(read_bag(file))
+    assert len(found) > 3
+    assert {(one.topic, one.type) for one in found} == {("/rover/oddity", "olympus_msgs/msg/Oddity")}
+
+
+def test_a_type_that_can_not_be_learnt_is_told_and_nothing_is_no_file(
+    olympus: Olympus, another_host: Callable[..., None], tmp_path: Path
+) -> None:
+    another_host("touchy", NodeSpec(name="touchy", uses="cli_touchy:Touchy", namespace="rover"))
+    file = tmp_path / "drive.mcap"
+    words = (str(file), "--topics", "rover/moods", "--duration", "1")
+    done = olympus("record", *words)
+    assert done.returncode == 8
+    assert "only --as frames can write it: no module that this session names defines" in done.stderr
+    assert "importing cli_touchy fails: RuntimeError: no such place for me (" in done.stderr
+    assert "nothing of what came could be said --as ros2; no file is written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    done = olympus("record", *words, "--as", "frames")
+    assert done.returncode == 0, done.stderr
+    assert file.exists()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
