@@ -28,49 +28,57 @@ PLAYBACK = "olympus.nodes.viewer.playback"
 """The page over a recording; another wing, so only called by its name."""
 
 
+Store = Annotated[
+    str | None,
+    typer.Argument(
+        help="Folder of the store, or the session's name; the only one by default. With "
+        "--viewer also a ROS 2 bag or an MCAP file."
+    ),
+]
+Run = Annotated[int | None, typer.Option(help="Number of a run; the last one by default.")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Stop at the first difference, with exit code 1.")
+]
+Inject = Annotated[
+    list[str] | None,
+    typer.Option(help="A node that does not run: its recorded messages stand for it."),
+]
+Diff = Annotated[
+    Path | None,
+    typer.Option(help="File {node: {param: value}}: run with these, and tell what changes."),
+]
+Viewer = Annotated[
+    bool, typer.Option("--viewer", help="Show what was recorded on the viewer's page.")
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of that page; 0 for any free one.")]
+Show = Annotated[
+    list[str] | None, typer.Option(help="Print messages of such topics as they are published anew.")
+]
+Step = Annotated[
+    bool, typer.Option("--step", help="Wait for Enter after each message that is shown.")
+]
+Speed = Annotated[
+    float, typer.Option(min=0, help="Times as fast as it was; 0 = as fast as it can.")
+]
+From = Annotated[float, typer.Option("--from", min=0, help="Show nothing before so many seconds.")]
+Until = Annotated[float, typer.Option("--until", min=0, help="Stop after so many.")]
+Loop = Annotated[bool, typer.Option("--loop", help="Begin again at the end.")]
+
+
 def replay(  # noqa: PLR0913  a command line has as many options as it needs
-    recording: Annotated[
-        str | None,
-        typer.Argument(
-            help="Folder of the store, or the session's name; the only one by default. With "
-            "--viewer also a ROS 2 bag or an MCAP file."
-        ),
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Stop at the first difference, with exit code 1.")
-    ] = False,
-    inject: Annotated[
-        list[str] | None,
-        typer.Option(help="A node that does not run: its recorded messages stand for it."),
-    ] = None,
-    run: Annotated[
-        int | None, typer.Option(help="Number of a run; the last one by default.")
-    ] = None,
-    show: Annotated[
-        list[str] | None,
-        typer.Option(help="Print messages of such topics as they are published anew."),
-    ] = None,
-    speed: Annotated[
-        float, typer.Option(min=0, help="Times as fast as it was; 0 = as fast as it can.")
-    ] = 0.0,
-    from_s: Annotated[
-        float, typer.Option("--from", min=0, help="Show nothing before so many seconds.")
-    ] = 0.0,
-    until_s: Annotated[float, typer.Option("--until", min=0, help="Stop after so many.")] = 0.0,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
-    step: Annotated[
-        bool, typer.Option("--step", help="Wait for Enter after each message that is shown.")
-    ] = False,
-    diff: Annotated[
-        Path | None,
-        typer.Option(help="File {node: {param: value}}: run with these, and tell what changes."),
-    ] = None,
-    viewer: Annotated[
-        bool, typer.Option("--viewer", help="Show what was recorded on the viewer's page.")
-    ] = False,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of that page; 0 for any free one.")
-    ] = 8700,
+    recording: Store = None,
+    verify: Verify = False,
+    inject: Inject = None,
+    run: Run = None,
+    show: Show = None,
+    speed: Speed = 0.0,
+    from_s: From = 0.0,
+    until_s: Until = 0.0,
+    loop: Loop = False,
+    step: Step = False,
+    diff: Diff = None,
+    viewer: Viewer = False,
+    port: Port = 8700,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -80,22 +88,33 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
     every other node and its models run anew, in the order of their journals.
 
     Raises:
-        ConfigError: It is a bag, and not only to be shown.
-        Exit: Something differs.
+        ConfigError: It is a bag, and not only to be shown; or two things are asked for at once.
+        Exit: Something differs, or was not compared.
     """
+    _only_one({"--viewer": viewer, "--diff": diff is not None, "--verify": verify})
     with _folder_of(recording, is_shown=viewer) as folder:
         opening = partial(Recording, folder, key=key, run=run)
         if viewer:
             _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
         elif diff is not None:
             with opening() as opened:
-                show_changes(what_if(opened, read_params(diff)))
+                show_changes(what_if(opened, read_params(diff)), as_json=as_json)
         else:
             again = partial(
                 _once, opening, inject=inject or (), until_s=until_s, stops=verify, as_json=as_json
             )
             while again(Projector(show or (), speed, from_s, step)) and loop:
                 pass
+
+
+def _only_one(asked: dict[str, bool]) -> None:
+    """Refuse two ways of looking at a recording at once.
+
+    Raises:
+        ConfigError: Two are asked for.
+    """
+    if len(names := [name for name, is_asked in asked.items() if is_asked]) > 1:
+        raise ConfigError(f"{' and '.join(names)} exclude each other; leave one out")
 
 
 @contextmanager

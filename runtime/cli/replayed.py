@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -39,8 +41,11 @@ def report(outcome: Outcome, causes: list[str], took_s: float) -> None:
         console.print(line)
 
 
-def show_changes(found: WhatIf) -> None:
+def show_changes(found: WhatIf, *, as_json: bool) -> None:
     """Print what other parameters change."""
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     table = Table(box=None, pad_edge=False)
     console.width = max(console.width, 140)

@@ -51,7 +51,9 @@ def test_a_type_that_only_a_node_of_the_session_defines_is_learnt_from_it(
     assert (done.returncode, "could not be said" in done.stderr) == (0, False), done.stderr
     found = list(read_bag(file))
     assert len(found) > 3
-    assert {(one.topic, one.type) for one in found} == {("/rover/oddity", "olympus_msgs/msg/Oddity")}
+    assert {(one.topic, one.type) for one in found} == {
+        ("/rover/oddity", "olympus_msgs/msg/Oddity")
+    }
 
 
 def test_a_type_that_can_not_be_learnt_is_told_and_nothing_is_no_file(

@@ -134,6 +134,12 @@ def check_diff(folder: Path) -> None:
     done = replay(folder, "--diff", "more.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "lidar did not run, its messages are the recorded ones: Lidar opens" in done.stdout
+    told = json.loads(replay(folder, "--diff", "more.yaml", "--json").stdout)
+    assert [one["topic"] for one in told["changes"] if one["field"]] == ["map"]
+    assert [one["node"] for one in told["apart"]] == ["lidar"]
+    both = replay(folder, "--diff", "more.yaml", "--verify")
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "--diff and --verify exclude each other" in both.stderr
     (folder / "lidar.yaml").write_text("lidar: {port: x}\n")
     done = replay(folder, "--diff", "lidar.yaml")
     assert done.returncode == 2
