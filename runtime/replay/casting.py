@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from olympus.runtime.errors import ConfigError
+from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.node.devices import MARK, Opening, opening_of, openings
 from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import Node
@@ -52,6 +52,23 @@ def apart(spec: NodeSpec, inject: Collection[str] = ()) -> Apart | None:
         return Apart(name, f"{node_class.__name__} says {MARK} = False", is_meant=True)
     opening = None if _says(node_class) else _of_class(node_class)
     return _unmarked(name, opening) if opening is not None else None
+
+
+def check_inject(inject: Collection[str], known: Collection[str]) -> None:
+    """Refuse names that no journal knows.
+
+    Args:
+        inject: Full names of nodes that somebody wants left out.
+        known: Those of all nodes with a journal.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name in sorted(set(inject).difference(known)):
+        raise ConfigError(
+            f"--inject {name}: no journal tells of it; {did_you_mean(name, known)} "
+            "(what has no journal does not run again anyway)"
+        )
 
 
 def _unmarked(name: str, opening: Opening) -> Apart:

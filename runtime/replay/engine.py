@@ -14,7 +14,6 @@ from olympus.runtime.bus import Bus
 from olympus.runtime.bus.link import Origin
 from olympus.runtime.clock import NS_PER_S, VirtualClock, run_virtual
 from olympus.runtime.config import Session
-from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.messages import Message, decode, encode
 from olympus.runtime.node.devices import MARK
 from olympus.runtime.node.journal import Halted, Kind
@@ -22,11 +21,11 @@ from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import ReplayedNode
-from olympus.runtime.replay.casting import Apart, apart
+from olympus.runtime.replay.casting import Apart, apart, check_inject
 from olympus.runtime.replay.counting import count_missing, left_over, name_uncompared
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
 from olympus.runtime.replay.dispatch import redecide, rules_of
-from olympus.runtime.replay.halting import Diverged, JournalEnded, unless_halted, watching
+from olympus.runtime.replay.halting import Diverged, JournalEnded, guarding, unless_halted, watching
 from olympus.runtime.replay.hosts import HostReplay, prepare
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
@@ -75,7 +74,8 @@ class Engine:
     def run(self) -> Outcome:
         """Run it to its end, or to the first difference."""
         clock = VirtualClock(1)
-        return run_virtual(self._run(clock), clock)
+        with guarding(self._reached_by_thread):
+            return run_virtual(self._run(clock), clock)
 
     async def _run(self, clock: VirtualClock) -> Outcome:
         asyncio.get_running_loop().set_exception_handler(unless_halted)
@@ -87,7 +87,7 @@ class Engine:
             try:
                 while await self._step():
                     pass
-                self._check_inject()
+                check_inject(self._inject, [*self.outcome.nodes, *self.outcome.apart])
                 self._count()
                 self._decide_again()
             finally:
@@ -149,13 +149,18 @@ class Engine:
 
     def _reached(self, node: ReplayedNode, what: str) -> None:
         """Take a node out that reaches for a device: its recorded messages stand for it."""
-        node.has_ended = True
-        node.rows.clear()
+        node.has_ended = True  # its rows stay: a thread of it may call this at any time
         self._names.discard(node.name)
         if node.name in self.outcome.nodes:
             self.outcome.nodes.remove(node.name)
         why = f"it reached for {what} when it ran again, and its class does not say {MARK} = False"
         self.outcome.apart[node.name] = Apart(node.name, why, is_meant=False)
+
+    def _reached_by_thread(self, what: str) -> None:
+        """Take notice that a thread reaches for a device: which node started it, nobody knows."""
+        self.outcome.notes.append(
+            f"a thread of a node reached for {what}: {MARK} = False is missing"
+        )
 
     def _is_beyond(self, at_ns: int) -> bool:
         passed_ns = at_ns - (self.outcome.began_ns or at_ns)
@@ -303,14 +308,6 @@ class Engine:
 
     def _tally(self, topic: str) -> Tally:
         return self.outcome.tallies.setdefault(topic, Tally(topic))
-
-    def _check_inject(self) -> None:
-        known = [*self.outcome.nodes, *self.outcome.apart]
-        for name in sorted(self._inject.difference(known)):
-            raise ConfigError(
-                f"--inject {name}: no journal tells of it; {did_you_mean(name, known)} "
-                "(what has no journal does not run again anyway)"
-            )
 
     def _count(self) -> None:
         """Count what was not published anew, and name what was not compared."""

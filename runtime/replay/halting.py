@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 from olympus.runtime.node.devices import HARMLESS
 from olympus.runtime.node.journal import Halted
@@ -20,6 +22,11 @@ COMPUTES = ("/dev/dri", "/dev/nvidia", "/dev/kfd", "/dev/fd")
 """Devices on which models run."""
 _SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
 _watching: ContextVar[OnReach | None] = ContextVar("watching", default=None)
+_guards: dict[int, OnReach] = {}
+"""Who is told of other threads that have no context of who started them, by the thread of the
+replay."""
+_left: WeakSet[threading.Thread] = WeakSet()
+"""Threads that began while a guard stood, and go on: they are refused for ever."""
 
 
 class Diverged(Halted):
@@ -49,15 +56,37 @@ def watching(on_reach: OnReach) -> Iterator[None]:
         _watching.reset(token)
 
 
+@contextmanager
+def guarding(on_reach: OnReach) -> Iterator[None]:
+    """Refuse them for this time to all threads but this one, whoever started them."""
+    _install()
+    before = set(threading.enumerate())
+    _guards[threading.get_ident()] = on_reach
+    try:
+        yield
+    finally:
+        _left.update(set(threading.enumerate()) - before)
+        del _guards[threading.get_ident()]
+
+
 @cache
 def _install() -> None:
     sys.addaudithook(_look)  # stays for as long as the process, and asks nothing outside of a watch
+    told = threading.excepthook
+
+    def tell(end: threading.ExceptHookArgs) -> None:
+        if not issubclass(end.exc_type, Halted):
+            told(end)
+
+    threading.excepthook = tell
 
 
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" and event not in _SOCKETS:
         return
     on_reach = _watching.get()
+    if on_reach is None and (_guards or _left):
+        on_reach = _guard()
     if on_reach is None:
         return
     if event != "open":
@@ -66,6 +95,19 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
     if (device := _device(arguments[0])) is not None:
         on_reach(device)
         raise Reached
+
+
+def _guard() -> OnReach | None:
+    """Return who is told of what this thread does; None where it may do anything."""
+    if threading.get_ident() in _guards:
+        return None
+    if threading.current_thread() in _left:
+        return _nobody
+    return next(iter(_guards.values()), None)
+
+
+def _nobody(_: str) -> None:
+    """The replay of which this thread was left over is told already, or over."""
 
 
 def _device(path: object) -> str | None:

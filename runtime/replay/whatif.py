@@ -34,7 +34,7 @@ from olympus.runtime.qos import QoS
 from olympus.runtime.replay.casting import Apart
 from olympus.runtime.replay.difference import first_difference
 from olympus.runtime.replay.feed import Feed
-from olympus.runtime.replay.halting import Reached, watching
+from olympus.runtime.replay.halting import Reached, guarding, watching
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.script import Cue, Script
 from olympus.runtime.scheduler import Dispatcher
@@ -171,7 +171,8 @@ class _Flight:
         Raises:
             ConfigError: One of them reaches for a device.
         """
-        with contextlib.suppress(Reached), watching(partial(self._reach, "one of the nodes")):
+        on_reach = partial(self._reach, "one of the nodes")
+        with contextlib.suppress(Reached), watching(on_reach), guarding(on_reach):
             await self._run()
         if self._reached:
             raise ConfigError(self._reached)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 from olympus.runtime.messages import Text
 from olympus.runtime.node import Field, Node, NodeParams, output, subscribe
@@ -37,6 +38,30 @@ class Sonar(Lidar):
     async def on_activate(self) -> None:
         self.log.info("on the way")
         await super().on_activate()
+
+
+class Echo(Node):
+    """Reads a serial port on a thread of its own, in a way that no source tells."""
+
+    class Params(NodeParams):
+        port: str = Field("", description="Its serial port.")
+
+    params: Params
+    echo = output("echo", Text)
+
+    async def on_activate(self) -> None:
+        self._loop, self._has_tried = asyncio.get_running_loop(), threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+        self._has_tried.wait(30)
+
+    def _read(self) -> None:
+        try:
+            port = getattr(os, "op" + "en")(self.params.port, os.O_RDWR | os.O_NOCTTY)
+        finally:
+            self._has_tried.set()
+        os.write(port, b"hello\n")
+        while line := os.read(port, 100):
+            self._loop.call_soon_threadsafe(self.echo.publish, Text(text=line.decode()))
 
 
 class Mapper(Node):

@@ -167,6 +167,25 @@ def test_a_driver_that_says_it_runs_again_is_stopped_at_its_device(
         assert wire.heard == GREETING, "a replay opened the device"
 
 
+def test_a_driver_on_a_thread_that_no_source_tells_is_refused_its_device(
+    tmp_path: Path, wire: Wire
+) -> None:
+    nodes = {"echo": {"uses": "driver_nodes:Echo", "params": {"port": wire.port}}}
+    with recorded(tmp_path, nodes):
+        assert wire.heard == GREETING
+        done = replay(tmp_path)
+        assert done.returncode == 1
+        assert "DIFFERENT: echo no. 0 of echo, messages:" in done.stdout
+        assert f"likely cause: a thread of a node reached for {wire.port}: is_rep" in done.stdout
+        assert done.stderr == ""
+        (tmp_path / "none.yaml").write_text("{}")
+        done = replay(tmp_path, "--diff", "none.yaml")
+        assert done.returncode == 2
+        assert f"one of the nodes reached for {wire.port} when it ran again" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert wire.heard == GREETING, "a replay opened the device"
+
+
 def test_a_topic_of_which_nothing_comes_again_is_a_difference(tmp_path: Path) -> None:
     nodes = {"idler": {"uses": "driver_nodes:Idler"}, "mapper": {"uses": "driver_nodes:Mapper"}}
     with recorded(tmp_path, nodes):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
-from olympus.runtime.replay.halting import Reached, watching
+from olympus.runtime.replay.halting import Reached, guarding, watching
 
 
 def test_devices_and_sockets_are_refused_within_and_only_there(tmp_path: Path) -> None:
@@ -30,6 +31,41 @@ def test_devices_and_sockets_are_refused_within_and_only_there(tmp_path: Path) -
     for one in (os.open(port, os.O_RDWR | os.O_NOCTTY), far, near):
         os.close(one)
     assert len(told) == 4
+
+
+def test_threads_are_refused_while_a_guard_stands_and_the_guarding_one_is_not() -> None:
+    far, near = os.openpty()
+    port = os.ttyname(near)
+    told: list[str] = []
+    ends: list[object] = []
+
+    def reach(begin: threading.Event | None = None) -> None:
+        if begin is not None:
+            begin.wait(10)
+        try:
+            os.close(os.open(port, os.O_RDWR | os.O_NOCTTY))
+            ends.append(None)
+        except Reached as end:
+            ends.append(end)
+
+    def run() -> None:
+        thread = threading.Thread(target=reach)
+        thread.start()
+        thread.join(10)
+
+    is_over = threading.Event()
+    late = threading.Thread(target=reach, args=(is_over,))
+    with guarding(told.append):
+        run()
+        late.start()
+        os.close(os.open(port, os.O_RDWR | os.O_NOCTTY))
+    run()
+    is_over.set()
+    late.join(10)
+    os.close(far)
+    os.close(near)
+    assert told == [port]
+    assert [type(end) for end in ends] == [Reached, type(None), Reached]
 
 
 def test_a_task_and_its_threads_stay_watched_when_the_watch_is_over() -> None:
