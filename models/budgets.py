@@ -62,9 +62,10 @@ class Ledger:
                     f"there is more in {self._frees_s(caller):.0f} s; or raise the budget"
                 )
 
-    def note(self, caller: str, cost: Cost) -> None:
-        """Write down what a call cost."""
-        self._spent.setdefault(caller, deque()).append((self._now_ns(), cost))
+    def note(self, caller: str, cost: Cost, when_ns: int | None = None) -> None:
+        """Write down what a call cost, now or, where it is remembered, when it was."""
+        when_ns = self._now_ns() if when_ns is None else when_ns
+        self._spent.setdefault(caller, deque()).append((when_ns, cost))
 
     def spent(self, caller: str) -> Cost:
         """Add up what a caller spent in the window of its budget."""

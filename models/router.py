@@ -16,6 +16,7 @@ from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import DAY_S, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel
+from olympus.models.purse import Purse
 from olympus.models.registry import Registry
 from olympus.models.remote import RemoteModel, RemoteRules
 from olympus.models.swap import load
@@ -92,6 +93,7 @@ class Router:
         cache: Path | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,  # varies: a node gives its own
         joules: Callable[[], float] | None = None,
+        purse: Purse | None = None,
     ) -> None:
         """Prepare.
 
@@ -102,9 +104,12 @@ class Router:
             cache: Folder for remembered answers; needed if the rules want any.
             now_ns: Robot time.
             joules: Reads the board's energy counter, where it has one.
+            purse: Remembers the money of far models beyond this process; it and `now_ns` go by
+                Unix time.
 
         Raises:
             ConfigError: A candidate is remote and that is not allowed, or there is no cache folder.
+            ModelError: What was spent before can't be read.
         """
         self._rules, self._now_ns, self._joules = rules, now_ns, joules
         self._loaded: dict[str, Local] = {}
@@ -124,6 +129,10 @@ class Router:
                 if name.startswith(REMOTE):
                     name_there = name.removeprefix(REMOTE)
                     self._remote[name] = RemoteModel(name_there, rules.remote)
+        self._purse = purse if self._remote else None
+        if self._purse is not None:
+            for when_ns, money in self._purse.spent_since(now_ns() - round(DAY_S * 1e9)):
+                self._ledger.note(_REMOTE_CALLER, Cost(money=money), when_ns)
 
     def call(self, task: str, request: Mapping[str, Any], *, caller: str) -> Routed:
         """Serve a task.
@@ -232,6 +241,8 @@ class Router:
         name = attempt.name
         if (remote := self._remote.get(name)) is not None:
             self._ledger.check(_REMOTE_CALLER)
+            if self._purse is not None:
+                self._purse.ready()
             attempt.use(remote)
             return None
         model = self._models(name)
@@ -254,6 +265,8 @@ class Router:
         self._ledger.note(caller, cost)
         if cost.money:
             self._ledger.note(_REMOTE_CALLER, Cost(money=cost.money))
+            if self._purse is not None:
+                self._purse.spend(self._now_ns(), cost.money)
         is_whole = value.get("ending") != "time"  # how far it got by then is chance
         if attempt.key and self._cache and is_whole:
             self._cache.put(attempt.key, value)

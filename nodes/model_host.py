@@ -12,6 +12,7 @@ from olympus.models.attempt import Attempt
 from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OPENER, OnnxModel, OnnxRun
+from olympus.models.purse import purse_of
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
@@ -42,9 +43,8 @@ class ModelHost(Node):
     """Loads models and runs them for whoever asks, in the order its scheduler decides.
 
     A model that can't be loaded is refused by name while the others serve. One that hangs is
-    aborted; where that does not help, as inside a single operator, it takes the process down and
-    the host comes back. Where the launch file names tasks, a router chooses who serves them and
-    keeps to their budgets.
+    aborted; where that does not help it takes the process down and the host comes back. Where the
+    launch file names tasks, a router chooses who serves them and keeps to their budgets.
     """
 
     class Params(NodeParams):
@@ -73,7 +73,11 @@ class ModelHost(Node):
 
         def before_start(self) -> list[str]:
             """Return which models are missing: the others are served."""
-            return Registry().missing(_wanted(self))
+            return Registry().missing(self.served())
+
+        def served(self) -> tuple[str, ...]:
+            """Return all models that are named, each once."""
+            return tuple(dict.fromkeys((*self.models, *self.router.local_models)))
 
     is_replayed = False
     params: Params
@@ -81,7 +85,7 @@ class ModelHost(Node):
     @classmethod
     def models_kept(cls, params: Params) -> tuple[str, ...]:
         """Keep all that it serves, by name or for a task."""
-        return tuple(_wanted(params))
+        return params.served()
 
     async def on_configure(self) -> None:
         """Load the models; what fails is told to whoever asks for it.
@@ -105,7 +109,7 @@ class ModelHost(Node):
             end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
         )
         hangs = self._hangs.counts()
-        for wanted in _wanted(self.params):
+        for wanted in self.params.served():
             name = _short(wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
                 self._break(name, _hung(name, hangs[name]))
@@ -293,6 +297,7 @@ class ModelHost(Node):
             cache=Path(folder) if folder and rules.cache_ttl_s else None,
             now_ns=self.clock.now_ns,
             joules=joules,
+            purse=purse_of(self.session.name, self.name) if self.session else None,
         )
 
     def _origin(self, digest: str) -> ModelOrigin:
@@ -343,8 +348,3 @@ def _free(retired: list[OnnxModel | LlamaModel]) -> None:
 
 async def _die(model: str, seconds: float) -> None:
     raise ModelError(f"model {model} has hung for {seconds:.1f} s; this process starts anew")
-
-
-def _wanted(params: ModelHost.Params) -> list[str]:
-    """Return all models that are named, each once."""
-    return list(dict.fromkeys((*params.models, *params.router.local_models)))

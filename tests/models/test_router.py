@@ -16,6 +16,7 @@ from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
 from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import Budget, Cost, Ledger
+from olympus.models.purse import Purse
 from olympus.models.registry import Registry
 from olympus.models.router import Router, RouterRules
 from olympus.runtime.errors import ConfigError, ModelError
@@ -262,6 +263,56 @@ def test_a_remote_model_serves_until_the_day_s_money_is_spent(
     assert Answering.asked[0]["messages"] == [{"role": "user", "content": "hello"}]
     watch.forward(86401)
     router.call("detect", {"prompt": "hello"}, caller="test")
+
+
+def test_a_restart_does_not_renew_the_day_s_money(
+    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    watch, purse = Watch(), Purse(tmp_path / "new" / "far.money")
+    watch.forward(1e9)
+    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
+    for _ in range(2):  # each half of the day's money, each in a process of its own
+        Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
+        watch.forward(3600)
+    with pytest.raises(ModelError, match=r"1 of 1 money are spent; there is more in 79200 s"):
+        Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
+    watch.forward(86400)
+    Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
+    assert len((tmp_path / "new" / "far.money").read_text().splitlines()) == 1  # the old ones went
+
+
+def test_money_that_can_not_be_counted_is_not_spent(
+    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
+    router = Router(wanted, purse=Purse(tmp_path / "new" / "far.money"))
+    (tmp_path / "new").write_text("in the way")
+    with pytest.raises(ModelError, match=r"far\.money: can't be written"):
+        router.call("detect", {"prompt": "hello"}, caller="x")
+    assert Answering.asked == []
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense\n[1, 2.0]\n", "[1, -3]\n[2, 1]\n", "[1, NaN]\n", "\xff"]
+)
+def test_a_purse_that_holds_something_else_allows_nothing(
+    endpoint: Callable[..., dict[str, Any]], tmp_path: Path, text: str
+) -> None:
+    (file := tmp_path / "far.money").write_text(text, encoding="latin-1")
+    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
+    with pytest.raises(ModelError, match=r"far\.money: .*mend it or take it away"):
+        Router(wanted, purse=Purse(file))
+
+
+@pytest.mark.parametrize(("cut", "kept"), [("[200, 0.", []), ("[200, 0.5]", [(200, 0.5)])])
+def test_a_payment_that_a_kill_cut_off_is_no_obstacle(
+    tmp_path: Path, cut: str, kept: list[tuple[int, float]]
+) -> None:
+    (file := tmp_path / "far.money").write_text(f"[100, 0.5]\n{cut}")
+    purse = Purse(file)
+    assert purse.spent_since(0) == [(100, 0.5), *kept]
+    purse.spend(300, 0.25)
+    assert purse.spent_since(0) == [(100, 0.5), *kept, (300, 0.25)]
 
 
 def test_a_remote_model_that_is_not_there_is_passed_over() -> None:
