@@ -20,6 +20,7 @@ from olympus.runtime.safety.acks import (
     Flag,
     Reason,
 )
+from olympus.runtime.safety.shared import SharedFile
 
 
 def test_gates_are_found_as_they_come(tmp_path: Path) -> None:
@@ -201,3 +202,20 @@ def test_an_acknowledgement_can_not_be_changed_afterwards() -> None:
     assert not hasattr(ack, "__dict__")
     with pytest.raises(FrozenInstanceError):
         ack.flags = Flag.NEUTRAL  # type: ignore[misc]
+
+
+class TornFile(SharedFile):
+    """A file that is never whole."""
+
+    reads = 0
+
+    def read(self, size: int, offset: int = 0) -> bytes:
+        self.reads += 1
+        return bytes(size // 2)
+
+
+def test_a_torn_acknowledgement_is_read_again_twice(tmp_path: Path) -> None:
+    board, torn = AckBoard(tmp_path), TornFile(tmp_path / "torn")
+    board._files["a"] = torn
+    assert board.read() == {}
+    assert torn.reads == 3

@@ -100,3 +100,8 @@ def test_a_trip_is_told_in_full() -> None:
     trip = Trip("smoke", "ada", 5, "seen", is_kill=True)
     assert Trip(**json.loads(json.dumps(told_trip(trip)))) == trip
     assert MS == 1_000_000
+
+
+def test_the_longest_limit_is_told_to_the_millisecond() -> None:
+    said = silence(NOW - 9_001 * MS, 9.0, NOW)
+    assert said == "silent for 9001 ms, allowed are 9000"
