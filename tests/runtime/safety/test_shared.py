@@ -209,6 +209,8 @@ def test_it_works_with_the_descriptor_that_a_process_without_input_gets_first(
         assert file.read(10) == b"newest"
         file.close()
         file.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)  # it was not opened a second time
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -229,7 +231,7 @@ def test_files_are_made_for_their_owner_alone(tmp_path: Path) -> None:
         os.umask(usual)
 
 
-@pytest.mark.parametrize("mode", [0o701, 0o710, 0o500, 0o770])
+@pytest.mark.parametrize("mode", [0o677, 0o701, 0o710, 0o500, 0o770])
 def test_any_other_mode_is_put_right(tmp_path: Path, mode: int) -> None:
     (tmp_path / "safety").mkdir()
     (tmp_path / "safety").chmod(mode)
