@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import struct
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
@@ -75,16 +76,29 @@ def send(end: socket.socket, kind: str, **told: object) -> bool:
     return True
 
 
+def wait_at_most(end: socket.socket, seconds: float) -> None:
+    """Let `receive` give up after some time.
+
+    The kernel counts it: Python's own time-out asks poll first, which refuses once the process may
+    have no descriptors, so that a living process would be taken for one that is gone.
+
+    Source: poll(2), EINVAL; socket(7), SO_RCVTIMEO.
+    """
+    whole_s, part_s = divmod(seconds, 1)
+    timeout = struct.pack("@ll", int(whole_s), int(part_s * 1e6))
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+
+
 def receive(end: socket.socket) -> Packet | None:
-    """Wait for what the other side says, as long as the socket's time-out; None when it is gone.
+    """Wait for what the other side says, at most as long as was said; None when it is gone.
 
     Raises:
         TimeoutError: It said nothing in time.
     """
     try:
         raw = end.recv(LARGEST)
-    except TimeoutError:
-        raise
+    except BlockingIOError as error:
+        raise TimeoutError("nothing was said in time") from error
     except OSError:
         return None
     if not raw:

@@ -21,7 +21,15 @@ from typing import Any, Final
 
 from olympus.drivers.base import STALL_S, BaseState, RoverBase
 from olympus.nodes.motor_loop import Order, Tell
-from olympus.nodes.motor_wire import BEAT_S, MotorSpec, Packet, read_state, receive, send
+from olympus.nodes.motor_wire import (
+    BEAT_S,
+    MotorSpec,
+    Packet,
+    read_state,
+    receive,
+    send,
+    wait_at_most,
+)
 from olympus.runtime.errors import DeviceError, SafetyError, StallError
 from olympus.runtime.safety.acks import Reason
 from olympus.runtime.safety.gate import Applied
@@ -194,7 +202,7 @@ class ApartBase(RoverBase):
         It is as urgent as the gate in that process; a refusal is told there.
         """
         real_time(self._spec.priority)
-        end.settimeout(SILENT_S)
+        wait_at_most(end, SILENT_S)
         with end:
             while True:
                 try:

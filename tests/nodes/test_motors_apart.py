@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -24,7 +25,7 @@ import pytest
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
 from olympus.nodes.motor_loop import Order
-from olympus.nodes.motor_wire import MotorSpec, Packet
+from olympus.nodes.motor_wire import MotorSpec, Packet, receive, send, wait_at_most
 from olympus.nodes.motors_apart import ApartBase, ApartMotors
 from olympus.runtime.config import Session
 from olympus.runtime.errors import DeviceError
@@ -321,3 +322,37 @@ def test_neutral_is_said_while_a_process_that_is_let_go_does_not_end(hand: Hand)
     assert hand.heard().count(b"$N\n") > 1
     for one in (ours, theirs):
         one.close()
+
+
+def test_a_drive_that_may_have_no_descriptors_hears_and_commands_its_motors_all_the_same(
+    rig: Rig, guardian_of_drive: Any
+) -> None:
+    rig.drive(guardian_of_drive)
+    pid, limits = rig.base.pid, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        time.sleep(0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert guardian_of_drive.client.status().is_permitted
+    assert rig.observer.is_driven
+    assert rig.base.state().charge > 0
+    assert rig.base.pid == pid
+
+
+def test_a_side_that_says_nothing_is_not_one_that_is_gone() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wait_at_most(ours, 0.01)
+    with pytest.raises(TimeoutError):
+        receive(ours)
+    assert send(theirs, "beat")
+    packet = receive(ours)
+    assert packet is not None and packet.kind == "beat"
+    wait_at_most(ours, 60.25)  # it can be said anew, and need not be below a second
+    assert struct.unpack("@ll", ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)) == (
+        60,
+        pytest.approx(250_000, abs=10_000),
+    )
+    theirs.close()
+    assert receive(ours) is None
+    ours.close()

@@ -207,6 +207,7 @@ def test_it_works_with_the_descriptor_that_a_process_without_input_gets_first(
         file.close()
         path.write_bytes(b"newest")
         assert file.read(10) == b"newest"
+        assert file.read(10) == b"newest"
         file.close()
         file.close()
         with pytest.raises(OSError, match="Bad file descriptor"):
