@@ -67,6 +67,19 @@ class RouterRules(BaseModel):
         named = (name for task in self.tasks.values() for name in task.candidates)
         return tuple(dict.fromkeys(name for name in named if not name.startswith(REMOTE)))
 
+    def far_models(self) -> dict[str, RemoteModel]:
+        """Return all candidates of other machines; opens nothing.
+
+        Raises:
+            ConfigError: One is not listed, not allowed, or has no daily budget.
+        """
+        named = [name for task in self.tasks.values() for name in task.candidates]
+        return {
+            name: RemoteModel(name.removeprefix(REMOTE), self.remote)
+            for name in named
+            if name.startswith(REMOTE)
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Routed:
@@ -114,7 +127,6 @@ class Router:
         self._rules, self._now_ns, self._joules = rules, now_ns, joules
         self._loaded: dict[str, Local] = {}
         self._models = models or self._load
-        self._remote: dict[str, RemoteModel] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
         if rules.cache_ttl_s and cache is None:
             raise ConfigError("cache_ttl_s needs a folder for the cache")
@@ -124,11 +136,7 @@ class Router:
         budgets = {name: Budget(**one.model_dump()) for name, one in rules.budgets.items()}
         budgets[_REMOTE_CALLER] = Budget(money=rules.remote.daily_budget)
         self._ledger = Ledger(budgets, now_ns)
-        for task in rules.tasks.values():
-            for name in task.candidates:
-                if name.startswith(REMOTE):
-                    name_there = name.removeprefix(REMOTE)
-                    self._remote[name] = RemoteModel(name_there, rules.remote)
+        self._remote = rules.far_models()
         self._purse = purse if self._remote else None
         if self._purse is not None:
             for when_ns, money in self._purse.spent_since(now_ns() - round(DAY_S * 1e9)):

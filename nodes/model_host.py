@@ -72,7 +72,8 @@ class ModelHost(Node):
         )
 
         def before_start(self) -> list[str]:
-            """Return which models are missing: the others are served."""
+            """Return which models are missing: the others are served. A far one may be refused."""
+            self.router.far_models()
             return Registry().missing(self.served())
 
         def served(self) -> tuple[str, ...]:
@@ -84,15 +85,14 @@ class ModelHost(Node):
 
     @classmethod
     def models_kept(cls, params: Params) -> tuple[str, ...]:
-        """Keep all that it serves, by name or for a task."""
+        """Keep all that it serves."""
         return params.served()
 
     async def on_configure(self) -> None:
         """Load the models; what fails is told to whoever asks for it.
 
         Raises:
-            ConfigError: The router's rules can't be kept, such as a far model that is not
-                allowed, or two models have the same name.
+            ConfigError: A far model is not allowed, or two models have the same name.
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
         self._origins: dict[str, ModelOrigin] = {}  # by the sha256 of the file

@@ -60,14 +60,30 @@ class PlannerNode(Node):
                 Candidates that are missing while another is there.
 
             Raises:
+                ConfigError: No task is called 'plan', or a candidate is far away.
                 ModelError: None of the candidates is there.
             """
-            rules = self.router.tasks.get(TASK)
-            names = rules.candidates if rules is not None and not llama_native.missing() else ()
-            missing = Registry().missing(name for name in names if not name.startswith(REMOTE))
-            if names and len(missing) == len(names):
+            names = self.candidates()
+            missing = [] if llama_native.missing() else Registry().missing(names)
+            if len(missing) == len(names):
                 raise ModelError("; ".join(missing))
             return missing
+
+        def candidates(self) -> tuple[str, ...]:
+            """Return the models that may make plans, the best first.
+
+            Raises:
+                ConfigError: No task is called 'plan', or a candidate is far away.
+            """
+            if TASK not in self.router.tasks:
+                raise ConfigError(f"router.tasks has no {TASK!r}; name its candidates there")
+            names = self.router.tasks[TASK].candidates
+            if far := [name for name in names if name.startswith(REMOTE)]:
+                raise ConfigError(
+                    f"{far[0]} can't be held to the names and numbers of a sentence, as this "
+                    "planner must; name models of this machine"
+                )
+            return names
 
     params: Params
     plan = output("plan", Sentence, latched=True)
@@ -94,7 +110,7 @@ class PlannerNode(Node):
         if self._missing:
             self.log.warning(f"no planner: {self._missing}")
             return
-        self._candidates = self._checked()
+        self._candidates = self.params.candidates()
         self._router = self._new_router()
         sure = self.params.sure or self._first_sure(self._router)
         writer = RoutedWriter(self._router, TASK, self.name)
@@ -200,19 +216,6 @@ class PlannerNode(Node):
         self._errand = None
         self.plan.publish(Sentence(text=""))
         self.log.info(text)
-
-    def _checked(self) -> tuple[str, ...]:
-        tasks = self.params.router.tasks
-        if TASK not in tasks:
-            raise ConfigError(
-                f"{self.name}: router.tasks has no {TASK!r}; name its candidates there"
-            )
-        if far := [name for name in tasks[TASK].candidates if name.startswith(REMOTE)]:
-            raise ConfigError(
-                f"{self.name}: {far[0]} can't be held to the names and numbers of a sentence, as "
-                "this planner must; name models of this machine"
-            )
-        return tasks[TASK].candidates
 
     def _new_router(self) -> Router:
         rules, cache = self.params.router, None

@@ -31,6 +31,8 @@ class Measured:
     memory_mb: float | None = None
     name: str = ""
     """The model's own, where it was asked for by a path."""
+    unknown: str = ""
+    """Why nothing is known of it: there is none of that name."""
 
 
 class Measurements(Protocol):
@@ -182,11 +184,13 @@ class _Timing:
         profile = by_board.get(self._board)
         if profile is None:
             others = ", ".join(sorted(by_board)) or "none"
-            self._problems.append(
-                f"{node.id}: {job.model} was not measured on {self._board!r}, only on: {others}; "
-                "run `olympus models bench` there and name its file under `profiles`, or take "
-                "another board with --scale"
+            unmeasured = (
+                f"{job.model} was not measured on {self._board!r}, only on: {others}; run `olympus "
+                "models bench` there and name its file under `profiles`, or take another board "
+                "with --scale"
             )
+            why = unmeasured if by_board or not known.unknown else known.unknown
+            self._problems.append(f"{node.id}: {why}")
             return None
         if profile.n < LEAST_RUNS:
             self._notes.append(f"{job.model}: its worst time is the worst of only {profile.n} runs")
@@ -196,9 +200,10 @@ class _Timing:
         """Note a model's memory, or that nobody measured it."""
         read = (self._read.get((name, self._board)) for name in (model, known.name))
         found = [entry.memory_mb for entry in read if entry and entry.memory_mb]
+        note = f"{model}: its memory was not measured: the sum lacks it"
         if found or known.memory_mb is not None:
             self._memory[host, model] = found[0] if found else known.memory_mb or 0.0
-        elif (note := f"{model}: its memory was not measured: the sum lacks it") not in self._notes:
+        elif note not in self._notes:
             self._notes.append(note)
 
     def _shared_cores(self) -> list[str]:
@@ -234,11 +239,13 @@ def _sources() -> tuple[Measurements, ...]:
 
 def measured(model: str, folder: Path) -> Measured:
     """Ask all who know models; nothing is known of one that is nowhere."""
+    unknown = ""
     for ask in _sources():
         try:
             found = ask(model, folder)
-        except OlympusError:  # no such model there, or not to be read: another may know it
+        except OlympusError as error:  # no such model there, or not to be read: another may know it
+            unknown = str(error)
             continue
         if found is not None:
             return found
-    return Measured()
+    return Measured(unknown=unknown)

@@ -124,6 +124,13 @@ def test_a_model_that_is_nowhere_is_told_before_the_start_and_the_others_serve()
     assert note.startswith("model 'nosuch' is not known and is no path to a manifest; known: ")
 
 
+def test_a_far_model_that_is_not_allowed_is_told_before_the_start() -> None:
+    router = {"tasks": {"plan": {"candidates": ["remote:big"]}}}
+    params = ModelHost.Params.model_validate({"models": [], "router": router})
+    with pytest.raises(ConfigError, match="'big' is not listed in endpoints"):
+        params.before_start()
+
+
 async def test_a_broken_model_is_refused_by_name_and_the_others_serve(tmp_path: Path) -> None:
     broken = tmp_path / "person-obstacle"
     shutil.copytree(ZOO / "person-obstacle", broken)

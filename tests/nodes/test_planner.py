@@ -175,6 +175,8 @@ def test_a_planner_without_any_model_is_refused_before_the_start() -> None:
     assert "model 'nosuch' is not known" in told("nosuch", "planner")[0]
     with pytest.raises(ModelError, match=r"'nosuch' is not known.*'nor' is not known"):
         told("nosuch", "nor")
+    with pytest.raises(ConfigError, match="remote:big can't be held to the names"):
+        told("planner", "remote:big")
 
 
 @needs_llama

@@ -71,6 +71,14 @@ def test_shipped_models_bring_their_own_profiles(write: Write) -> None:
     assert found.rows[0].resource == "look/cpu"
 
 
+def test_a_model_that_is_not_there_is_told_with_a_hint(write: Write) -> None:
+    node = "{uses: a, jobs: [{model: person-obstacl, rate_hz: 15}]}"
+    found = timing(make_plan(write(f"nodes: {{look: {node}}}\n")), "x86-64")
+    (problem,) = found.problems
+    assert "look: model 'person-obstacl' is not known" in problem
+    assert "did you mean 'person-obstacle'" in problem
+
+
 def test_what_bench_writes_is_read_by_the_analysis(write: Write) -> None:
     step = Times(n=900, p50_ms=0.5, p99_ms=1, worst_ms=2)
     out = write("board: toy\nmodels: {}\n", "toy.yaml")
