@@ -60,6 +60,10 @@ EQUIVALENT = {
         "neutral_line",
         "in: last_ns, count = self._used.get(name, (0, 0))",
     ): "long ago, either way; the count has a test of its own",
+    (
+        "lease",
+        "in: self._file.write(RECORD.pack(epoch, self._sequence, 0, 0",
+    ): "nobody is permitted",
     ("readback", "time.monotonic() >= deadline"): "a nanosecond of a second",
     ("realtime", "number: 3 in: _MCL_FUTURE"): "present memory too, which is asked for anyway",
     ("realtime", "in: ctypes.CDLL(None, use_errno=True).prctl("): "the kernel reads no more of it",

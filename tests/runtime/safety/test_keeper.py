@@ -23,6 +23,7 @@ from olympus.runtime.safety.protocol import ConditionReport
 from olympus.runtime.safety.settings import MOST_NAMES, Settings
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.status import read_status
+from olympus.runtime.safety.stopinput import StopButton, StopInput
 from olympus.runtime.safety.stopline import pull
 
 MS = 1_000_000
@@ -329,3 +330,40 @@ def test_a_gate_that_falls_silent_while_it_drives_is_not_at_neutral_for_the_back
     ack(writer, bench.now_ns, burned=1)
     assert bench.keeper.outlook(bench.now_ns + 5000 * MS).is_neutral
     writer.close()
+
+
+def test_a_stop_button_stops_blocks_and_is_told(tmp_path: Path) -> None:
+    contact = tmp_path / "value"
+    contact.write_text("0\n")
+    directory = tmp_path / "safety"
+    directory.mkdir()
+    settings = Settings(dir=directory, watch={"drive": 0.3}, estop=StopInput(file=str(contact)))
+    now_ns = time.monotonic_ns()
+    assert settings.estop is not None
+    button = StopButton(settings.estop, now_ns)
+    keeper = Keeper(settings, now_ns=lambda: now_ns, button=button)
+    beats = HeartbeatWriter(directory, "drive")
+    beats.beat()
+    assert any("stop input" in one for one in keeper.blockers(now_ns))
+    now_ns += 200 * MS
+    keeper.read_button()
+    assert keeper.reset("ada", 0) == ""
+    assert keeper.status()["estop"] == button.told()
+    contact.write_text("1\n")
+    keeper.read_button()
+    assert keeper.state.mode is Mode.TRIPPED
+    assert keeper.state.trips[0].cause == "stop input pressed or cut"
+    assert any("stop input" in one for one in keeper.blockers(now_ns))
+    keeper.close()
+    beats.close()
+
+
+def test_a_reset_that_is_held_is_told_once_as_stuck(bench: Bench) -> None:
+    for _ in range(30):
+        bench.keeper.reset("jammed", 0)
+        bench.now_ns += 100 * MS
+    assert bench.keeper.counters["stuck_resets"] == 1
+    assert "stuck" in bench.keeper.reset("jammed", 0)
+    bench.keeper.close()
+    events = [json.loads(line)["event"] for line in (bench.dir / FILE).read_text().splitlines()]
+    assert events.count("reset stuck") == 1
