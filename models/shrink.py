@@ -90,6 +90,10 @@ def shrink_onnx(
     manifest = manifest_of(source)
     if manifest.quantization is not None:
         raise ModelError(f"{source}: is quantized already; name the float file it was made from")
+    outputs = [tensor.name for tensor in manifest.outputs]
+    for name in keep_float:
+        if name not in outputs:
+            raise ModelError(f"{source}: has no output {name!r}; {did_you_mean(name, outputs)}")
     tell(f"reading the examples in {examples}")
     calibration, judged = split(read_examples(examples, manifest))
     tell(f"calibrating with {len(calibration)} examples")

@@ -204,6 +204,7 @@ def test_folders_named_by_labels_give_an_accuracy(tmp_path: Path) -> None:
         (["net.onnx"], "--calibration FOLDER"),
         (["net.onnx", "--calibration", "nothing"], "holds no examples"),
         (["none.gguf", "--type", "q8"], "did you mean 'q8_0'"),
+        (["net.onnx", "--calibration", "nothing", "--keep-float", "yy"], "did you mean 'y'"),
     ],
 )
 def test_a_wrong_wish_is_refused_with_the_way_out(
@@ -211,7 +212,8 @@ def test_a_wrong_wish_is_refused_with_the_way_out(
 ) -> None:
     float_model(tmp_path)
     (tmp_path / "nothing").mkdir()
-    here = [str(tmp_path / one) if one[0] != "-" and one != "q8" else one for one in arguments]
+    plain = ("q8", "yy")
+    here = [str(tmp_path / one) if one[0] != "-" and one not in plain else one for one in arguments]
     result = run("quantize", *here)
     assert text in str(result.exception)
 
