@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from olympus.models import llama_native
 from olympus.models.generation import Generation, as_array
 from olympus.models.llama_place import Place
-from olympus.models.llama_request import Answering, read_row, read_wish
+from olympus.models.llama_request import Answering, Embedding, read_row, read_wish
 from olympus.models.manifest import Manifest
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.sealed import SealedFile
@@ -167,10 +167,7 @@ class LlamaModel:
         Raises:
             ModelError: The text is too long, or the model can't.
         """
-        tokens = self.tokenize(text)
-        if len(tokens) > self.context_tokens:
-            raise ModelError(f"model {self.name}: the text has {len(tokens)} tokens; shorten it")
-        native = self.native
+        tokens, native = self._embeddable(text), self.native
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._new_context(1, is_embedding=True)
@@ -186,15 +183,28 @@ class LlamaModel:
             vector = np.ctypeslib.as_array(pointer, (width,)).astype(np.float32)
         return _unit(self.name, vector)
 
-    def begin(self, request: Mapping[str, Any]) -> Answering:
+    def _embeddable(self, text: str) -> list[int]:
+        tokens = self.tokenize(text)
+        if not 0 < len(tokens) <= self.context_tokens:
+            raise ModelError(
+                f"model {self.name}: the text has {len(tokens)} tokens; "
+                f"1 to {self.context_tokens} can be embedded"
+            )
+        return tokens
+
+    def begin(self, request: Mapping[str, Any]) -> Answering | Embedding:
         """Begin what a request in plain JSON values asks for.
 
         Args:
-            request: `prompt` or `messages`, and any field of `Wish`.
+            request: `prompt` or `messages`, and any field of `Wish`; or `embed` alone, a text whose
+                meaning is asked for.
 
         Raises:
             ModelError: A field is unknown or wrong.
         """
+        if request.keys() == {"embed"}:
+            text = str(request["embed"])
+            return Embedding(self.embed, text, len(self._embeddable(text)))
         known = {one.name for one in fields(Wish)}
         extra = sorted(request.keys() - known - {"prompt", "messages"})
         if extra:

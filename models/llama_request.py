@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from olympus.models.generation import Generation
 from olympus.models.wish import Wish
@@ -36,6 +39,40 @@ class Answering:
     def close(self) -> None:
         """See `Generation.close`."""
         self._generation.close()
+
+
+class Embedding:
+    """A text's meaning as a job of one step, the result plain JSON values; see `LlamaModel.embed`.
+
+    One step even if the text is long: its mean is over all tokens at once.
+    """
+
+    def __init__(self, embed: Callable[[str], NDArray[np.float32]], text: str, tokens: int) -> None:
+        """Plan it.
+
+        Args:
+            embed: Computes it.
+            text: What to compute it of.
+            tokens: How many the text has.
+        """
+        self._embed, self._text, self._tokens = embed, text, tokens
+        self._found: list[float] = []
+
+    def step(self) -> bool:
+        """Compute it.
+
+        Raises:
+            ModelError: The model can't.
+        """
+        self._found = [float(value) for value in self._embed(self._text)]
+        return False
+
+    def result(self) -> Mapping[str, object]:
+        """Return `embedding`, of length 1, and how many tokens were read and written."""
+        return {"embedding": self._found, "prompt_tokens": self._tokens, "tokens": 0}
+
+    def close(self) -> None:
+        """Hold nothing."""
 
 
 def read_wish(model: str, given: Mapping[str, Any]) -> Wish:

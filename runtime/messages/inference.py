@@ -82,7 +82,7 @@ class Prompt(Message):
     """Robot time after which nobody wants the result, ns; 0 = never."""
     source: str
     request: str
-    """JSON object: `prompt` or `messages`, and how it is to be answered."""
+    """JSON object: `prompt` or `messages`, and how it is to be answered; or `embed`, a text."""
 
 
 @message("olympus/Completed")
@@ -90,8 +90,8 @@ class Completed(Message):
     """What a language model answered."""
 
     answer: str
-    """JSON object: `text`, and how it came about; where a task was asked also `model`, `is_cached`
-    and `passed_over`."""
+    """JSON object: `text` or `embedding`, and how it came about; where a task was asked also
+    `model`, `is_cached` and `passed_over`."""
 
 
 @message("olympus/SwapModel")

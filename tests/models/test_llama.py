@@ -225,6 +225,7 @@ def test_a_request_in_plain_values_is_answered_in_plain_values(model: LlamaModel
         ({"prompt": "a", "max_tokens": "many"}, "can't be read"),
         ({"prompt": "a", "temperature": -1}, "temperature=-1"),
         ({}, "either prompt or messages"),
+        ({"embed": "a", "prompt": "b"}, "did you mean"),
         ({"prompt": "word " * 500}, "only 191 fit"),
         ({"messages": [{"role": "user", "content": "hi"}]}, "no chat template"),
         ({"prompt": "a", "grammar": "root ::= x", "schema": {}}, "not both"),

@@ -395,3 +395,20 @@ def test_an_answer_that_was_cut_off_by_time_is_not_remembered(tmp_path: Path) ->
     first, second = (router.call("plan", request, caller="test") for _ in range(2))
     assert (first.is_cached, second.is_cached) == (False, True)
     router.close()
+
+
+@needs_llama
+def test_a_text_s_meaning_is_a_task_like_any_other(tmp_path: Path) -> None:
+    embed = {"tasks": {"embed": {"candidates": ["planner"]}}, "cache_ttl_s": 60}
+    router = Router(RouterRules.model_validate(embed), cache=tmp_path)
+    asked = [{"embed": text} for text in ("go to the lab", "go to the lab", "wait")]
+    first, again, other = (router.call("embed", one, caller="test") for one in asked)
+    assert np.linalg.norm(first.value["embedding"]) == pytest.approx(1, abs=1e-5)
+    assert again.is_cached and again.value == first.value
+    assert not other.is_cached and other.value["embedding"] != first.value["embedding"]
+    assert (
+        router.spent("test").tokens == first.value["prompt_tokens"] + other.value["prompt_tokens"]
+    )
+    with pytest.raises(ModelError, match="1 to 192 can be embedded"):
+        router.call("embed", {"embed": "word " * 500}, caller="test")
+    router.close()

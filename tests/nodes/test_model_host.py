@@ -272,6 +272,17 @@ async def test_a_sentence_is_routed_token_by_token(tmp_path: Path) -> None:
     assert answers[0]["model"] == "planner"
 
 
+@needs_llama
+@pytest.mark.parametrize("model", ["planner", "task:embed"])
+async def test_a_text_s_meaning_is_told(model: str) -> None:
+    rules = {"tasks": {"embed": {"candidates": ["planner"]}}}
+    async with hosting("planner", router=rules) as bench:
+        text = json.dumps({"embed": "go to the lab"})
+        asked = Prompt(model=model, tier=Tier.LOW, deadline=0, source="t", request=text)
+        answer = json.loads((await bench.bus.call("models/prompt", asked, Completed)).answer)
+    assert np.linalg.norm(answer["embedding"]) == pytest.approx(1, abs=1e-5)
+
+
 class Hanging(OnnxModel):
     """A model with a single operator that does not come back, for now, and can't be aborted."""
 
