@@ -187,8 +187,9 @@ def build_module(headers: Path, source: Path, folder: Path) -> Path:
     (folder / "Makefile").write_text("obj-m := {}.o\n".format(source.stem))
     makefile = headers / "Makefile"
     makefile.write_text(makefile.read_text().replace("/usr/src", str(headers.parent)))
+    # The headers name the compiler of their release, gcc-12: the one that is here builds it too.
     run = subprocess.run(
-        ["make", "-s", "-C", str(headers), "M={}".format(folder), "modules"],
+        ["make", "-s", "-C", str(headers), "M={}".format(folder), "CC=gcc", "modules"],
         capture_output=True,
         text=True,
         check=False,
