@@ -69,7 +69,15 @@ class Theatre:
             raise
         self.machine.run("import scene; one = scene.Scene()")
         self._wait(lambda: not self.machine.evaluate("one.blockers()"), 60)
+        if self.has_bitten:
+            self.close()
+            raise DeviceError("the watchdog bit before the robot was ready; the host is too busy")
         self.machine.save()
+
+    @property
+    def has_bitten(self) -> bool:
+        """Whether the watchdog has bitten since the last restore: QEMU's bites once and is off."""
+        return self.machine.event_after("WATCHDOG", 0) is not None
 
     def trial(self, fault: str, dice: random.Random) -> Trial:
         """Inflict a fault on a driving robot, at a random moment.
@@ -114,7 +122,7 @@ class Theatre:
             while time.monotonic() < end:
                 time.sleep(0.002)
             is_driven = time.monotonic_ns() - self.machine.last_drive() < 100 * MS
-            if self.board.is_closed and is_driven:
+            if self.board.is_closed and is_driven and not self.has_bitten:
                 return spurious
         raise DeviceError(f"the robot does not drive after {TRIES} tries; the host is too busy")
 

@@ -72,6 +72,9 @@ def test_a_watchdog_loaded_with_nowayout_bites_though_it_was_told_to_stop(theatr
     assert machine.evaluate("is_nowayout('/dev/watchdog0')") is True
     since_ns = machine.begin("dog.close(disarm=True)")
     until(lambda: machine.event_after("WATCHDOG", since_ns) is not None)
+    assert theatre.has_bitten
+    machine.restore()
+    assert not theatre.has_bitten
 
 
 def test_the_real_driver_is_told_as_it_is(theatre: Theatre) -> None:
