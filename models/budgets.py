@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from olympus.runtime.errors import ModelError
 
 DAY_S: Final = 86400.0
+SPANS: Final = 256
+"""How finely a window is kept: what was spent is left out at most this part of it too late."""
 _SPENDABLE: Final = ("tokens", "ms", "joules", "money")
 
 
@@ -38,13 +40,53 @@ class BudgetError(ModelError):
     """A caller has used up what it may spend."""
 
 
+@dataclass(slots=True)
+class _Span:
+    """What was spent in a short while."""
+
+    began_ns: int
+    ended_ns: int
+    cost: Cost
+
+
+class _Account:
+    """What one caller spent in its window, in few enough spans to be added up at any time."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_ns = round(window_s * 1e9)
+        self.spans: deque[_Span] = deque()
+        self.total = Cost()
+
+    def note(self, when_ns: int, cost: Cost) -> None:
+        last = self.spans[-1] if self.spans else None
+        if last is not None and when_ns - last.began_ns < self._window_ns / SPANS:
+            last.ended_ns, last.cost = max(when_ns, last.ended_ns), _sum((last.cost, cost))
+        else:
+            self.spans.append(_Span(when_ns, when_ns, cost))
+        self.total = _sum((self.total, cost))
+
+    def forget(self, now_ns: int) -> None:
+        """Leave out what is older than the window."""
+        before = len(self.spans)
+        while self.spans and now_ns - self.spans[0].ended_ns >= self._window_ns:
+            self.spans.popleft()
+        if len(self.spans) < before:
+            self.total = _sum(span.cost for span in self.spans)
+
+    def frees_s(self, now_ns: int) -> float:
+        """Return how long until some of it is left out."""
+        if not self.spans:
+            return 0.0
+        return max(0.0, (self._window_ns - (now_ns - self.spans[0].ended_ns)) / 1e9)
+
+
 class Ledger:
     """Who spent what, and when."""
 
     def __init__(self, budgets: Mapping[str, Budget], now_ns: Callable[[], int]) -> None:
         """Take budgets by caller; `*` is for callers without one of their own."""
         self._budgets, self._now_ns = budgets, now_ns
-        self._spent: dict[str, deque[tuple[int, Cost]]] = {}
+        self._accounts: dict[str, _Account] = {}
 
     def check(self, caller: str) -> None:
         """Refuse a caller who has used something up.
@@ -55,40 +97,40 @@ class Ledger:
         budget = self._budget(caller)
         spent = self.spent(caller)
         for name in _SPENDABLE:
-            limit = getattr(budget, name) if budget is not None else None
+            limit = getattr(budget, name)
             if limit is not None and getattr(spent, name) >= limit:
+                free_s = self._account(caller).frees_s(self._now_ns())
                 raise BudgetError(
                     f"caller {caller}: {getattr(spent, name):g} of {limit:g} {name} are spent; "
-                    f"there is more in {self._frees_s(caller):.0f} s; or raise the budget"
+                    f"there is more in {free_s:.0f} s; or raise the budget"
                 )
 
     def note(self, caller: str, cost: Cost, when_ns: int | None = None) -> None:
         """Write down what a call cost, now or, where it is remembered, when it was."""
-        when_ns = self._now_ns() if when_ns is None else when_ns
-        self._spent.setdefault(caller, deque()).append((when_ns, cost))
+        self._account(caller).note(self._now_ns() if when_ns is None else when_ns, cost)
 
     def spent(self, caller: str) -> Cost:
         """Add up what a caller spent in the window of its budget."""
-        entries = self._spent.get(caller)
-        if not entries:
+        account = self._accounts.get(caller)
+        if account is None:
             return Cost()
-        self._forget(caller, entries)
-        sums = {
-            one.name: sum(getattr(cost, one.name) for _, cost in entries) for one in fields(Cost)
-        }
-        return Cost(**sums)
+        account.forget(self._now_ns())
+        return account.total
 
-    def _budget(self, caller: str) -> Budget | None:
-        return self._budgets.get(caller, self._budgets.get("*"))
+    def _budget(self, caller: str) -> Budget:
+        return self._budgets.get(caller) or self._budgets.get("*") or Budget()
 
-    def _forget(self, caller: str, entries: deque[tuple[int, Cost]]) -> None:
-        budget = self._budget(caller)
-        window_ns = (budget.window_s if budget is not None else DAY_S) * 1e9
-        while entries and self._now_ns() - entries[0][0] >= window_ns:
-            entries.popleft()
+    def _account(self, caller: str) -> _Account:
+        if caller not in self._accounts:
+            self._accounts[caller] = _Account(self._budget(caller).window_s)
+        return self._accounts[caller]
 
-    def _frees_s(self, caller: str) -> float:
-        budget, entries = self._budget(caller), self._spent.get(caller)
-        if budget is None or not entries:
-            return 0.0
-        return max(0.0, budget.window_s - (self._now_ns() - entries[0][0]) / 1e9)
+
+def _sum(costs: Iterable[Cost]) -> Cost:
+    tokens = ms = joules = money = 0.0
+    for cost in costs:
+        tokens += cost.tokens
+        ms += cost.ms
+        joules += cost.joules
+        money += cost.money
+    return Cost(tokens, ms, joules, money)

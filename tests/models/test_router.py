@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
 from olympus.models.breaker import Breaker, Tolerance
-from olympus.models.budgets import Budget, Cost, Ledger
+from olympus.models.budgets import SPANS, Budget, Cost, Ledger
 from olympus.models.purse import Purse
 from olympus.models.registry import Registry
 from olympus.models.router import Router, RouterRules
@@ -132,6 +134,35 @@ def test_a_budget_ends_and_comes_again(what: str) -> None:
     watch.forward(41)
     ledger.check("a")
     assert ledger.spent("a") == Cost()
+
+
+@given(st.lists(st.tuples(st.floats(0, 40), st.floats(0, 10)), max_size=60))
+def test_what_was_spent_in_the_window_is_never_told_too_low_and_hardly_ever_too_high(
+    calls: list[tuple[float, float]],
+) -> None:
+    watch = Watch()
+    ledger = Ledger({"*": Budget(window_s=60.0)}, watch)
+    noted: list[tuple[int, float]] = []
+    for pause_s, ms in calls:
+        watch.forward(pause_s)
+        ledger.note("a", Cost(ms=ms))
+        noted.append((watch.ns, ms))
+        least, most = (
+            sum(ms for at, ms in noted if watch.ns - at < window_s * S)
+            for window_s in (60.0, 60.0 * (1 + 1 / SPANS))
+        )
+        assert least - 1e-6 <= ledger.spent("a").ms <= most + 1e-6
+
+
+def test_a_hundred_thousand_calls_are_counted_in_little_room() -> None:
+    watch = Watch()
+    ledger = Ledger({}, watch)
+    for _ in range(100_000):
+        watch.forward(1)
+        ledger.note("a", Cost(tokens=1))
+    assert len(ledger._accounts["a"].spans) <= 100_000 / 86400 * SPANS + 2
+    assert 86400 <= ledger.spent("a").tokens <= 86400 * (1 + 1 / SPANS) + 1
+    assert len(ledger._accounts["a"].spans) <= SPANS + 2
 
 
 def test_time_energy_and_callers_are_accounted_for() -> None:
