@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 import sys
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from inspect import getdoc
 from typing import Annotated, Any
 
 import typer
 
 from olympus import __version__
-from olympus.runtime.cli.examples import add_examples
+from olympus.runtime.cli.helping import explain
 from olympus.runtime.errors import OlympusError
 
 PLUGINS = "olympus.commands"
@@ -104,7 +102,7 @@ def make(arguments: list[str]) -> typer.Typer:
         return app
     for name in [word] if word in known else known:
         _add(app, name, _load(known[name]))
-    add_examples(app)
+    explain(app)
     if word not in known:
         _list_safety(app)
     return app
@@ -114,12 +112,7 @@ def _add(app: typer.Typer, name: str, command: Any) -> None:
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
     else:
-        app.command(name, help=_help_of(command))(command)
-
-
-def _help_of(command: Any) -> str:
-    """Return a function's docstring without the sections that are for programmers."""
-    return re.split(r"\n\s*(?:Args|Raises|Returns):", getdoc(command) or "")[0].strip()
+        app.command(name)(command)
 
 
 def _load(where: str | EntryPoint) -> Any:

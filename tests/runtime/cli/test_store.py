@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from olympus.runtime.bus.letters import TOPIC as LETTERS
 from olympus.runtime.cli.app import make, run
-from olympus.runtime.cli.examples import EXAMPLES
 from olympus.runtime.cli.exchange import moment
+from olympus.runtime.cli.helping import EXAMPLES
 from olympus.runtime.messages import Header, Reading
 from olympus.runtime.messages.letters import DeadLetter
 from olympus.runtime.store import Run, StreamStore

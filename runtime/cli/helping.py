@@ -1,6 +1,9 @@
-"""An example or two of every command, shown below its help."""
+"""What each command's help says: its docstring, and an example or two below."""
 
 from __future__ import annotations
+
+import re
+from inspect import getdoc
 
 import typer
 
@@ -78,14 +81,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 """What is typed after the command's own words; an empty one is the command alone."""
 
 
-def add_examples(app: typer.Typer, words: str = "") -> None:
-    """Set the text below the help of all commands of an application and of its groups.
+def explain(app: typer.Typer, words: str = "") -> None:
+    """Set the help of all commands of an application and of its groups, and examples below it.
 
     Args:
         app: Where commands were added.
         words: What is typed before them, without `olympus`.
     """
     for command in app.registered_commands:
+        command.help = command.help or help_of(command.callback)
         name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
         path = f"{words} {name}".strip()
         if path in EXAMPLES and not command.epilog:
@@ -93,4 +97,13 @@ def add_examples(app: typer.Typer, words: str = "") -> None:
             command.epilog = "For example:\n\n" + "\n\n".join(f"  {line}" for line in typed)
     for group in app.registered_groups:
         if group.typer_instance is not None and group.name:
-            add_examples(group.typer_instance, f"{words} {group.name}".strip())
+            explain(group.typer_instance, f"{words} {group.name}".strip())
+
+
+def help_of(command: object) -> str:
+    """Return a function's docstring without the sections that are for programmers.
+
+    A paragraph becomes one line, which is broken anew where the terminal ends.
+    """
+    text = re.split(r"\n\s*(?:Args|Raises|Returns|Yields):", getdoc(command) or "")[0].strip()
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
