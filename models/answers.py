@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from olympus.runtime.store.environment import open_environment, store_errors
 
+_log = logging.getLogger(__name__)
 MAP_BYTES: Final = 64 * 2**20
 _EXPIRY = struct.Struct(">Q")
 
@@ -58,7 +60,11 @@ class AnswerCache:
         (expires_ns,) = _EXPIRY.unpack_from(raw)
         if self._now_ns() >= expires_ns:
             return None
-        return msgpack.unpackb(raw[_EXPIRY.size :], object_hook=_as_array)
+        try:
+            return msgpack.unpackb(raw[_EXPIRY.size :], object_hook=_as_array)
+        except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+            _log.warning("a remembered answer is damaged; it is computed anew")
+            return None
 
     def put(self, key: bytes, answer: Any) -> None:
         """Keep an answer of plain values and arrays.

@@ -195,6 +195,21 @@ def test_the_same_question_is_answered_from_memory_until_it_is_old(tmp_path: Pat
     router.close()
 
 
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xc1", b"\x81\xa9__array__\xa3<f4", b"\x81\xa9__array__\xa1x", b"\xc0\xc0"]
+)
+def test_an_answer_that_is_damaged_counts_as_not_there(tmp_path: Path, damage: bytes) -> None:
+    watch = Watch()
+    cache = AnswerCache(tmp_path / "cache", 60.0, watch)
+    cache.put(b"k", {"y": np.ones(3, np.float32)})
+    with cache._environment.begin(write=True) as writing:
+        expires = (writing.get(b"k") or b"")[:8]
+        writing.put(b"k", expires + damage)
+    assert cache.get(b"k") is None
+    cache.put(b"k", {"y": np.ones(3, np.float32)})
+    assert cache.get(b"k")["y"].tolist() == [1, 1, 1]
+
+
 def test_a_full_memory_is_emptied(tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path, 60, Watch(), map_bytes=2**20)
     for i in range(40):
