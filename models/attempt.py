@@ -10,10 +10,15 @@ from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel, OnnxRun
 from olympus.models.remote import RemoteModel
+from olympus.runtime.errors import ModelError
 from olympus.runtime.scheduler.work import Abortable, Stepped
 
 Model = OnnxModel | LlamaModel | RemoteModel
 Value = Mapping[str, Any]
+
+
+class UnfitError(ModelError):
+    """A request is not for this model, which is no fault of the model."""
 
 
 class Attempt:
@@ -48,13 +53,17 @@ class Attempt:
         """Take the model that will do it.
 
         Raises:
-            ModelError: A language model can't read the request.
+            UnfitError: The model can't read the request.
         """
         self._model = model
-        if isinstance(model, LlamaModel):
-            self._texts = model.begin(self.request)
-        elif isinstance(model, OnnxModel):
-            self._run = model.begin(self.request)
+        try:
+            if isinstance(model, LlamaModel):
+                self._texts = model.begin(self.request)
+            elif isinstance(model, OnnxModel):
+                model.check(self.request)
+                self._run = model.begin(self.request)
+        except ModelError as error:
+            raise UnfitError(str(error)) from error
 
     @property
     def is_remote(self) -> bool:

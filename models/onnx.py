@@ -212,15 +212,20 @@ class OnnxModel:
             f"ONNX Runtime {ort.__version__}?"
         )
 
-    def _feed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def check(self, inputs: Mapping[str, Array]) -> None:
+        """Compare inputs with what the manifest says, without a run.
+
+        Raises:
+            ModelError: One is missing, unknown, or of another dtype or shape.
+        """
         if inputs.keys() != self._inputs.keys():
             raise ModelError(_wrong_names(self.name, inputs, self._inputs))
-        feed = {}
         for name, tensor in self._inputs.items():
-            array = inputs[name]
-            tensors.check(self.name, "input", array, tensor)
-            feed[name] = np.ascontiguousarray(array)
-        return feed
+            tensors.check(self.name, "input", inputs[name], tensor)
+
+    def _feed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.check(inputs)
+        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
 
     def _checked(self, results: Sequence[Array]) -> dict[str, Array]:
         outputs = {}

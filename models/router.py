@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from olympus.models.answers import AnswerCache, key_of
-from olympus.models.attempt import Attempt, Value
+from olympus.models.attempt import Attempt, UnfitError, Value
 from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import DAY_S, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
@@ -206,7 +206,8 @@ class Router:
                 kept = self._prepared(attempt)
                 value = (yield attempt) if kept is None else kept
             except ModelError as error:
-                breaker.given_up() if isinstance(error, BudgetError) else breaker.failed()
+                is_its_fault = not isinstance(error, BudgetError | UnfitError)
+                breaker.failed() if is_its_fault else breaker.given_up()
                 self._ledger.note(caller, attempt.cost)  # what fails was computed all the same
                 passed_over[name] = str(error)
                 continue

@@ -92,6 +92,27 @@ def test_a_failing_model_is_passed_over_left_alone_and_comes_back(tmp_path: Path
     assert router.state("detect")[bad] == "closed"
 
 
+@needs_llama
+@pytest.mark.parametrize(
+    ("model", "wrong", "right"),
+    [
+        ("person-obstacle", {"image": np.zeros((1, 12, 16, 3), np.uint8)}, PICTURE),
+        ("person-obstacle", {"picture": PICTURE["image"]}, PICTURE),
+        ("planner", {"prompt": "go", "max_token": 3}, {"prompt": "go", "max_tokens": 3}),
+    ],
+)
+def test_who_asks_wrongly_opens_no_circuit(
+    model: str, wrong: dict[str, Any], right: dict[str, Any]
+) -> None:
+    router = Router(rules([model], failures=1))
+    for _ in range(3):
+        with pytest.raises(ModelError, match=rf"no model serves it: {model}: model {model}: "):
+            router.call("detect", wrong, caller="clumsy")
+    assert router.state("detect") == {model: "closed"}
+    assert router.call("detect", right, caller="other").model == model
+    router.close()
+
+
 def test_a_slow_model_is_left_alone_though_its_answer_is_given() -> None:
     router = Router(rules(["person-obstacle"], failures=1, slow_ms=1e-6))
     assert router.call("detect", PICTURE, caller="test").model == "person-obstacle"
