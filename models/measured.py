@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from olympus.models.manifest import Latency
 from olympus.models.registry import Registry
+from olympus.runtime.errors import ModelError
 from olympus.runtime.launch.timing import Measured
-from olympus.runtime.scheduler.profile import profile_of_ms
+from olympus.runtime.scheduler.profile import Profile, profile_of_ms
+
+
+def profiles_on(board: str, models: Iterable[str], *, scale: float = 1.0) -> dict[str, Profile]:
+    """Return how long a piece of each model takes on a board, for a scheduler in virtual time.
+
+    Args:
+        board: Name under which the models' manifests have times.
+        models: Names, or paths of manifests or their folders.
+        scale: So many times slower than that board: an assumption, not a measurement.
+
+    Raises:
+        ModelError: One is not known, or was not measured on that board.
+    """
+    found: dict[str, Profile] = {}
+    for model in models:
+        manifest = Registry().find(model).manifest
+        latency = manifest.latency_on(board)
+        if latency is None:
+            boards = ", ".join(one.board for one in manifest.latency) or "none"
+            raise ModelError(
+                f"model {manifest.name}: was not measured on {board!r}, only on: {boards}; run "
+                "`olympus models bench` there, or take another board with `scale`"
+            )
+        profile = _profile(latency)
+        found[manifest.name] = profile if scale == 1.0 else profile.scaled(scale)
+    return found
+
+
+def _profile(latency: Latency) -> Profile:
+    piece = latency.piece
+    return profile_of_ms(latency.board, piece.n, piece.p50_ms, piece.p99_ms, piece.worst_ms)
 
 
 def measured(model: str, folder: Path) -> Measured | None:
@@ -21,9 +55,5 @@ def measured(model: str, folder: Path) -> Measured | None:
     """
     beside = folder / model
     found = Registry().find(beside if beside.exists() else model).manifest
-    times = tuple(
-        profile_of_ms(one.board, piece.n, piece.p50_ms, piece.p99_ms, piece.worst_ms)
-        for one in found.latency
-        for piece in (one.piece,)
-    )
+    times = tuple(_profile(latency) for latency in found.latency)
     return Measured(times, found.memory_mb, found.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from olympus.runtime.bus import Bus, Publisher, PublisherOptions, SubscriptionOptions
@@ -16,7 +17,7 @@ from olympus.runtime.node.lifecycle import State, Transition
 from olympus.runtime.node.node import Node, NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.qos import QoS
-from olympus.runtime.scheduler import Dispatcher
+from olympus.runtime.scheduler import Dispatcher, Profile
 
 N = TypeVar("N", bound=Node)
 
@@ -71,14 +72,17 @@ async def running(  # noqa: PLR0913  one for each thing a launch file may say
     session: Session | None = None,
     bus: Bus | None = None,
     activate: bool = True,
+    profiles: Mapping[str, Profile] = MappingProxyType({}),
 ) -> AsyncIterator[Bench[N]]:
     """Run one node, active, until the block ends.
 
     Outputs are watched from the start, so `receive` misses nothing. A `bus` of the caller's, such
-    as one with a door to other processes, is closed in the end too.
+    as one with a door to other processes, is closed in the end too. Under a virtual clock models
+    take the time that `profiles` say, so a laptop shows what a board would do.
     """
     clock = clock or SystemClock()
-    bus, dispatcher = bus or Bus(clock, host="bench"), Dispatcher(clock)
+    bus = bus or Bus(clock, host="bench")
+    dispatcher = Dispatcher(clock, profiles=profiles)
     crashes: list[str] = []
     node = node_class(
         NodeContext(

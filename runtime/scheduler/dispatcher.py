@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from olympus.runtime.clock import Clock, VirtualClock
@@ -69,6 +70,7 @@ class Dispatcher:
         on_trace: Callable[[str, bytes], None] | None = None,
         pace: Pace = Pace.MEDIAN,
         seed: int = 0,
+        profiles: Mapping[str, Profile] = MappingProxyType({}),
     ) -> None:
         """Make an idle dispatcher.
 
@@ -79,6 +81,8 @@ class Dispatcher:
             on_trace: Is given the traces' bytes, by name of the resource; from any thread.
             pace: Which time of its profile a job takes in virtual time.
             seed: Another seed gives other times where `pace` is `seeded`.
+            profiles: How long a piece of each model takes in virtual time, by its name, where a
+                job brings no profile of its own: `olympus.models.measured.profiles_on`.
         """
         self._clock = clock
         self._queues: dict[str, Queue] = {}
@@ -90,7 +94,7 @@ class Dispatcher:
             trace = Trace(rules, clock.now_ns(), file, on_bytes=on_bytes)
             queue = self._queues[rules.name] = Queue(rules, trace)
             self._resources[rules.name] = (
-                VirtualWorkers(queue, clock, pace=pace, seed=seed)
+                VirtualWorkers(queue, clock, pace=pace, seed=seed, profiles=profiles)
                 if isinstance(clock, VirtualClock)
                 else Workers(queue, clock)
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from olympus.runtime.clock import NS_PER_S, Clock
 from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.job import NEVER_NS, End, Job
-from olympus.runtime.scheduler.profile import Pace
+from olympus.runtime.scheduler.profile import Pace, Profile
 from olympus.runtime.scheduler.queue import Queue, Shed
 from olympus.runtime.scheduler.ticket import Outcome, Ticket, shed_error
 
@@ -17,12 +18,20 @@ class VirtualWorkers:
     """Runs jobs on the event loop's own thread, and lets virtual time pass for them.
 
     Work is done when its piece begins, its outcome is known when the piece has lasted its time.
-    Work without a profile takes no time.
+    Work without a profile, its own or its model's, takes no time.
     """
 
-    def __init__(self, queue: Queue, clock: Clock, *, pace: Pace, seed: int) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        clock: Clock,
+        *,
+        pace: Pace,
+        seed: int,
+        profiles: Mapping[str, Profile] = MappingProxyType({}),
+    ) -> None:
         self._queue, self._clock = queue, clock
-        self._pace, self._seed = pace, seed
+        self._pace, self._seed, self._profiles = pace, seed, profiles
         self._free = list(range(queue.rules.workers))
         self._tickets: dict[int, Ticket] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -140,10 +149,11 @@ class VirtualWorkers:
         ticket.deliver(Outcome(end, outcome.value, outcome.error))
 
     def _piece_ns(self, ticket: Ticket) -> int:
-        if ticket.profile is None:
+        profile = ticket.profile or self._profiles.get(ticket.job.what)
+        if profile is None:
             return 0
         number = ticket.job.number
-        return self._pace.piece_ns(ticket.profile, seed=self._seed, job=number, piece=ticket.pieces)
+        return self._pace.piece_ns(profile, seed=self._seed, job=number, piece=ticket.pieces)
 
     def _is_too_late(self, ticket: Ticket, now_ns: int) -> bool:
         aborts = self._queue.rules.lanes[ticket.job.tier].aborts_late
