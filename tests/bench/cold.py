@@ -5,7 +5,7 @@
 
 *Count* is a loop of a thousand turns, which needs next to no memory: what it takes longer is the
 core itself, its clock and what it shares with others. *Message* packs and unpacks a question with
-a short array, some 250 calls of Python functions: what it takes longer besides is memory.
+a short array, a few dozen calls of Python functions: what it takes longer besides is memory.
 In each pause the process sleeps, or turns in place.
 """
 
