@@ -213,8 +213,8 @@ def failure(base: ApartBase) -> DeviceError | None:
     return None
 
 
-def test_a_base_that_is_not_there_is_refused_with_its_reason(session: Session) -> None:
-    spec = MotorSpec(
+def nowhere(session: Session) -> MotorSpec:
+    return MotorSpec(
         source="serial:///dev/nowhere",
         session=session,
         top_radps=10.0,
@@ -224,7 +224,10 @@ def test_a_base_that_is_not_there_is_refused_with_its_reason(session: Session) -
         rate_hz=50.0,
         report_hz=50.0,
     )
-    base = ApartBase(spec, tell=lambda *_: None)
+
+
+def test_a_base_that_is_not_there_is_refused_with_its_reason(session: Session) -> None:
+    base = ApartBase(nowhere(session), tell=lambda *_: None)
     with pytest.raises(DeviceError, match="no such device"):
         base.open()
 
@@ -266,17 +269,7 @@ class Hand:
         self.leader, self._follower = os.openpty()
         os.set_blocking(self.leader, False)
         tty.setraw(self._follower)
-        spec = MotorSpec(
-            source="serial:///dev/nowhere",
-            session=session,
-            top_radps=10.0,
-            slew_radps2=200.0,
-            max_age_ms=200.0,
-            category=0,
-            rate_hz=50.0,
-            report_hz=50.0,
-        )
-        self.base = ApartBase(spec, tell=lambda *_: None)
+        self.base = ApartBase(nowhere(session), tell=lambda *_: None)
         self.line = self.base._line = NeutralLine(Path(os.ttyname(self._follower)), b"$N\n")
 
     def heard(self) -> bytes:
