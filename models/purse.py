@@ -88,7 +88,10 @@ class Purse:
     def _rewrite(self, entries: list[tuple[int, float]]) -> None:
         fresh = self._path.with_suffix(".new")
         try:
-            fresh.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut could leave an empty file in its place
             fresh.replace(self._path)
         except OSError as error:
             raise ModelError(self._told(f"can't be written ({error.strerror})")) from error
