@@ -85,6 +85,11 @@ def _uncompared(outcome: Outcome) -> Iterator[str]:
     for one in sorted(outcome.uncompared, key=lambda one: one.is_meant):
         word = "left out" if one.is_meant else "NOT COMPARED"
         yield f"{word}: {one.topic}, {one.messages} messages of {one.node}: {one.why}"
+    told = {one.node for one in outcome.uncompared}
+    for name, apart in sorted(outcome.apart.items()):
+        if name not in told:
+            word = "left out" if apart.is_meant else "NOT COMPARED"
+            yield f"{word}: {name}, of which no topic is recorded: {apart.why}"
     if outcome.unjournaled:
         topics = ", ".join(outcome.unjournaled)
         yield f"from the recording, of devices and others without a journal: {topics}"

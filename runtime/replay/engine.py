@@ -87,7 +87,8 @@ class Engine:
             try:
                 while await self._step():
                     pass
-                check_inject(self._inject, [*self.outcome.nodes, *self.outcome.apart])
+                if all(host.is_over for host in self._hosts):  # else some are not known yet
+                    check_inject(self._inject, [*self.outcome.nodes, *self.outcome.apart])
                 self._count()
                 self._decide_again()
             finally:
@@ -149,6 +150,8 @@ class Engine:
 
     def _reached(self, node: ReplayedNode, what: str) -> None:
         """Take a node out that reaches for a device: its recorded messages stand for it."""
+        if node.has_ended:  # its tasks are being ended, after all was counted
+            return
         node.has_ended = True  # its rows stay: a thread of it may call this at any time
         self._names.discard(node.name)
         if node.name in self.outcome.nodes:

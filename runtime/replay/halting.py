@@ -20,7 +20,7 @@ OnReach = Callable[[str], None]
 """Told what the node reached for."""
 COMPUTES = ("/dev/dri", "/dev/nvidia", "/dev/kfd", "/dev/fd")
 """Devices on which models run."""
-_SOCKETS = ("socket.connect", "socket.bind", "socket.sendto")
+_SOCKETS = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg")
 _watching: ContextVar[OnReach | None] = ContextVar("watching", default=None)
 _guards: dict[int, OnReach] = {}
 """Who is told of other threads that have no context of who started them, by the thread of the
@@ -113,7 +113,10 @@ def _nobody(_: str) -> None:
 def _device(path: object) -> str | None:
     if not isinstance(path, str | bytes):
         return None  # a file that is open already
-    real = os.path.realpath(os.fsdecode(path))
+    name = os.fsdecode(path)
+    if name.startswith(("/dev/std", "/dev/fd/")):
+        return None  # likewise
+    real = os.path.realpath(name)
     is_device = real.startswith("/dev/") and not real.startswith((*HARMLESS, *COMPUTES))
     return real if is_device else None
 

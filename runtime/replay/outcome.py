@@ -60,5 +60,6 @@ class Outcome:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every journaled topic was compared, but for those left out on purpose."""
-        return all(one.is_meant for one in self.uncompared)
+        """Whether every journaled node ran again, but for those left out on purpose."""
+        told = all(one.is_meant for one in self.uncompared)
+        return told and all(one.is_meant for one in self.apart.values())

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.cli.projector import Projector
+from olympus.runtime.cli.replayed import verdict
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import StoreError
 from olympus.runtime.messages import Header, Text
+from olympus.runtime.replay.casting import Apart
+from olympus.runtime.replay.difference import Tally
+from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.store import Run, StreamStore
 
@@ -47,3 +51,17 @@ def test_a_recording_without_a_journal_says_how_to_make_one(tmp_path: Path) -> N
         Recording(tmp_path)
     with pytest.raises(StoreError, match="no run 7"):
         Recording(tmp_path, run=7)
+
+
+@pytest.mark.parametrize(
+    ("is_meant", "first"), [(True, "left out: led"), (False, "NOT COMPARED: led")]
+)
+def test_a_node_that_publishes_nothing_and_did_not_run_is_told_too(
+    is_meant: bool, first: str
+) -> None:
+    outcome = Outcome({"odometry": Tally("odometry", equal=3)})
+    outcome.apart["led"] = Apart("led", "it opens a device", is_meant=is_meant)
+    lines = list(verdict(outcome, []))
+    assert lines[0].startswith(first) and "it opens a device" in lines[0]
+    assert outcome.is_equal is is_meant
+    assert lines[-1].startswith("equal" if is_meant else "NOT ALL")

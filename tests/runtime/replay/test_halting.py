@@ -25,12 +25,16 @@ def test_devices_and_sockets_are_refused_within_and_only_there(tmp_path: Path) -
                 os.open(path, os.O_RDWR | os.O_NOCTTY)
         with socket.socket(socket.AF_UNIX) as outside, pytest.raises(Reached):
             outside.connect(str(tmp_path / "nobody"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, pytest.raises(Reached):
+            outside.sendmsg([b"x"], [], 0, ("127.0.0.1", 9))
+        os.close(os.open("/dev/fd/" + str(far), os.O_RDWR | os.O_NOCTTY))  # open already
         (tmp_path / "notes").write_text("a file is no device")
         Path("/dev/null").write_text("nor is nothing")
-    assert told == [port] * 3 + [f"socket.connect '{tmp_path}/nobody'"]
+    assert told[:4] == [port] * 3 + [f"socket.connect '{tmp_path}/nobody'"]
+    assert len(told) == 5 and told[4].startswith("socket.sendmsg ")
     for one in (os.open(port, os.O_RDWR | os.O_NOCTTY), far, near):
         os.close(one)
-    assert len(told) == 4
+    assert len(told) == 5
 
 
 def test_threads_are_refused_while_a_guard_stands_and_the_guarding_one_is_not() -> None:
