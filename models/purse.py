@@ -41,7 +41,8 @@ class Purse:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(self._told(f"can't be read ({error})")) from error
         lines = text.splitlines()
-        found = [entry for entry in self._entries(lines) if entry[0] >= since_ns]
+        is_cut = not text.endswith("\n")
+        found = [one for one in self._entries(lines, is_cut=is_cut) if one[0] >= since_ns]
         if len(found) < len(lines) or not text.endswith("\n"):  # else the next one is glued on
             self._rewrite(found)
         return found
@@ -72,13 +73,13 @@ class Purse:
         except OSError as error:
             raise ModelError(self._told(f"can't be written ({error.strerror})")) from error
 
-    def _entries(self, lines: list[str]) -> Iterator[tuple[int, float]]:
+    def _entries(self, lines: list[str], *, is_cut: bool) -> Iterator[tuple[int, float]]:
         for number, line in enumerate(lines, 1):
             try:
                 when_ns, money = json.loads(line)
                 entry = int(when_ns), float(money)
-            except (ValueError, TypeError) as error:
-                if number == len(lines):  # the last line of a process that was killed
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                if is_cut and number == len(lines):  # the last line of a process that was killed
                     continue
                 raise ModelError(self._told(f"line {number} is no payment")) from error
             if not (math.isfinite(entry[1]) and entry[1] >= 0):

@@ -140,7 +140,10 @@ def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
                 f"tensor {name!r:.80}: {data.nbytes} bytes don't fill {tensor.dtype} "
                 f"of shape {shape!r:.80}"
             )
-        arrays[name] = data.view(dtype).reshape(shape)
+        try:
+            arrays[name] = data.view(dtype).reshape(shape)
+        except (ValueError, OverflowError) as error:  # an axis of length 0 hides others too long
+            raise MessageError(f"tensor {name!r:.80}: no shape {shape!r:.80}: {error}") from error
     return arrays
 
 
