@@ -179,10 +179,10 @@ def _checked(report: object) -> Report:
 def _plain(facts: Mapping[str, object]) -> Mapping[str, object]:
     """Return facts as they can be told; what JSON can't hold must not end the guardian."""
     try:
-        json.dumps(facts)
+        told: dict[str, object] = json.loads(json.dumps(dict(facts)))
     except Exception as error:  # noqa: BLE001  whatever a backstop tells, status is answered
         return {"untold": f"{type(error).__name__}: {error}"}
-    return facts
+    return told
 
 
 def _failed(error: Exception) -> Report:
