@@ -54,6 +54,8 @@ def measured(model: str, folder: Path) -> Measured | None:
         ModelError: It is not known.
     """
     beside = folder / model
-    found = Registry().find(beside if beside.exists() else model).manifest
+    stored = Registry().find(beside if beside.exists() else model)
+    found = stored.manifest
     times = tuple(_profile(latency) for latency in found.latency)
-    return Measured(times, found.memory_mb, found.name)
+    place = str(stored.folder.resolve())
+    return Measured(times, found.memory_mb, found.name, place=place)

@@ -31,6 +31,8 @@ class Measured:
     memory_mb: float | None = None
     name: str = ""
     """The model's own, where it was asked for by a path."""
+    place: str = ""
+    """Its folder: the same by whichever name or path it was asked for."""
     unknown: str = ""
     """Why nothing is known of it: there is none of that name."""
 
@@ -115,17 +117,22 @@ class _Timing:
         self._problems: list[str] = []
         self._notes: list[str] = []
         self._memory: dict[tuple[str, str], float] = {}
+        self._called: dict[tuple[str, str], str] = {}  # what a host's model was called first
 
     def keep(self, models: Mapping[str, Sequence[str]]) -> None:
         """Count the memory of models that nodes keep, and tell those that no job stands for."""
+        folder = self._plan.file.parent
         computed = {
-            (node.host, job.model) for node in self._plan.nodes.values() for job in node.jobs
+            (node.host, _which(job.model, measured(job.model, folder)))
+            for node in self._plan.nodes.values()
+            for job in node.jobs
         }
         for id_, names in models.items():
             host = self._plan.nodes[id_].host
             for name in names:
-                self._count(host, name, measured(name, self._plan.file.parent))
-                if (host, name) not in computed:
+                known = measured(name, folder)
+                self._count(host, name, known)
+                if (host, _which(name, known)) not in computed:
                     self._notes.append(
                         f"{id_} keeps {name}, but no job of host {host} says how often it runs: "
                         "the table leaves it out"
@@ -197,7 +204,8 @@ class _Timing:
         return profile if self._scale == 1.0 else profile.scaled(self._scale)
 
     def _count(self, host: str, model: str, known: Measured) -> None:
-        """Note a model's memory, or that nobody measured it."""
+        """Note a model's memory, once by whatever it is called, or that nobody measured it."""
+        model = self._called.setdefault((host, _which(model, known)), model)
         read = (self._read.get((name, self._board)) for name in (model, known.name))
         found = [entry.memory_mb for entry in read if entry and entry.memory_mb]
         note = f"{model}: its memory was not measured: the sum lacks it"
@@ -230,6 +238,11 @@ def _task(node: PlannedNode, job: Job, profile: Profile) -> Task:
         cost_ns=profile.worst_ns * job.steps,
         piece_ns=profile.worst_ns,
     )
+
+
+def _which(model: str, known: Measured) -> str:
+    """Return what tells a model from others, whatever it is called."""
+    return known.place or model
 
 
 @cache

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,27 @@ def test_a_profile_counts_for_a_model_that_is_named_by_its_folder(write: Write) 
     fit = timing(make_plan(write(f"profiles: [toy.yaml]\nnodes: {{look: {node}}}\n")), "toy")
     assert not fit.problems
     assert fit.rows[0].profile.worst_ns == 3_000_000
+
+
+def test_a_model_that_is_named_by_its_name_and_by_its_folder_is_one(write: Write) -> None:
+    found = Registry().find("person-obstacle")
+    look = f"{{uses: a, jobs: [{{model: {found.folder}, rate_hz: 15}}]}}"
+    again = "{uses: a, jobs: [{model: person-obstacle, rate_hz: 1}]}"
+    text = f"hosts: {{brain: {{nodes: [look, again]}}}}\nnodes: {{look: {look}, again: {again}}}\n"
+    kept = {"look": [str(found.folder / "manifest.yaml")], "again": ["person-obstacle"]}
+    fit = timing(make_plan(write(text)), "x86-64", kept=kept)
+    assert len(fit.rows) == 2
+    assert list(fit.memory.values()) == [found.manifest.memory_mb]
+    assert not [note for note in fit.notes if "no job of host" in note]
+
+
+def test_two_versions_of_a_model_in_a_host_are_two(write: Write, tmp_path: Path) -> None:
+    found = Registry().find("person-obstacle")
+    shutil.copytree(found.folder, tmp_path / "person-obstacle")
+    node = "{uses: a, jobs: [{model: person-obstacle, rate_hz: 15}]}"
+    kept = {"look": [str(tmp_path / "person-obstacle"), str(found.folder)]}
+    fit = timing(make_plan(write(f"nodes: {{look: {node}}}\n")), "x86-64", kept=kept)
+    assert list(fit.memory.values()) == [found.manifest.memory_mb] * 2
 
 
 def test_a_resource_that_its_host_has_not_is_refused_with_a_hint(write: Write) -> None:
