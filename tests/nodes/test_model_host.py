@@ -89,6 +89,13 @@ def test_a_tensor_that_makes_no_sense_is_refused(
         arrays_of([tensor])
 
 
+def test_a_tensor_of_nothing_whose_other_sides_are_too_long_is_refused() -> None:
+    empty = np.zeros(0, np.uint8)
+    tensor = Tensor(name="x", dtype="uint8", shape=(0, 2**62, 2**62), data=empty)
+    with pytest.raises(MessageError, match="tensor 'x': no shape"):
+        arrays_of([tensor])
+
+
 async def test_a_model_answers_as_it_would_in_the_asking_process() -> None:
     feed = picture()
     mine = open_model("person-obstacle").run(feed)

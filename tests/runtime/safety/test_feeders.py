@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -222,6 +223,18 @@ def test_what_is_no_report_stands_against_motion_and_ends_nobody(
     feeders.feed(STILL)
     until_true(lambda: any("Report" in one for one in feeders.problems()))
     assert feeders.told()[0]["text"] == ""
+
+
+@pytest.mark.parametrize("facts", [{}, MappingProxyType({}), MappingProxyType({"a": {"b": [1]}})])
+def test_facts_of_any_mapping_are_told_as_they_are(
+    feeders: Feeders, lamp: Lamp, until_true: Callable[..., None], facts: Any
+) -> None:
+    lamp.report = Report(facts=facts)
+    feeders.feed(STILL)
+    until_true(lambda: not list(feeders.problems()))
+    told = json.loads(json.dumps(feeders.told()))[0]["facts"]
+    own = {"fed", "missed", "failures", "longest_ms"}
+    assert {name: value for name, value in told.items() if name not in own} == dict(facts)
 
 
 @pytest.mark.parametrize("facts", [{"a": b"bytes"}, {(1, 2): 3}, {"a": {1}}, {"a": "b"}])
