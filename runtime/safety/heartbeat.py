@@ -120,7 +120,7 @@ class HeartbeatBoard:
         path = directory / FILE
         self._file = SharedFile(path, writes=True)
         self.repairs = 0
-        """How often the file was found cut short or deleted, and was laid out again."""
+        """How often the file was found cut short, deleted or moved, and was laid out again."""
         if not self._is_laid_out():
             path.unlink(missing_ok=True)
             self._file.close()
@@ -133,7 +133,7 @@ class HeartbeatBoard:
             Per name its newest good beat. A damaged slot keeps its last good one, which then ages;
             a slot that never had one is left out.
         """
-        if self._file.remake():  # deleted: a loop that starts now must find it
+        if self._file.remake():  # deleted or moved: a loop that starts now must find it
             self._lay_out()
             self.repairs += 1
         for _ in range(_TRIES):

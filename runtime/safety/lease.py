@@ -180,7 +180,7 @@ class LeaseWriter:
         self._sequence += 1
         code = _MODES.index(mode)
         raw = RECORD.pack(epoch, self._sequence, self._granted_ns, until_ns, code)
-        if self._file.is_deleted() and self._is_written_anew(raw):
+        if self._file.is_displaced() and self._is_written_anew(raw):
             # Only now, so that a reader finds the new lease where this one is no good any more.
             self._file.write(RECORD.pack(epoch, self._sequence, 0, 0, _MODES.index(Mode.STOPPED)))
             self._file.close()
@@ -190,7 +190,7 @@ class LeaseWriter:
         return True
 
     def _is_written_anew(self, raw: bytes) -> bool:
-        """Write to a new file in place of one that was deleted: only who has that open sees it."""
+        """Write to a new file in place of one that was deleted or moved: only who has it open sees it."""
         anew = SharedFile(self._path, writes=True)
         is_written = anew.write(raw)
         anew.close()

@@ -145,13 +145,25 @@ class SharedFile:
             self.close()
         return not is_same
 
-    def is_deleted(self) -> bool:
-        """Tell whether the open file has no name any more, so that nobody can open it."""
-        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+    def is_displaced(self) -> bool:
+        """Tell whether the open file is not what its name stands for, so that nobody opens it.
+
+        It was deleted, moved away, or replaced by another.
+        """
+        if self._fd < 0:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError:
+            return True
 
     def remake(self) -> bool:
-        """Make a file anew that was deleted; False when it was not, or the system refuses."""
-        if not self.is_deleted():
+        """Go over to the file that has the name now, made anew where there is none.
+
+        Returns:
+            False when the open one still has it, or the system refuses.
+        """
+        if not self.is_displaced():
             return False
         try:
             anew = os.open(self._path, self._flags, 0o600)

@@ -1,7 +1,8 @@
 """The stop line: a second way to stop, through shared memory, for when the socket is full.
 
 Any change of the file is a stop, even a change that can't be read: whoever can write here can stop,
-nobody can undo a stop here. That it was deleted is a change too, since nobody could pull it now.
+nobody can undo a stop here. That it was deleted or moved is a change too, since nobody could pull
+it now.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ FILE: Final = "stop"
 
 RECORD: Final = Record(b"OLYSTOP", 1, "qI48s200s")
 """at_ns, pid, by, cause; then the CRC."""
+
+_MARK: Final = b"laid anew"
+"""Stands behind the record: where a puller wrote first, nothing of that is overwritten."""
 
 
 def pull(directory: Path, cause: str, by: str) -> bool:
@@ -51,9 +55,10 @@ class StopLine:
         """Lay the line; an older pull does not count, since the guardian starts stopped."""
         self._path = directory / FILE
         self._file = SharedFile(self._path, writes=True)
-        self._is_cut = False
-        self._seen = b""
-        self._lay()
+        self._is_cut = not self._file.write(
+            RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid")
+        )
+        self._seen = self._read()
 
     def look(self, now_ns: int) -> Trip | None:
         """Say whether the line was pulled since the last look.
@@ -64,9 +69,9 @@ class StopLine:
         Returns:
             The stop asked for, or None.
         """
-        if self._file.is_deleted():
+        if self._is_cut or self._file.is_displaced():
             return self._laid_anew(now_ns)
-        raw = self._file.read(RECORD.size)
+        raw = self._read()
         if raw == self._seen:
             return None
         self._seen = raw
@@ -82,20 +87,25 @@ class StopLine:
         """Say what stands against motion; empty while the line can be pulled."""
         if not self._is_cut:
             return ""
-        return f"stop line: {self._path} was deleted, and can't be made anew: nobody could pull it"
+        return f"stop line: {self._path} can't be made or written: nobody could pull it"
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _lay(self) -> None:
-        self._file.write(RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid"))
-        self._seen = self._file.read(RECORD.size)
+    def _read(self) -> bytes:
+        return self._file.read(RECORD.size + len(_MARK))
 
     def _laid_anew(self, now_ns: int) -> Trip | None:
-        was_cut, self._is_cut = self._is_cut, not self._file.remake()
-        if not self._is_cut:
-            self._lay()
+        was_cut, self._is_cut = self._is_cut, not self._is_marked_anew()
+        # Whoever made it before us has pulled it: the next look sees that.
+        self._seen = bytes(RECORD.size) + _MARK
         if was_cut:
             return None
-        return Trip("stop line deleted", "unknown", now_ns, f"{self._path} has no name any more")
+        evidence = f"{self._path} is not the file that is looked at any more"
+        return Trip("stop line deleted", "unknown", now_ns, evidence)
+
+    def _is_marked_anew(self) -> bool:
+        """Write the mark, which also takes the memory that a pull needs, while there is some."""
+        self._file.remake()
+        return not self._file.is_displaced() and self._file.write(_MARK, RECORD.size)

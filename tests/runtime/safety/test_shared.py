@@ -117,12 +117,12 @@ def test_a_file_that_was_deleted_stays_open_until_another_has_its_name(tmp_path:
     assert not file.refresh()
     assert file.read(10) == b"old"
     path.unlink()
-    assert file.is_deleted()
+    assert file.is_displaced()
     assert not file.refresh()
     assert file.read(10) == b"old"
     path.write_bytes(b"new")
     assert file.refresh()
-    assert not file.is_deleted()
+    assert not file.is_displaced()
     assert file.read(10) == b"new"
     file.close()
 
@@ -140,6 +140,29 @@ def test_a_file_that_was_deleted_can_be_made_anew(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     assert file.remake()
     assert file.read(10) == b""
+    file.close()
+
+
+def test_a_file_that_was_moved_away_or_replaced_is_not_what_its_name_stands_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    file = SharedFile(path, writes=True)
+    assert not file.is_displaced()  # nothing is open yet
+    assert file.write(b"old")
+    assert not file.is_displaced()
+    path.rename(tmp_path / "elsewhere")
+    assert file.is_displaced()
+    path.write_bytes(b"new")
+    assert file.is_displaced()
+    assert file.remake()
+    assert not file.is_displaced()
+    assert file.read(10) == b"new"
+    path.unlink()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub").rename(path)
+    assert file.is_displaced()
+    assert not file.remake()  # a folder is in the way
     file.close()
 
 
@@ -199,7 +222,7 @@ def test_it_works_with_the_descriptor_that_a_process_without_input_gets_first(
         path.unlink()
         path.write_bytes(b"new")
         assert os.fstat(0).st_nlink == 0
-        assert file.is_deleted()
+        assert file.is_displaced()
         assert file.refresh()
         assert file.read(10) == b"new"
         path.unlink()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from olympus.runtime.safety.stopline import FILE, RECORD, StopLine, pull
 
@@ -87,3 +92,120 @@ def test_it_says_whose_pull_it_was_and_how_long_ago(tmp_path: Path) -> None:
     assert trip is not None
     assert trip.evidence == "stop line, process 77, 2.5 ms before it was seen"
     line.close()
+
+
+def test_a_pull_into_a_line_that_the_puller_had_to_make_anew_is_seen_beside_its_deletion(
+    tmp_path: Path,
+) -> None:
+    line = StopLine(tmp_path)
+    (tmp_path / FILE).unlink()
+    assert pull(tmp_path, "smoke", "ada")
+    trips = [line.look(number) for number in range(3)]
+    assert [trip and trip.cause for trip in trips] == ["stop line deleted", "smoke", None]
+    line.close()
+
+
+def test_a_pull_into_a_line_that_could_not_be_pulled_for_a_while_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "safety"
+    folder.mkdir()
+    line = StopLine(folder)
+    shutil.rmtree(folder)
+    assert line.look(0) is not None
+    folder.mkdir()
+    assert pull(folder, "smoke", "ada")
+    trips = [line.look(number) for number in range(3)]
+    assert [trip and trip.cause for trip in trips] == [None, "smoke", None]
+    line.close()
+
+
+@pytest.mark.parametrize("is_pulled", [False, True])
+def test_a_line_that_was_moved_away_is_one_that_nobody_can_pull(
+    tmp_path: Path, is_pulled: bool
+) -> None:
+    line = StopLine(tmp_path)
+    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    assert not is_pulled or pull(tmp_path, "smoke", "ada")
+    trips = [line.look(number) for number in range(3)]
+    seen = "smoke" if is_pulled else None
+    assert [trip and trip.cause for trip in trips] == ["stop line deleted", seen, None]
+    assert pull(tmp_path, "fire", "bob")
+    trip = line.look(4)
+    assert trip is not None and trip.cause == "fire"
+    line.close()
+
+
+def test_a_line_that_was_laid_anew_and_is_cut_short_stops(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    (tmp_path / FILE).unlink()
+    assert line.look(0) is not None
+    os.truncate(tmp_path / FILE, 0)
+    trip = line.look(1)
+    assert trip is not None and trip.cause == "stop line changed"
+    line.close()
+
+
+def test_a_line_that_can_not_be_laid_at_the_start_stands_against_motion_until_it_can(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / FILE).mkdir()
+    line = StopLine(tmp_path)
+    assert "nobody could pull it" in line.problem()
+    assert line.look(0) is None
+    assert "nobody could pull it" in line.problem()
+    (tmp_path / FILE).rmdir()
+    assert line.look(1) is None
+    assert line.problem() == ""
+    assert pull(tmp_path, "smoke", "ada")
+    assert line.look(2) is not None
+    line.close()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory with room for four pages."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(words, check=False).returncode:
+        pytest.skip("no file system may be mounted here (CAP_SYS_ADMIN)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_line_can_be_pulled_though_the_memory_of_its_directory_is_full(small: Path) -> None:
+    line = StopLine(small)
+    (small / FILE).unlink()
+    assert line.look(0) is not None
+    fill(small)
+    assert pull(small, "smoke", "ada")
+    trip = line.look(1)
+    assert trip is not None and trip.cause == "smoke"
+    line.close()
+
+
+def test_a_line_for_which_there_is_no_room_stands_against_motion_until_there_is(
+    small: Path,
+) -> None:
+    line = StopLine(small)
+    with (small / FILE).open("rb"):  # who holds the old one open holds its page
+        (small / FILE).unlink()
+        fill(small)
+        trip = line.look(0)
+        assert trip is not None and trip.cause == "stop line deleted"
+        assert "nobody could pull it" in line.problem()
+        assert not pull(small, "smoke", "ada")
+    (small / "filling").unlink()
+    assert line.look(3) is None
+    assert line.problem() == ""
+    assert pull(small, "smoke", "ada")
+    assert line.look(4) is not None
+    line.close()
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filling").open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return
