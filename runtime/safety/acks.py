@@ -164,12 +164,14 @@ class AckWriter:
         flags: Flag,
         why: str = "",
     ) -> bool:
-        """Acknowledge one tick; False when the system refuses to write.
+        """Acknowledge one tick; False when nobody can see it.
 
-        A file that was deleted is made anew: a guardian that starts later must see this gate.
+        A file that was deleted or moved is made anew: a guardian that starts later must see this
+        gate. Where that can't be, or a gate of this name was made meanwhile, nobody sees this one.
         """
-        self._file.remake()
-        if not self._file.claim():  # a gate of this name was made while this one had no file
+        if self._file.is_displaced() and not self._file.remake():
+            return False
+        if not self._file.claim():
             return False
         self._sequence += 1
         words = why.encode(errors="replace")[:WHY_BYTES]
@@ -211,8 +213,7 @@ class AckBoard:
     def read(self) -> Mapping[str, Ack]:
         """Read every gate's newest good acknowledgement; one that never wrote is left out."""
         for name, file in self._files.items():
-            if file.is_deleted():
-                file.refresh()  # the gate has made another by now, or does at its next tick
+            file.refresh()  # where it was deleted or moved, the gate makes another at its next tick
             for _ in range(_TRIES):
                 fields = RECORD.unpack(file.read(RECORD.size))
                 if not isinstance(fields, str):

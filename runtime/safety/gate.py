@@ -26,6 +26,10 @@ LONGEST_TICK_NS: Final = 100_000_000
 """After a longer pause an output still moves only as far as in this time."""
 
 _NEAR: Final = 1e-9
+_UNSEEN: Final = LeaseView(
+    False,
+    "nobody can see this gate: its file can't be written, or another gate took its name",
+)
 
 Sense = Callable[[int], bool | None]
 """Asked whether the actuator stands, as measured after a time in ns; None when not known."""
@@ -222,11 +226,12 @@ class Gate:
         self.counts: Counter[Reason] = Counter()
         """Ticks per reason."""
         self.unwritten = 0
-        """Acknowledgements that the system refused to write."""
+        """Acknowledgements that nobody can see."""
+        self._is_seen = True
 
     def is_due(self) -> bool:
         """Whether a tick is due before its time, since the lease it acted on is no longer valid."""
-        return bool(self._state.epoch) and not self._lease.check(self._now_ns()).valid
+        return bool(self._state.epoch) and not self._look(self._now_ns()).valid
 
     def tick(self, command: Command | None) -> Applied:
         """Decide, hand the output to the actuator, and acknowledge.
@@ -239,14 +244,14 @@ class Gate:
             acknowledged as not neutral.
         """
         now_ns = self._now_ns()
-        lease = self._lease.check(now_ns)
+        lease = self._look(now_ns)
         if self._sleep.look():  # by the clock of leases no time has passed
             self._state = _burn(self._state)
         before = self._state
         applied, self._state = decide(lease, command, before, self._rules, now_ns)
         if self._state.epoch and self._now_ns() >= lease.valid_until_ns:
             # Frozen between the look and the act, and thawed now: look again.
-            lease = self._lease.check(now_ns := self._now_ns())
+            lease = self._look(now_ns := self._now_ns())
             applied, self._state = decide(lease, command, before, self._rules, now_ns)
         self.counts[applied.reason] += 1
         self._deliver(applied, now_ns, Flag(0))
@@ -265,6 +270,10 @@ class Gate:
         finally:
             self._acks.close()
             self._lease.close()
+
+    def _look(self, now_ns: int) -> LeaseView:
+        """Look at the lease; a gate that nobody can see has none, whatever is permitted."""
+        return self._lease.check(now_ns) if self._is_seen else _UNSEEN
 
     def _deliver(self, applied: Applied, tick_ns: int, flags: Flag) -> None:
         taken, why = False, applied.detail
@@ -297,7 +306,8 @@ class Gate:
 
     def _acknowledge(self, reason: Reason, tick_ns: int, flags: Flag, why: str) -> None:
         state = self._state
-        if not self._acks.write(
+        self._is_seen = self._acks.write(
             tick_ns, epoch=state.epoch, burned=state.burned, reason=reason, flags=flags, why=why
-        ):
+        )
+        if not self._is_seen:
             self.unwritten += 1

@@ -144,6 +144,36 @@ def test_a_gate_whose_file_was_deleted_does_not_speak_for_one_made_since(tmp_pat
     first.close()
 
 
+def test_a_gate_whose_file_was_moved_away_does_not_write_where_nobody_looks(
+    tmp_path: Path,
+) -> None:
+    first, board = AckWriter(tmp_path, "a"), AckBoard(tmp_path, ["a"])
+    assert write(first, 5)
+    assert board.read()["a"].tick_ns == 5
+    (tmp_path / f"{PREFIX}a").rename(tmp_path / "elsewhere")
+    assert write(first, 6)
+    assert board.read()["a"].tick_ns == 6
+    (tmp_path / f"{PREFIX}a").rename(tmp_path / "elsewhere")
+    second = AckWriter(tmp_path, "a")
+    assert write(second, 7)
+    assert not write(first, 8)
+    assert board.read()["a"].tick_ns == 7
+    for one in (first, second, board):
+        one.close()
+
+
+def test_a_gate_whose_file_can_not_be_made_anew_knows_that_it_is_not_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "safety"
+    folder.mkdir()
+    writer = AckWriter(folder, "a")
+    assert write(writer, 5)
+    folder.rename(tmp_path / "elsewhere")
+    assert not write(writer, 6)
+    (tmp_path / "elsewhere").rename(folder)
+    assert write(writer, 7)
+    writer.close()
+
+
 def test_a_gate_is_seen_though_others_have_no_file_yet(tmp_path: Path) -> None:
     board = AckBoard(tmp_path, ["none", "a"])
     writer = AckWriter(tmp_path, "a")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olympus.runtime.errors import DeviceError
-from olympus.runtime.safety.acks import AckBoard, Flag, Reason
+from olympus.runtime.safety.acks import PREFIX, AckBoard, AckWriter, Flag, Reason
 from olympus.runtime.safety.gate import (
     AHEAD_NS,
     LONGEST_TICK_NS,
@@ -295,7 +295,7 @@ def test_a_tick_from_the_future_brakes_nothing_and_speeds_nothing_up() -> None:
 class Bench:
     """A gate whose clock, motor and measurement the test holds."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, rules: Rules = RULES) -> None:
         self.now_ns = NOW
         self.pause_ns = 0
         self.looks = 0
@@ -305,7 +305,7 @@ class Bench:
         self.gate = Gate(
             directory,
             "drive",
-            RULES,
+            rules,
             apply=self.motor.apply,
             sense=self.sense,
             now_ns=self.clock,
@@ -393,6 +393,45 @@ def test_a_gate_that_was_frozen_between_look_and_act_looks_again(
     applied = bench.tick()
     assert applied.reason is reason
     assert (bench.motor.outputs[-1] == (0.0, 0.0)) is (reason is not Reason.OK)
+
+
+@pytest.mark.parametrize("rules", [RULES, BRAKE])
+def test_a_gate_that_nobody_can_see_moves_nothing(tmp_path: Path, rules: Rules) -> None:
+    """Its file was deleted, and its name taken by another: the guardian sees that one alone."""
+    bench = Bench(tmp_path, rules)
+    bench.permit()
+    assert bench.motor.outputs[-1] != (0.0, 0.0)
+    (tmp_path / f"{PREFIX}drive").unlink()
+    other = AckWriter(tmp_path, "drive")
+    bench.tick()  # finds out as it acknowledges
+    assert bench.gate.unwritten == 1
+    assert bench.gate.is_due()
+    applied = bench.tick()
+    assert (applied.reason, applied.epoch) == (Reason.NO_LEASE, 0)
+    assert "nobody can see this gate" in applied.detail
+    while bench.motor.outputs[-1] != (0.0, 0.0):
+        bench.tick()
+        assert bench.now_ns < NOW + 1000 * MS
+    assert not bench.gate.is_due()
+    bench.lease.grant(8, bench.now_ns, bench.now_ns + 1000 * MS)
+    for _ in range(3):  # neither does another permission move it
+        assert bench.tick().reason is Reason.NO_LEASE
+    other.close()
+    assert bench.tick().reason is Reason.NO_LEASE
+    assert bench.tick().reason is Reason.NEW_PERMISSION  # it was seen at neutral before
+    assert bench.tick().reason is Reason.OK
+
+
+def test_what_it_acted_on_while_it_was_seen_does_not_count_when_it_is_seen_again(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.permit()
+    (tmp_path / f"{PREFIX}drive").unlink()
+    other = AckWriter(tmp_path, "drive")
+    bench.tick()
+    other.close()
+    bench.tick()
+    assert bench.tick().reason is Reason.LAPSED
 
 
 def test_a_lease_that_was_renewed_while_the_gate_was_frozen_is_good(bench: Bench) -> None:
