@@ -78,6 +78,7 @@ class Host:
         self._log_handler = BusHandler(lambda line: _publish_log(logs, line), self.clock)
         self._worst_lag_s = 0.0
         self._told_of_lag_s = -TELL_S
+        self._is_heard = True
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -194,8 +195,13 @@ class Host:
             self.crashed.set_result(f"{node}: {type(error).__name__}: {error}")
 
     def _report(self, event: dict[str, str]) -> None:
-        if self.spec.status_fd is not None:
+        if self.spec.status_fd is None or not self._is_heard:
+            return
+        try:
             os.write(self.spec.status_fd, (json.dumps(event) + "\n").encode())
+        except BrokenPipeError:  # the nodes' shutdown goes on all the same
+            self._is_heard = False
+            _log.info("nobody reads this host's status any more: its launcher has ended")
 
     def _publish_stats(self) -> None:
         use = self._meter.snapshot()

@@ -51,6 +51,10 @@ class Running:
         """Read its status up to an event of that name."""
         return next(e for e in map(json.loads, self._status) if e["event"] == event)
 
+    def deaf(self) -> None:
+        """Close the reading end of its status pipe, as a launcher that has ended."""
+        self._status.close()
+
     def end(self, number: signal.Signals | None = None) -> tuple[int, float]:
         """Send it a signal; return its exit code, and how long it took to end, s."""
         began = time.monotonic()
@@ -105,6 +109,19 @@ def test_a_node_that_fails_to_shut_down_does_not_keep_the_others_from_it(
     _, took_s = host.end(signal.SIGTERM)
     assert took_s < 3.5
     assert "calm and shut down" in host.said()
+
+
+def test_a_host_whose_status_nobody_reads_any_more_shuts_all_its_nodes_down_quietly(
+    session: Session,
+) -> None:
+    host = Running(session, "Calm", "Computes")
+    host.until("ready")
+    host.deaf()
+    code, _ = host.end(signal.SIGTERM)
+    assert "calm and shut down" in host.said()
+    assert "Traceback" not in host.said()
+    told = [line for line in host.said().splitlines() if "nobody reads this host's status" in line]
+    assert (code, len(told)) == (0, 1)
 
 
 def test_a_crashed_host_ends_though_a_thread_of_it_hangs(session: Session) -> None:
