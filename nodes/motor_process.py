@@ -24,13 +24,16 @@ from olympus.drivers.registry import make_base
 from olympus.nodes.motor_loop import MotorLoop, Order
 from olympus.nodes.motor_wire import BEAT_S, MotorSpec, Packet, receive, send, told_state
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.errors import ConfigError, DeviceError, OlympusError
+from olympus.runtime.errors import ConfigError, DeviceError, MessageError, OlympusError
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.realtime import limit_spinning, real_time
 from olympus.runtime.telemetry.logs import log_to
 
 LONGEST_SPIN_S: Final = 1.0
 """After so long at real-time priority without once waiting, the kernel ends this process."""
+
+LONGEST_TEXT: Final = 4096
+"""More of what a base says of itself is cut."""
 
 
 class MotorProcess:
@@ -119,8 +122,8 @@ class MotorProcess:
         try:
             state = told_state(self._base.state())
             send(self._end, "state", state=state, counts=counts, faults=self._loop.faults)
-        except DeviceError as error:
-            send(self._end, "trouble", text=str(error), counts=counts)
+        except (DeviceError, MessageError) as error:
+            send(self._end, "trouble", text=str(error)[:LONGEST_TEXT], counts=counts)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -155,7 +158,7 @@ def main(arguments: Sequence[str]) -> int:
             MotorProcess(spec, end).serve()
         except OlympusError as error:
             with contextlib.suppress(OSError):
-                send(end, "trouble", text=str(error))
+                send(end, "trouble", text=str(error)[:LONGEST_TEXT])
             return error.exit_code
     return 0
 

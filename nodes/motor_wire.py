@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from olympus.drivers.base import BaseState
 from olympus.runtime.config import Session
+from olympus.runtime.errors import MessageError
 from olympus.runtime.safety.limits import Category, Limits, Rules
 
 LARGEST: Final = 65_536
@@ -68,9 +69,19 @@ class Packet:
 
 
 def send(end: socket.socket, kind: str, **told: object) -> bool:
-    """Say something; False when the other side is gone or does not read."""
+    """Say something; False when the other side is gone or does not read.
+
+    Raises:
+        MessageError: It is larger than the other side takes.
+    """
+    raw = json.dumps({"kind": kind, **told}).encode()
+    if len(raw) > LARGEST:
+        raise MessageError(
+            f"motors apart: a packet {kind!r} of {len(raw)} bytes, at most {LARGEST} fit; "
+            "a base that measures more can't have its motors apart: give the drive `apart: never`"
+        )
     try:
-        end.send(json.dumps({"kind": kind, **told}).encode(), socket.MSG_DONTWAIT)
+        end.send(raw, socket.MSG_DONTWAIT)
     except OSError:
         return False
     return True
@@ -94,17 +105,23 @@ def receive(end: socket.socket) -> Packet | None:
 
     Raises:
         TimeoutError: It said nothing in time.
+        MessageError: What it said is no packet, or was cut off.
     """
     try:
-        raw = end.recv(LARGEST)
+        raw, _, flags, _ = end.recvmsg(LARGEST)
     except BlockingIOError as error:
         raise TimeoutError("nothing was said in time") from error
     except OSError:
         return None
     if not raw:
         return None
-    told = json.loads(raw)
-    return Packet(str(told.pop("kind")), told)
+    if flags & socket.MSG_TRUNC:
+        raise MessageError(f"a packet cut off at {LARGEST} bytes")
+    try:
+        told = json.loads(raw)
+        return Packet(str(told.pop("kind")), told)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MessageError(f"no packet of theirs ({type(error).__name__})") from error
 
 
 def told_state(state: BaseState) -> dict[str, JsonValue]:

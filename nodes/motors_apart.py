@@ -30,7 +30,7 @@ from olympus.nodes.motor_wire import (
     send,
     wait_at_most,
 )
-from olympus.runtime.errors import DeviceError, SafetyError, StallError
+from olympus.runtime.errors import DeviceError, MessageError, SafetyError, StallError
 from olympus.runtime.safety.acks import Reason
 from olympus.runtime.safety.gate import Applied
 from olympus.runtime.safety.neutral_line import NeutralLine
@@ -72,6 +72,8 @@ class ApartBase(RoverBase):
         self._process: subprocess.Popen[bytes] | None = None
         self._news = threading.Condition()
         self._line: NeutralLine | None = None
+        # Whoever writes to the port holds this: closed meanwhile, its descriptor may be another's.
+        self._hand = threading.Lock()
         self._pause = threading.Event()
         self._forget()
 
@@ -82,8 +84,8 @@ class ApartBase(RoverBase):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Ticks of the gate by reason since the process started."""
-        return self._counts
+        """Ticks of the gate by reason since the process started, and packets that were refused."""
+        return self._counts | ({"refused_packets": self.refused} if self.refused else {})
 
     def open(self) -> None:
         """Start the process and wait until its base is open.
@@ -136,7 +138,8 @@ class ApartBase(RoverBase):
             process.wait()
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
-        line, self._line = self._line, None
+        with self._hand:
+            line, self._line = self._line, None
         if line is not None:
             line.close()
 
@@ -175,7 +178,7 @@ class ApartBase(RoverBase):
         if self._trouble or self._end is None:
             raise DeviceError(self._trouble or "motors apart: closed; call open() first")
         if self._state is None or time.monotonic() - self._state_at > STALL_S:
-            raise StallError("motors apart: their process says nothing; it is frozen or overloaded")
+            raise StallError(f"motors apart: {self._silence()}")
         return self._state
 
     def _forget(self) -> None:
@@ -183,6 +186,9 @@ class ApartBase(RoverBase):
         self._state_at = 0.0
         self._trouble = ""
         self._is_ready = False
+        self.refused = 0
+        """Packets of the process that could not be taken since it started."""
+        self._refusal = ""
         self._counts: dict[str, int] = {}
         self._orders: OrderedDict[int, Order] = OrderedDict()
 
@@ -193,7 +199,9 @@ class ApartBase(RoverBase):
                 if self._trouble:
                     raise DeviceError(self._trouble)
                 if time.monotonic() > deadline:
-                    raise StallError(f"motors apart: not ready after {READY_S:g} s")
+                    raise StallError(
+                        f"motors apart: not ready after {READY_S:g} s: {self._silence()}"
+                    )
                 self._news.wait(0.1)
 
     def _hear(self, end: socket.socket) -> None:
@@ -207,12 +215,13 @@ class ApartBase(RoverBase):
             while True:
                 try:
                     packet = receive(end)
+                    if packet is None:
+                        break
+                    self._take(packet)
                 except TimeoutError:
                     self._insist(end)
-                    continue
-                if packet is None:
-                    break
-                self._take(packet)
+                except (MessageError, LookupError, TypeError, ValueError) as error:
+                    self._refuse(error)
         if self._end is end:
             self._insist_for(_EAGER_S)
         with self._news:
@@ -250,9 +259,22 @@ class ApartBase(RoverBase):
 
     def _open_line(self, told: tuple[str, str]) -> None:
         device, frame = told
-        if device and self._line is None:
-            with contextlib.suppress(SafetyError):
+        with self._hand, contextlib.suppress(SafetyError):
+            if device and self._line is None and self._end is not None:
                 self._line = NeutralLine(Path(device), bytes.fromhex(frame))
+
+    def _refuse(self, error: Exception) -> None:
+        """Count what can't be taken, and hear on; it was heard, so that its gate still ticks."""
+        self.refused += 1
+        self._refusal = str(error) if isinstance(error, MessageError) else repr(error)
+        if self.refused == 1:
+            _log.warning("motors apart: a packet of their process is refused: %s", self._refusal)
+
+    def _silence(self) -> str:
+        """Say why nothing new is known of the motors."""
+        if self._refusal:
+            return f"what their process says can't be taken: {self._refusal}"
+        return "their process says nothing; it is frozen or overloaded"
 
     def _insist(self, end: socket.socket) -> None:
         if self._is_ready and self._end is end:
@@ -261,9 +283,11 @@ class ApartBase(RoverBase):
 
     def _insist_for(self, seconds: float) -> None:
         """Write neutral again and again; a port that is full now may take it later."""
-        until = time.monotonic() + seconds
-        while (line := self._line) is not None and not line.is_lost and time.monotonic() < until:
-            line.write()
+        until, line = time.monotonic() + seconds, self._line
+        while line is not None and not line.is_lost and time.monotonic() < until:
+            if self._line is not line:
+                return  # it was closed, and perhaps opened again for another process
+            self._write_neutral()
             self._pause.wait(_AGAIN_S)
 
     def _ends(self, process: subprocess.Popen[bytes]) -> bool:
@@ -281,8 +305,8 @@ class ApartBase(RoverBase):
             wait_s = _AGAIN_S
 
     def _write_neutral(self) -> bool:
-        line = self._line
-        return line is not None and line.write()
+        with self._hand:
+            return self._line is not None and self._line.write()
 
 
 class ApartMotors:

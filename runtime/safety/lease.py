@@ -190,7 +190,7 @@ class LeaseWriter:
         return True
 
     def _is_written_anew(self, raw: bytes) -> bool:
-        """Write to a new file in place of one that was deleted or moved: only who has it open sees it."""
+        """Write to a new file, since only those who have the deleted one open see that."""
         anew = SharedFile(self._path, writes=True)
         is_written = anew.write(raw)
         anew.close()

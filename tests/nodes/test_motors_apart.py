@@ -21,14 +21,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from olympus.drivers.base import BaseState, RoverBase
+from olympus.drivers.registry import register
 from olympus.drivers.serial_protocol import SEQ_RANGE
 from olympus.nodes.motor_loop import Order
-from olympus.nodes.motor_wire import MotorSpec, Packet, receive, send, wait_at_most
+from olympus.nodes.motor_process import MotorProcess
+from olympus.nodes.motor_wire import LARGEST, MotorSpec, Packet, receive, send, wait_at_most
 from olympus.nodes.motors_apart import ApartBase, ApartMotors
 from olympus.runtime.config import Session
-from olympus.runtime.errors import DeviceError
+from olympus.runtime.errors import DeviceError, MessageError
 from olympus.runtime.messages import Twist
 from olympus.runtime.safety.gate import Applied, Command
 from olympus.runtime.safety.neutral_line import NeutralLine
@@ -213,9 +217,9 @@ def failure(base: ApartBase) -> DeviceError | None:
     return None
 
 
-def nowhere(session: Session) -> MotorSpec:
+def nowhere(session: Session, source: str = "serial:///dev/nowhere") -> MotorSpec:
     return MotorSpec(
-        source="serial:///dev/nowhere",
+        source=source,
         session=session,
         top_radps=10.0,
         slew_radps2=200.0,
@@ -247,7 +251,7 @@ def test_a_process_that_closes_its_gate_says_why(
         why = "the drive is gone"
     else:
         end.send(b"{")
-        why = "their process fails: JSONDecodeError"
+        why = "their process fails: MessageError: no packet of theirs (JSONDecodeError)"
     until(lambda: not guardian_of_drive.client.status().is_permitted)
     trip = guardian_of_drive.client.status().trips[0]
     assert trip.cause.startswith(f"gate drive: closed: {why}"), trip
@@ -349,3 +353,132 @@ def test_a_side_that_says_nothing_is_not_one_that_is_gone() -> None:
     theirs.close()
     assert receive(ours) is None
     ours.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_what_is_too_large_or_no_packet_is_refused_on_either_side(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    room = LARGEST - len('{"kind": "trouble", "text": ""}')
+    assert send(theirs, "trouble", text="x" * room)
+    packet = receive(ours)
+    assert packet is not None and len(packet.told["text"]) == room
+    with pytest.raises(MessageError, match=f"'trouble' of 65537 bytes, at most {LARGEST}"):
+        send(theirs, "trouble", text="x" * (room + 1))
+    for raw in (b"x" * (LARGEST + 1), b"{", b"[]", b"{}", b"\xff", b"[" * 5000):
+        theirs.send(raw)
+        with pytest.raises(MessageError, match=r"cut off at|no packet of theirs"):
+            receive(ours)
+    assert send(theirs, "beat")  # what follows is taken
+    assert receive(ours) == Packet("beat", {})
+
+
+def test_what_can_not_be_taken_is_counted_and_the_hearing_goes_on(
+    hand: Hand, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    base = hand.base
+    base._end = ours
+    hearing = threading.Thread(target=base._hear, args=(ours,))
+    hearing.start()
+    try:
+        for raw in (b"x" * (LARGEST + 1), b"{", b'{"kind": "state"}', b'{"kind": "ready"}'):
+            theirs.send(raw)
+        theirs.send(b'{"kind": "applied", "reason": 99}')
+        theirs.send(b'{"kind": "beat", "counts": 3}')
+        until(lambda: base.refused == 6)
+        assert base.counts["refused_packets"] == 6
+        error = failure(base)
+        assert error is not None and "can't be taken: " in str(error)
+        send(theirs, "trouble", text="hot")
+        until(lambda: str(failure(base)) == "hot")
+        before = hand.heard().count(b"$N\n")
+        until(lambda: base._state is None and hearing.is_alive())
+        send(theirs, "ready", wheel_radius_m=0.1, track_m=0.3, neutral=["", ""])
+        until(lambda: hand.heard().count(b"$N\n") > before)  # and so does the hand on the port
+    finally:
+        base._end = None
+        theirs.close()
+        hearing.join()
+    hand.line.close()
+
+
+class HugeBase(RoverBase):
+    """Measures more than fits."""
+
+    def __init__(self, location: str, **_: object) -> None:
+        super().__init__()
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def command(self, left_radps: float, right_radps: float) -> None: ...
+
+    def neutral(self) -> None: ...
+
+    def state(self) -> BaseState:
+        none, many = np.zeros(3, np.float32), np.full(9000, 1 / 3, np.float32)
+        return BaseState(0, 0, 0, 0, none, none, many, many, 9.0, 24.0, 1.0, 0.5, stamp_ns=1)
+
+
+def test_a_measurement_that_does_not_fit_is_told_as_trouble(
+    session: Session, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    register("base", "huge", HugeBase)
+    ours, theirs = pair
+    MotorProcess(nowhere(session, "huge://base"), theirs)._report_state()
+    packet = receive(ours)
+    assert packet is not None and packet.kind == "trouble"
+    assert "'state' of" in packet.told["text"]
+    assert f"at most {LARGEST}" in packet.told["text"]
+
+
+class HeldLine(NeutralLine):
+    """A hand that is put aside just before it writes."""
+
+    def __init__(self, device: Path, frame: bytes) -> None:
+        super().__init__(device, frame)
+        self.is_held, self.go = threading.Event(), threading.Event()
+
+    def write(self) -> bool:
+        self.is_held.set()
+        assert self.go.wait(15)
+        return super().write()
+
+
+def test_the_hand_on_the_port_never_writes_to_a_descriptor_that_was_closed(
+    hand: Hand, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    hand.line.close()
+    line = hand.base._line = HeldLine(Path(os.ttyname(hand._follower)), b"$N\n")
+    hand.base._end, hand.base._process = pair[0], subprocess.Popen(["true"])
+    writing = threading.Thread(target=hand.base._insist_for, args=(15.0,))
+    writing.start()
+    assert line.is_held.wait(15)
+    closing = threading.Thread(target=hand.base.close)
+    closing.start()
+    closing.join(0.3)  # as long as it would take, did it not wait
+    taken = os.open("/dev/null", os.O_WRONLY)
+    line.go.set()
+    closing.join(15)
+    writing.join(15)
+    os.close(taken)
+    assert not writing.is_alive() and not closing.is_alive()
+    assert not line.is_lost
+    assert hand.heard().count(b"$N\n") == 1
+
+
+def test_a_port_that_is_told_of_after_the_base_was_closed_is_not_opened(hand: Hand) -> None:
+    hand.line.close()
+    hand.base._line = None
+    hand.base._open_line((os.ttyname(hand._follower), b"$N\n".hex()))
+    assert hand.base._line is None
