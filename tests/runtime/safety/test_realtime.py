@@ -5,19 +5,50 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import mmap
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from olympus.runtime.safety import realtime
 from olympus.runtime.safety.settings import Settings
+
+
+def of_this_process() -> dict[str, object]:
+    """Tell what was granted to this process and its threads, as far as these tests change it."""
+    group = Path("/proc/self/autogroup")
+    threads = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            number = int(task.name)
+            policy, priority = os.sched_getscheduler(number), os.sched_getparam(number)
+            nice = os.getpriority(os.PRIO_PROCESS, number)
+            threads.add((policy, priority.sched_priority, nice))
+    kinds = (resource.RLIMIT_RTTIME, resource.RLIMIT_RTPRIO, resource.RLIMIT_MEMLOCK)
+    return {
+        "threads": threads,
+        "session": group.read_text() if group.exists() else "",
+        "limits": [resource.getrlimit(kind) for kind in kinds],
+        "user": os.geteuid(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Leave nothing behind: the tests that come after run in this process too."""
+    before = of_this_process()
+    yield
+    assert of_this_process() == before
 
 
 def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
@@ -32,21 +63,6 @@ def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
     assert realtime.storage_kind(safety_dir.parent, mounts) == "granted: tmpfs"
 
 
-def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) -> None:
-    safety_dir.mkdir()
-    usual = os.sched_getscheduler(0)
-    wishes = Settings(dir=safety_dir, watch={"a": 1.0}, sched_fifo=1)
-    try:
-        told = realtime.prepare(wishes)
-    finally:
-        ctypes.CDLL(None).munlockall()
-        os.sched_setscheduler(0, usual, os.sched_param(0))
-    for wish in ("sched_fifo", "memory_lock", "storage"):
-        assert told[wish].startswith(("granted", "refused: "))
-    plain = realtime.prepare(Settings(dir=safety_dir, watch={"drive": 0.3}, lock_memory=False))
-    assert plain["sched_fifo"] == plain["memory_lock"] == realtime.NOT_ASKED
-
-
 @pytest.fixture
 def _niceness() -> Iterator[None]:
     group = Path("/proc/self/autogroup")
@@ -59,6 +75,27 @@ def _niceness() -> Iterator[None]:
     if had:
         time.sleep(0.15)  # the kernel takes no second one sooner, of those without privilege
         group.write_text(had[0])
+
+
+@pytest.fixture
+def ordinary() -> Iterator[None]:
+    usual = os.sched_getscheduler(0)
+    yield
+    ctypes.CDLL(None).munlockall()
+    gc.unfreeze()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(task.name), usual, os.sched_param(0))
+
+
+@pytest.mark.usefixtures("_niceness", "ordinary")
+def test_realtime_wishes_are_granted_or_refused_with_a_reason(safety_dir: Path) -> None:
+    safety_dir.mkdir()
+    told = realtime.prepare(Settings(dir=safety_dir, watch={"a": 1.0}, sched_fifo=1))
+    for wish in ("sched_fifo", "memory_lock", "storage"):
+        assert told[wish].startswith(("granted", "refused: "))
+    plain = realtime.prepare(Settings(dir=safety_dir, watch={"drive": 0.3}, lock_memory=False))
+    assert plain["sched_fifo"] == plain["memory_lock"] == realtime.NOT_ASKED
 
 
 @pytest.mark.usefixtures("_niceness")
@@ -94,13 +131,22 @@ def test_a_session_is_favoured_where_the_kernel_groups_it(
     assert (group.read_text() if group.exists() else None) == has
 
 
+SPINNERS: Final = """
+import json, resource
+from olympus.runtime.safety import realtime
+found = []
+for told_s, ended_s in ((1000.0, 4000.0), (3500.0, 3000.0), (1000.0, 4000.0)):
+    realtime.limit_spinning(told_s, ended_s)
+    found.append(resource.getrlimit(resource.RLIMIT_RTTIME))
+print(json.dumps(found))
+"""
+
+
 def test_a_limit_for_those_that_spin_never_goes_beyond_the_one_there_is() -> None:
-    realtime.limit_spinning(1000.0, 4000.0)
-    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (10**9, 4 * 10**9)
-    realtime.limit_spinning(3500.0, 3000.0)
-    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (3 * 10**9, 3 * 10**9)
-    realtime.limit_spinning(1000.0, 4000.0)
-    assert resource.getrlimit(resource.RLIMIT_RTTIME) == (10**9, 3 * 10**9)
+    """In a process of its own: a hard limit can't be raised again."""
+    words = [sys.executable, "-c", SPINNERS]
+    found = subprocess.run(words, capture_output=True, check=True).stdout
+    assert json.loads(found) == [[10**9, 4 * 10**9], [3 * 10**9, 3 * 10**9], [10**9, 3 * 10**9]]
 
 
 @pytest.fixture
@@ -125,17 +171,6 @@ def test_refusals_carry_the_reason_and_the_way_out() -> None:
     refused = "in its place refused: Permission denied for nice -20"
     assert told["sched_fifo"].endswith(refused)
     assert "RLIMIT_MEMLOCK" in told["memory_lock"]
-
-
-@pytest.fixture
-def ordinary() -> Iterator[None]:
-    usual = os.sched_getscheduler(0)
-    yield
-    ctypes.CDLL(None).munlockall()
-    gc.unfreeze()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setscheduler(int(task.name), usual, os.sched_param(0))
 
 
 def in_a_thread(act: Callable[[], object]) -> tuple[object, int, int]:

@@ -100,12 +100,12 @@ def check(seed: int, rules: ResourceRules) -> int:
 
 def test_no_task_that_was_accepted_is_ever_late_on_one_worker() -> None:
     accepted = sum(check(seed, ResourceRules()) for seed in range(2000))
-    assert accepted > 1500  # and it does accept
+    assert accepted > 4000  # and it does accept: 4682 of these draws
 
 
 def test_nor_on_several_workers() -> None:
     accepted = sum(check(seed, ResourceRules(workers=2)) for seed in range(600))
-    assert accepted > 200
+    assert accepted > 500  # 574 of these draws
 
 
 @given(st.integers(0, 10**9), st.sampled_from([0.05, 0.2]), st.sampled_from(Overload))
