@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from olympus.runtime.replay.acting import ReplayedNode
 from olympus.runtime.replay.difference import Difference, Tally
@@ -31,12 +31,10 @@ def count_missing(outcome: Outcome, recording: Recording, hosts: Sequence[HostRe
         if reel is None:
             continue
         tally = outcome.tallies.setdefault(topic, Tally(topic))
-        _count_rest_of(reel, tally, spans)
-        if tally.missing > 0:
-            names = ", ".join(sorted({name for name, one in _sent(hosts, spans) if one == topic}))
-            number = f"{tally.missing} more messages"
+        for source, missing in _count_rest_of(reel, tally, spans):
+            number = f"{missing} more messages"
             outcome.differences.append(
-                Difference(topic, 0, names or "its nodes", "messages", number, "nothing", 0)
+                Difference(topic, 0, source, "messages", number, "nothing", 0)
             )
 
 
@@ -76,12 +74,14 @@ def _sent(hosts: Iterable[HostReplay], nodes: Iterable[str]) -> Counter[tuple[st
     return found
 
 
-def _count_rest_of(reel: TopicReel, tally: Tally, spans: Spans) -> None:
+def _count_rest_of(reel: TopicReel, tally: Tally, spans: Spans) -> Iterator[tuple[str, int]]:
+    """Count what is missing, and yield how much of each publisher that lacks some."""
     for _ in reel.rest():
         pass
     for source, covered in spans.items():
         times = reel.sent_times(source)
         known = sum(any(a <= one <= b for a, b in covered) for one in times)
-        tally.missing += known
         tally.uncovered += len(times) - known
-    tally.missing = max(0, tally.missing - tally.equal - tally.differing)
+        if (missing := known - tally.found[source]) > 0:
+            tally.missing += missing
+            yield source, missing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -52,6 +53,8 @@ class Tally:
     """In the recording, and not published anew."""
     uncovered: int = 0
     """In the recording, and sent after the end of its node's journal."""
+    found: Counter[str] = field(default_factory=Counter)
+    """How many that were published anew are in the recording, by source."""
     _hash: Any = field(default_factory=hashlib.sha256)
 
     def add(self, frame: bytes) -> None:

@@ -235,8 +235,10 @@ class Engine:
             tally.unrecorded += 1
         elif found.frame == frame:
             tally.equal += 1
+            tally.found[header.source] += 1
         else:
             tally.differing += 1
+            tally.found[header.source] += 1
             what = first_difference(found.message(), message)
             place = (origin.topic, header.seq, header.source)
             self.outcome.differences.append(Difference(*place, *what, at_ns=sent))
