@@ -98,7 +98,7 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
             _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
         elif diff is not None:
             with opening() as opened:
-                show_changes(what_if(opened, read_params(diff)), as_json=as_json)
+                show_changes(what_if(opened, read_params(diff), inject or ()), as_json=as_json)
         else:
             again = partial(
                 _once, opening, inject=inject or (), until_s=until_s, stops=verify, as_json=as_json

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.node.devices import MARK
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.whatif import WhatIf
 from olympus.runtime.telemetry.machine import machine_facts
@@ -73,7 +74,8 @@ def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:
         yield f"equal: {outcome.compared} messages, bit for bit"
     elif outcome.differences:
         nothing = "nothing of machine, models and launch file differs; has a node's code changed?"
-        yield from (f"likely cause: {cause}" for cause in causes or [nothing])
+        found = causes or ([] if outcome.unfollowed else [nothing])
+        yield from (f"likely cause: {cause}" for cause in found)
     elif outcome.compared:
         yield f"NOT ALL was compared; {outcome.compared} messages are equal, bit for bit"
     else:
@@ -85,6 +87,11 @@ def _uncompared(outcome: Outcome) -> Iterator[str]:
     for one in sorted(outcome.uncompared, key=lambda one: one.is_meant):
         word = "left out" if one.is_meant else "NOT COMPARED"
         yield f"{word}: {one.topic}, {one.messages} messages of {one.node}: {one.why}"
+    for what in outcome.unfollowed:
+        yield (
+            f"NOT COMPARED: a thread of one of the nodes reached for {what}, and nobody knows "
+            f"which node's it is; one of their classes lacks {MARK} = False"
+        )
     told = {one.node for one in outcome.uncompared}
     for name, apart in sorted(outcome.apart.items()):
         if name not in told:
@@ -143,6 +150,7 @@ def as_dict(outcome: Outcome, causes: list[str], took_s: float) -> dict[str, obj
             for topic, one in sorted(outcome.tallies.items())
         },
         "uncompared": [asdict(one) for one in outcome.uncompared],
+        "unfollowed": outcome.unfollowed,
         "unjournaled": outcome.unjournaled,
         "differences": [str(one) for one in outcome.differences],
         "likely_causes": causes,

@@ -91,6 +91,23 @@ def opening_of(file: Path, class_name: str) -> Opening | None:
     return None
 
 
+def is_marked_off(file: Path, class_name: str) -> bool:
+    """Return whether a class says `is_replayed = False` in its own source.
+
+    Args:
+        file: Of Python source.
+        class_name: Empty for the only public node class there.
+
+    Raises:
+        ConfigError: The file is not valid Python.
+    """
+    definitions = _Module(file).definitions
+    names = [class_name] if class_name else [name for name in definitions if name[0] != "_"]
+    classes = [one for name in names if isinstance(one := definitions.get(name), ast.ClassDef)]
+    marks = [_defined(part).get(MARK) for made in classes for part in made.body]
+    return any(isinstance(mark, ast.Constant) and mark.value is False for mark in marks)
+
+
 class _Module:
     """A file of Python source."""
 

@@ -72,7 +72,12 @@ class Engine:
         self._hosts: list[HostReplay] = []
 
     def run(self) -> Outcome:
-        """Run it to its end, or to the first difference."""
+        """Run it to its end, or to the first difference.
+
+        Raises:
+            ConfigError: A node to be left out is not known, or another can't be loaded.
+        """
+        check_inject(self._inject, self._recording)
         clock = VirtualClock(1)
         with guarding(self._reached_by_thread):
             return run_virtual(self._run(clock), clock)
@@ -87,8 +92,6 @@ class Engine:
             try:
                 while await self._step():
                     pass
-                if all(host.is_over for host in self._hosts):  # else some are not known yet
-                    check_inject(self._inject, [*self.outcome.nodes, *self.outcome.apart])
                 self._count()
                 self._decide_again()
             finally:
@@ -161,9 +164,8 @@ class Engine:
 
     def _reached_by_thread(self, what: str) -> None:
         """Take notice that a thread reaches for a device: which node started it, nobody knows."""
-        self.outcome.notes.append(
-            f"a thread of a node reached for {what}: {MARK} = False is missing"
-        )
+        if what not in self.outcome.unfollowed:
+            self.outcome.unfollowed.append(what)
 
     def _is_beyond(self, at_ns: int) -> bool:
         passed_ns = at_ns - (self.outcome.began_ns or at_ns)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 from weakref import WeakSet
 
@@ -84,22 +85,17 @@ def _install() -> None:
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" and event not in _SOCKETS:
         return
-    on_reach = _watching.get()
-    if on_reach is None and (_guards or _left):
-        on_reach = _guard()
-    if on_reach is None:
+    if (on_reach := _watching.get() or _guard()) is None:
         return
-    if event != "open":
-        on_reach(f"{event} {arguments[1]!r}")
-        raise Reached
-    if (device := _device(arguments[0])) is not None:
-        on_reach(device)
+    what = _device(arguments[0]) if event == "open" else _way_out(event, arguments[1])
+    if what is not None:
+        on_reach(what)
         raise Reached
 
 
 def _guard() -> OnReach | None:
     """Return who is told of what this thread does; None where it may do anything."""
-    if threading.get_ident() in _guards:
+    if not (_guards or _left) or threading.get_ident() in _guards:
         return None
     if threading.current_thread() in _left:
         return _nobody
@@ -119,6 +115,21 @@ def _device(path: object) -> str | None:
     real = os.path.realpath(name)
     is_device = real.startswith("/dev/") and not real.startswith((*HARMLESS, *COMPUTES))
     return real if is_device else None
+
+
+def _way_out(event: str, address: object) -> str | None:
+    """Return what is reached for by a socket; None at a port that nobody outside can know.
+
+    Libraries find out so, while they are imported, whether there is IPv6.
+    """
+    if event == "socket.bind" and isinstance(address, tuple) and address[1:2] == (0,):
+        try:
+            is_ours = ip_address(address[0]).is_loopback
+        except ValueError:  # a name
+            is_ours = address[0] == "localhost"
+        if is_ours:
+            return None
+    return f"{event} {address!r}"
 
 
 def unless_halted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from olympus.runtime.bus.link import Origin
+from olympus.runtime.errors import ConfigError
 from olympus.runtime.messages import Message
 from olympus.runtime.node.journal import Kind
-from olympus.runtime.node.loading import look_beside
+from olympus.runtime.node.loading import look_beside, why_not_imported
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import ReplayedNode
-from olympus.runtime.replay.halting import Diverged
+from olympus.runtime.replay.halting import Diverged, Reached, watching
 from olympus.runtime.replay.rows import Row
 
 
@@ -109,8 +110,20 @@ class HostReplay:
 
 
 def prepare(facts: dict[str, Any]) -> None:
-    """Import what a host imported before its nodes, and find node modules where it did."""
+    """Import what a host imported before its nodes, and find node modules where it did.
+
+    Raises:
+        ConfigError: A plugin can't be imported, or reaches for a device while it is.
+    """
     if facts["node_dir"] and Path(facts["node_dir"]).is_dir():
         look_beside(Path(facts["node_dir"]))
     for plugin in facts["plugins"]:
-        importlib.import_module(plugin)
+        reached: list[str] = []
+        with suppress(Reached), watching(reached.append):
+            if why := why_not_imported(plugin):
+                raise ConfigError(f"plugins: {why}")
+        if reached:
+            raise ConfigError(
+                f"plugins: {plugin} reaches for {reached[0]} while it is imported, which a replay "
+                "refuses; reach for it where the device is opened"
+            )

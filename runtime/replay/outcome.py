@@ -31,6 +31,8 @@ class Outcome:
     """Those that ran again."""
     apart: dict[str, Apart] = field(default_factory=dict)
     """Those with a journal that did not."""
+    unfollowed: list[str] = field(default_factory=list)
+    """What threads of nodes reached for; which node's, nobody knows."""
     uncompared: list[Uncompared] = field(default_factory=list)
     unjournaled: list[str] = field(default_factory=list)
     """Recorded topics of which no journal tells: of devices, of nodes that say
@@ -61,5 +63,5 @@ class Outcome:
     @property
     def is_complete(self) -> bool:
         """Whether every journaled node ran again, but for those left out on purpose."""
-        told = all(one.is_meant for one in self.uncompared)
+        told = all(one.is_meant for one in self.uncompared) and not self.unfollowed
         return told and all(one.is_meant for one in self.apart.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,8 @@ class Cue:
 class Script:
     """A recording's nodes, and what came to them from outside."""
 
+    inject: Collection[str] = ()
+    """Full names of nodes that somebody wants left out."""
     specs: dict[str, NodeSpec] = field(default_factory=dict)
     """Of the nodes that run."""
     apart: dict[str, Apart] = field(default_factory=dict)
@@ -63,9 +65,14 @@ class Script:
     _hosted: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, recording: Recording) -> Script:
-        """Read a recording."""
-        made = cls()
+    def of(cls, recording: Recording, inject: Collection[str] = ()) -> Script:
+        """Read a recording.
+
+        Args:
+            recording: Which one.
+            inject: Full names of nodes that do not run.
+        """
+        made = cls(inject=inject)
         for _, _, pieces in recording.journals():
             made._read(list(read_rows(pieces)))
         made._leave_out_calls()
@@ -125,7 +132,7 @@ class Script:
 
     def _cast(self, spec: NodeSpec) -> str | None:
         """Return the name of a node that is to run; None if it must not."""
-        if (found := apart(spec)) is not None:
+        if (found := apart(spec, self.inject)) is not None:
             self.apart[spec.full_name] = found
             return None
         self.specs[spec.full_name] = spec

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.qos import QoS
-from olympus.runtime.replay.casting import Apart
+from olympus.runtime.replay.casting import Apart, check_inject
 from olympus.runtime.replay.difference import first_difference
 from olympus.runtime.replay.feed import Feed
 from olympus.runtime.replay.halting import Reached, guarding, watching
@@ -81,7 +81,7 @@ class WhatIf:
     """Nodes that did not run, though they have a journal: what they published was as it was."""
 
 
-def what_if(recording: Recording, params: Params) -> WhatIf:
+def what_if(recording: Recording, params: Params, inject: Collection[str] = ()) -> WhatIf:
     """Run a recording's nodes twice, with the recorded parameters and with others.
 
     Both runs are free: handlers take messages when virtual time says so, models take no time, and
@@ -90,17 +90,24 @@ def what_if(recording: Recording, params: Params) -> WhatIf:
     Args:
         recording: What came from outside.
         params: Values by node and parameter; a node by its full name or the last part of it.
+        inject: Full names of nodes that do not run: their recorded messages stand for them.
 
     Raises:
+        ConfigError: One of the nodes reaches for a device, or one to be left out is not known.
         ParamError: A node or parameter is not known, does not run, or a value is refused.
         StoreError: None of the nodes runs.
     """
-    script = Script.of(recording)
-    if not script.specs:
-        reasons = "; ".join(f"{one.node}: {one.why}" for one in script.apart.values())
-        raise StoreError(f"none of the recorded nodes runs again: {reasons}")
-    wanted = _by_full_name(params, script)
-    before, after = (_fly(Script.of(recording), one) for one in ({}, wanted))
+    check_inject(inject, recording)
+    reached: list[str] = []
+    with guarding(reached.append):
+        script = Script.of(recording, inject)
+        if not script.specs:
+            reasons = "; ".join(f"{one.node}: {one.why}" for one in script.apart.values())
+            raise StoreError(f"none of the recorded nodes runs again: {reasons}")
+        wanted = _by_full_name(params, script)
+        before, after = (_fly(Script.of(recording, inject), one) for one in ({}, wanted))
+    if reached:
+        raise ConfigError(_reaching("a thread of one of the nodes", reached[0]))
     topics = sorted({*before, *after})
     changes = [
         _change(topic, before.get(topic, []), after.get(topic, []), script.began_ns)
@@ -108,6 +115,10 @@ def what_if(recording: Recording, params: Params) -> WhatIf:
     ]
     changes.sort(key=lambda one: (not one.field, one.at_s, one.topic))
     return WhatIf(changes, list(script.apart.values()))
+
+
+def _reaching(who: str, what: str) -> str:
+    return f"{who} reached for {what} when it ran again; say {MARK} = False in its class"
 
 
 def _by_full_name(params: Params, script: Script) -> dict[str, Mapping[str, Any]]:
@@ -172,16 +183,14 @@ class _Flight:
             ConfigError: One of them reaches for a device.
         """
         on_reach = partial(self._reach, "one of the nodes")
-        with contextlib.suppress(Reached), watching(on_reach), guarding(on_reach):
+        with contextlib.suppress(Reached), watching(on_reach):
             await self._run()
         if self._reached:
             raise ConfigError(self._reached)
         return self._sent
 
     def _reach(self, name: str, what: str) -> None:
-        self._reached = self._reached or (
-            f"{name} reached for {what} when it ran again; say {MARK} = False in its class"
-        )
+        self._reached = self._reached or _reaching(name, what)
 
     async def _run(self) -> None:
         options = SubscriptionOptions(qos=QoS.lossless(), keep_expired=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import threading
 
 from olympus.runtime.messages import Text
-from olympus.runtime.node import Field, Node, NodeParams, output, subscribe
+from olympus.runtime.node import Field, Node, NodeParams, output, subscribe, timer
 
 
 class Lidar(Node):
@@ -62,6 +63,31 @@ class Echo(Node):
         os.write(port, b"hello\n")
         while line := os.read(port, 100):
             self._loop.call_soon_threadsafe(self.echo.publish, Text(text=line.decode()))
+
+
+class Ghost(Node):
+    """Says all it ever says, and reaches for a serial port on a thread that Python knows not of."""
+
+    class Params(NodeParams):
+        port: str = Field("", description="Its serial port.")
+
+    params: Params
+    word = output("word", Text)
+
+    async def on_activate(self) -> None:
+        has_tried = threading.Event()
+        _thread.start_new_thread(self._reach, (has_tried,))
+        has_tried.wait(30)
+
+    def _reach(self, has_tried: threading.Event) -> None:
+        try:
+            os.close(getattr(os, "op" + "en")(self.params.port, os.O_RDWR | os.O_NOCTTY))
+        finally:
+            has_tried.set()
+
+    @timer(0.05)
+    def on_tick(self) -> None:
+        self.word.publish(Text(text="boo"))
 
 
 class Mapper(Node):

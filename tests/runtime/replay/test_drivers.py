@@ -54,8 +54,9 @@ class Wire:
 
 @contextmanager
 def recorded(folder: Path, nodes: Mapping[str, object]) -> Iterator[None]:
-    """Record nodes of driver_nodes.py for a second."""
-    shutil.copy(HERE / "driver_nodes.py", folder)
+    """Record nodes of driver_nodes.py or touching_nodes.py for a second."""
+    for name in ("driver_nodes.py", "touching_nodes.py"):
+        shutil.copy(HERE / name, folder)
     recorder = {
         "uses": "olympus.nodes.recorder",
         "params": {"journal": True, "path": str(folder / "record"), "is_durable": False},
@@ -83,9 +84,9 @@ def wire() -> Iterator[Wire]:
     made.close()
 
 
-def mark(folder: Path) -> None:
+def mark(folder: Path, module: str = "driver_nodes") -> None:
     """Let the driver's class say what it is."""
-    file = folder / "driver_nodes.py"
+    file = folder / f"{module}.py"
     text = file.read_text()
     file.write_text(
         text.replace(
@@ -98,11 +99,12 @@ def test_a_driver_without_the_mark_does_not_run_again(tmp_path: Path, wire: Wire
     nodes = {
         "lidar": {"uses": "driver_nodes:Lidar", "params": {"port": wire.port}},
         "mapper": {"uses": "driver_nodes:Mapper"},
+        "second": {"uses": "driver_nodes:Mapper", "remaps": {"map": "map2"}},
     }
     with recorded(tmp_path, nodes):
         assert wire.heard == GREETING
         told = json.loads(replay(tmp_path, "--verify", "--json").stdout)
-        assert told["nodes"] == ["mapper"]
+        assert told["nodes"] == ["mapper", "second"]
         assert told["topics"]["map"]["equal"] > 10
         assert told["differences"] == []
         (missed,) = told["uncompared"]
@@ -115,8 +117,8 @@ def test_a_driver_without_the_mark_does_not_run_again(tmp_path: Path, wire: Wire
         assert "NOT ALL was compared" in done.stdout
         assert "equal: " not in done.stdout
         check_diff(tmp_path)
-        refused = replay(tmp_path, "--inject", "lidr")
-        assert refused.returncode == 2
+        refused = replay(tmp_path, "--inject", "lidr", "--show", "**")
+        assert (refused.returncode, refused.stdout) == (2, ""), "it ran before it was told"
         assert "no journal tells of it; did you mean 'lidar'?" in refused.stderr
         left_out = replay(tmp_path, "--inject", "lidar")
         assert left_out.returncode == 0
@@ -137,6 +139,15 @@ def check_diff(folder: Path) -> None:
     told = json.loads(replay(folder, "--diff", "more.yaml", "--json").stdout)
     assert [one["topic"] for one in told["changes"] if one["field"]] == ["map"]
     assert [one["node"] for one in told["apart"]] == ["lidar"]
+    done = replay(folder, "--diff", "more.yaml", "--inject", "second", "--json")
+    assert [one["node"] for one in json.loads(done.stdout)["apart"]] == ["lidar", "second"]
+    assert [one["topic"] for one in json.loads(done.stdout)["changes"]] == ["map"]
+    done = replay(folder, "--diff", "more.yaml", "--inject", "mapper")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "mapper does not run with other parameters: left out by --inject" in done.stderr
+    done = replay(folder, "--diff", "more.yaml", "--inject", "secnd")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'second'?" in done.stderr
     both = replay(folder, "--diff", "more.yaml", "--verify")
     assert (both.returncode, both.stdout) == (2, "")
     assert "--diff and --verify exclude each other" in both.stderr
@@ -176,7 +187,8 @@ def test_a_driver_on_a_thread_that_no_source_tells_is_refused_its_device(
         done = replay(tmp_path)
         assert done.returncode == 1
         assert "DIFFERENT: echo no. 0 of echo, messages:" in done.stdout
-        assert f"likely cause: a thread of a node reached for {wire.port}: is_rep" in done.stdout
+        assert f"NOT COMPARED: a thread of one of the nodes reached for {wire.port}" in done.stdout
+        assert "likely cause" not in done.stdout
         assert done.stderr == ""
         (tmp_path / "none.yaml").write_text("{}")
         done = replay(tmp_path, "--diff", "none.yaml")
@@ -184,6 +196,50 @@ def test_a_driver_on_a_thread_that_no_source_tells_is_refused_its_device(
         assert f"one of the nodes reached for {wire.port} when it ran again" in done.stderr
         assert "Traceback" not in done.stderr
         assert wire.heard == GREETING, "a replay opened the device"
+
+
+def test_what_a_thread_of_nobody_reached_for_keeps_a_replay_from_being_equal(
+    tmp_path: Path, wire: Wire
+) -> None:
+    nodes = {"ghost": {"uses": "driver_nodes:Ghost", "params": {"port": wire.port}}}
+    with recorded(tmp_path, nodes):
+        done = replay(tmp_path, "--verify")
+        assert done.returncode == 1
+        assert "DIFFERENT" not in done.stdout
+        assert f"NOT COMPARED: a thread of one of the nodes reached for {wire.port}" in done.stdout
+        assert "NOT ALL was compared" in done.stdout
+        told = json.loads(replay(tmp_path, "--json").stdout)
+        assert (told["is_equal"], told["unfollowed"]) == (False, [wire.port])
+        (tmp_path / "none.yaml").write_text("{}")
+        done = replay(tmp_path, "--diff", "none.yaml")
+        assert done.returncode == 2
+        assert f"a thread of one of the nodes reached for {wire.port}" in done.stderr
+
+
+def test_a_module_is_refused_its_device_while_it_is_imported(tmp_path: Path, wire: Wire) -> None:
+    (tmp_path / "port").write_text(wire.port)
+    nodes = {
+        "beacon": {"uses": "touching_nodes:Beacon"},
+        "mapper": {"uses": "driver_nodes:Mapper"},
+    }
+    with recorded(tmp_path, nodes):
+        heard = wire.heard
+        assert heard
+        done = replay(tmp_path, "--verify")
+        assert done.returncode == 1
+        why = f"it reached for {wire.port} while touching_nodes was imported"
+        assert f"of beacon: {why}" in done.stdout
+        assert "NOT ALL was compared" in done.stdout
+        (tmp_path / "more.yaml").write_text("mapper: {gain: 2}\n")
+        done = replay(tmp_path, "--diff", "more.yaml")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"beacon did not run, its messages are the recorded ones: {why}" in done.stdout
+        mark(tmp_path, "touching_nodes")
+        done = replay(tmp_path, "--verify")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "left out: scan, " in done.stdout
+        assert "Beacon says is_replayed = False" in done.stdout
+        assert wire.heard == heard, "a replay opened the device"
 
 
 def test_a_topic_of_which_nothing_comes_again_is_a_difference(tmp_path: Path) -> None:
@@ -196,3 +252,8 @@ def test_a_topic_of_which_nothing_comes_again_is_a_difference(tmp_path: Path) ->
         assert "DIFFERENT: word no. 0 of idler, messages:" in done.stdout
         assert "more messages" in done.stdout
         assert done.stderr == ""
+        file.write_text(file.read_text() + "raise RuntimeError('not here')\n")
+        done = replay(tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "importing driver_nodes fails: RuntimeError: not here" in done.stderr
+        assert "`--inject idler` lets its recorded messages stand" in done.stderr

@@ -27,14 +27,19 @@ def test_devices_and_sockets_are_refused_within_and_only_there(tmp_path: Path) -
             outside.connect(str(tmp_path / "nobody"))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, pytest.raises(Reached):
             outside.sendmsg([b"x"], [], 0, ("127.0.0.1", 9))
+        with socket.socket(socket.AF_INET) as inside:
+            inside.bind(("127.0.0.1", 0))  # so libraries find out what there is
+            with pytest.raises(Reached):
+                inside.bind(("127.0.0.1", 9))
         os.close(os.open("/dev/fd/" + str(far), os.O_RDWR | os.O_NOCTTY))  # open already
         (tmp_path / "notes").write_text("a file is no device")
         Path("/dev/null").write_text("nor is nothing")
     assert told[:4] == [port] * 3 + [f"socket.connect '{tmp_path}/nobody'"]
-    assert len(told) == 5 and told[4].startswith("socket.sendmsg ")
+    assert told[4].startswith("socket.sendmsg ")
+    assert told[5:] == ["socket.bind ('127.0.0.1', 9)"]
     for one in (os.open(port, os.O_RDWR | os.O_NOCTTY), far, near):
         os.close(one)
-    assert len(told) == 5
+    assert len(told) == 6
 
 
 def test_threads_are_refused_while_a_guard_stands_and_the_guarding_one_is_not() -> None:
