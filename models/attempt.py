@@ -10,6 +10,7 @@ from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel, OnnxRun
 from olympus.models.remote import RemoteModel
+from olympus.models.till import Paying
 from olympus.runtime.errors import ModelError
 from olympus.runtime.scheduler.work import Abortable, Stepped
 
@@ -43,20 +44,27 @@ class Attempt:
         """The sha256 of the model's file; empty where it is far away."""
         self._joules = joules
         self._model: Model | None = None
+        self._paying: Paying | None = None
         self._texts: Stepped[Value] | None = None
         self._run: OnnxRun | None = None
         self._value: Value = {}
         self._tokens, self._money = 0.0, 0.0
         self._ns, self._energy = 0, 0.0
 
-    def use(self, model: Model) -> None:
+    def use(self, model: Model, paying: Paying | None = None) -> None:
         """Take the model that will do it.
+
+        Args:
+            model: It.
+            paying: Pays for it, on the thread that makes the call; only for one that is far away.
 
         Raises:
             UnfitError: The model can't read the request.
         """
-        self._model = model
+        self._model, self._paying = model, paying
         try:
+            if isinstance(model, RemoteModel):
+                model.check(self.request)
             if isinstance(model, LlamaModel):
                 self._texts = model.begin(self.request)
             elif isinstance(model, OnnxModel):
@@ -79,8 +87,14 @@ class Attempt:
         """Do one piece.
 
         Raises:
-            ModelError: The model fails.
+            ModelError: The model fails, or may not be paid.
         """
+        if self._paying is None or not isinstance(self._model, RemoteModel):
+            return self._timed()
+        with self._paying(self._model.most(self.request), lambda: self.cost):
+            return self._timed()
+
+    def _timed(self) -> bool:
         before_j = self._joules() if self._joules else 0.0
         began_ns = time.perf_counter_ns()
         try:
@@ -108,14 +122,15 @@ class Attempt:
         if isinstance(work, Abortable):
             work.abort()
 
+    def _on_bill(self, cost: Cost) -> None:
+        self._tokens, self._money = cost.tokens, cost.money
+
     def _piece(self) -> bool:
         model = self._model
         if self._texts is not None:
             return self._texts.step()
         if isinstance(model, RemoteModel):
-            answer = model.complete(self.request)
-            self._value = {"text": answer.text}
-            self._tokens, self._money = float(answer.tokens), answer.money
+            self._value = {"text": model.complete(self.request, self._on_bill)}
         elif self._run is not None:
             self._value = self._run()
         return False

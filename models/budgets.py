@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,8 @@ from olympus.runtime.errors import ModelError
 DAY_S: Final = 86400.0
 SPANS: Final = 256
 """How finely a window is kept: what was spent is left out at most this part of it too late."""
+ACCOUNTS: Final = 1024
+"""So many callers without a budget of their own name are kept in mind at least."""
 _SPENDABLE: Final = ("tokens", "ms", "joules", "money")
 
 
@@ -56,6 +60,12 @@ class _Account:
         self._window_ns = round(window_s * 1e9)
         self.spans: deque[_Span] = deque()
         self.total = Cost()
+        self.holds: list[Cost] = []
+        """What calls that are under way may cost at most."""
+
+    @property
+    def held(self) -> Cost:
+        return _sum(self.holds)
 
     def note(self, when_ns: int, cost: Cost) -> None:
         last = self.spans[-1] if self.spans else None
@@ -81,49 +91,98 @@ class _Account:
 
 
 class Ledger:
-    """Who spent what, and when."""
+    """Who spent what, and when; any thread may ask it."""
 
     def __init__(self, budgets: Mapping[str, Budget], now_ns: Callable[[], int]) -> None:
-        """Take budgets by caller; `*` is for callers without one of their own."""
+        """Take budgets by caller; `*` is for callers without one of their own.
+
+        Of more than `ACCOUNTS` of those, the one that has spent nothing for longest is forgotten:
+        names are easily made up, and room is not.
+        """
         self._budgets, self._now_ns = budgets, now_ns
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, _Account] = {}  # who spent last is last
+        self._lock = threading.RLock()
 
     def check(self, caller: str) -> None:
-        """Refuse a caller who has used something up.
+        """Refuse a caller who has used something up, what is held for it included.
 
         Raises:
             BudgetError: Names the caller, what is used up, and when there is some again.
         """
-        budget = self._budget(caller)
-        spent = self.spent(caller)
-        for name in _SPENDABLE:
-            limit = getattr(budget, name)
-            if limit is not None and getattr(spent, name) >= limit:
-                free_s = self._account(caller).frees_s(self._now_ns())
-                raise BudgetError(
-                    f"caller {caller}: {getattr(spent, name):g} of {limit:g} {name} are spent; "
-                    f"there is more in {free_s:.0f} s; or raise the budget"
-                )
+        with self._lock:
+            account = self._accounts.get(caller)
+            if account is None:
+                return
+            account.forget(self._now_ns())
+            budget, spent, held = self._budget(caller), account.total, account.held
+            for name in _SPENDABLE:
+                limit = getattr(budget, name)
+                if limit is not None and getattr(spent, name) + getattr(held, name) >= limit:
+                    raise BudgetError(f"caller {caller}: {self._told(account, name, limit)}")
+
+    @contextmanager
+    def held(self, caller: str, most: Cost) -> Iterator[None]:
+        """Hold back what a call may cost while it is under way.
+
+        What it did cost is to be noted before that ends.
+
+        Args:
+            caller: Who asks.
+            most: What is held back.
+
+        Raises:
+            BudgetError: The caller has used something up.
+        """
+        with self._lock:
+            self.check(caller)
+            account = self._account(caller)
+            account.holds.append(most)
+        try:
+            yield
+        finally:
+            with self._lock:
+                account.holds.remove(most)
 
     def note(self, caller: str, cost: Cost, when_ns: int | None = None) -> None:
         """Write down what a call cost, now or, where it is remembered, when it was."""
-        self._account(caller).note(self._now_ns() if when_ns is None else when_ns, cost)
+        with self._lock:
+            account = self._account(caller)
+            account.note(self._now_ns() if when_ns is None else when_ns, cost)
+            self._accounts[caller] = self._accounts.pop(caller)
 
     def spent(self, caller: str) -> Cost:
         """Add up what a caller spent in the window of its budget."""
-        account = self._accounts.get(caller)
-        if account is None:
-            return Cost()
-        account.forget(self._now_ns())
-        return account.total
+        with self._lock:
+            account = self._accounts.get(caller)
+            if account is None:
+                return Cost()
+            account.forget(self._now_ns())
+            return account.total
+
+    def _told(self, account: _Account, name: str, limit: float) -> str:
+        """Say what is used up, and when there is some again."""
+        spent, held = getattr(account.total, name), getattr(account.held, name)
+        told = f"{spent:g} of {limit:g} {name} are spent"
+        if spent < limit:
+            return f"{told} and {held:g} held for calls under way; ask again when those are over"
+        free_s = account.frees_s(self._now_ns())
+        return f"{told}; there is more in {free_s:.0f} s; or raise the budget"
 
     def _budget(self, caller: str) -> Budget:
         return self._budgets.get(caller) or self._budgets.get("*") or Budget()
 
     def _account(self, caller: str) -> _Account:
         if caller not in self._accounts:
+            if len(self._accounts) >= ACCOUNTS + len(self._budgets):
+                self._forget_one()
             self._accounts[caller] = _Account(self._budget(caller).window_s)
         return self._accounts[caller]
+
+    def _forget_one(self) -> None:
+        for name, account in self._accounts.items():
+            if not account.holds and name not in self._budgets:
+                del self._accounts[name]
+                return
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
+from typing import Final
 
+from olympus.models.budgets import DAY_S
 from olympus.runtime.errors import ModelError
 from olympus.runtime.store.places import store_of
+
+LINES: Final = 10_000
+"""300 kB or so."""
+_TAIL: Final = 4096
+"""No line is longer, bytes."""
+
+Entry = tuple[int, float, int]
+"""When, ns of Unix time; how much; which call it was, 0 where nobody said."""
+
+
+class PurseError(ModelError):
+    """Payments can't be read or written down: no fault of the model that would be paid."""
 
 
 def purse_of(session: str, node: str) -> Purse:
@@ -18,84 +35,171 @@ def purse_of(session: str, node: str) -> Purse:
 
 
 class Purse:
-    """A file with a line for each call that cost money: `[when, ns of Unix time; how much]`.
+    """A file with two lines for each call that may cost money: `[when; how much; which call]`.
 
-    What can't be written down may not be spent, and a file that can't be read allows nothing: a
-    budget that is forgotten is none.
+    The first, before the call, says the most that it may cost, the second what it did cost: of one
+    that was cut off the most counts. What can't be written down may not be spent, and a file that
+    can't be read allows nothing: a budget that is forgotten is none. Any thread may use it; each
+    line is on the disk when its method returns.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Name the file; its folder is made when money is spent first."""
-        self._path = path
+    def __init__(self, path: Path, *, lines: int = LINES) -> None:
+        """Name the file; its folder is made when money is spent first.
+
+        Args:
+            path: The file.
+            lines: So many at least it has before what is older than a day is taken out.
+        """
+        self._path, self._most_lines = path, lines
+        self._lock = threading.Lock()
+        self._last = 0
+        self._lines, self._full = 0, lines
+        self._owed: list[Entry] = []
 
     def spent_since(self, since_ns: int) -> list[tuple[int, float]]:
         """Return what was spent from a time on, and forget what was before.
 
         Raises:
-            ModelError: The file can't be read or written, or holds something else.
+            PurseError: The file can't be read or written, or holds something else.
+        """
+        with self._lock:
+            return [(when_ns, money) for when_ns, money, _ in self._kept(since_ns)]
+
+    def begin(self, when_ns: int, most: float) -> int:
+        """Write down, before a call, the most that it may cost.
+
+        Returns:
+            Which call it is, for `end`.
+
+        Raises:
+            PurseError: That, or an earlier payment, can't be written: there may be no call.
+        """
+        with self._lock:
+            if self._lines >= self._full:
+                self._kept(when_ns - round(DAY_S * 1e9))
+            call = max(when_ns, self._last + 1)
+            self._append([*self._owed, (when_ns, most, call)])
+            self._owed.clear()
+            self._last = call
+            return call
+
+    def end(self, call: int, when_ns: int, money: float) -> None:
+        """Write down what a call did cost.
+
+        Raises:
+            PurseError: It can't be written now; it is when the next call begins, or none does.
+        """
+        with self._lock:
+            self._owed.append((when_ns, money, call))
+            self._append(self._owed)
+            self._owed.clear()
+
+    def _append(self, entries: list[Entry]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not self._path.exists()
+            with self._path.open("ab+", buffering=0) as file:
+                _add(file, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
+            if is_new:
+                _sync_folder(self._path.parent)
+        except OSError as error:
+            raise PurseError(self._told(f"can't be written ({error.strerror})")) from error
+        self._lines += len(entries)
+
+    def _kept(self, since_ns: int) -> list[Entry]:
+        """Return the entries from a time on, the last of each call, and leave those in the file.
+
+        Raises:
+            PurseError: The file can't be read or written, or holds something else.
         """
         try:
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(self._told(f"can't be read ({error})")) from error
+            raise PurseError(self._told(f"can't be read ({error})")) from error
         lines = text.splitlines()
         is_cut = not text.endswith("\n")
-        found = [one for one in self._entries(lines, is_cut=is_cut) if one[0] >= since_ns]
-        if len(found) < len(lines) or not text.endswith("\n"):  # else the next one is glued on
-            self._rewrite(found)
-        return found
+        found: dict[int, Entry] = {}
+        for number, entry in enumerate(self._entries(lines, is_cut=is_cut), 1):
+            found[entry[2] or -number] = entry
+        self._last = max(self._last, 0, *found)
+        kept = [one for one in found.values() if one[0] >= since_ns]
+        if len(kept) < len(lines) or is_cut:  # else the next one is glued on
+            self._rewrite(kept)
+        self._lines, self._full = len(kept), max(self._most_lines, 2 * len(kept))
+        return kept
 
-    def ready(self) -> None:
-        """See that a payment could be written down, before there is one.
-
-        Raises:
-            ModelError: It could not.
-        """
-        self._append("")
-
-    def spend(self, when_ns: int, money: float) -> None:
-        """Write down a payment, on the disk when this returns.
-
-        Raises:
-            ModelError: It can't be written.
-        """
-        self._append(json.dumps([when_ns, money]) + "\n")
-
-    def _append(self, text: str) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise ModelError(self._told(f"can't be written ({error.strerror})")) from error
-
-    def _entries(self, lines: list[str], *, is_cut: bool) -> Iterator[tuple[int, float]]:
+    def _entries(self, lines: list[str], *, is_cut: bool) -> Iterator[Entry]:
         for number, line in enumerate(lines, 1):
             try:
-                when_ns, money = json.loads(line)
-                entry = int(when_ns), float(money)
-            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                entry = _read(line)
+            except (ValueError, OverflowError, RecursionError) as error:
                 if is_cut and number == len(lines):  # the last line of a process that was killed
                     continue
-                raise ModelError(self._told(f"line {number} is no payment")) from error
-            if not (math.isfinite(entry[1]) and entry[1] >= 0):
-                raise ModelError(self._told(f"line {number} is no payment"))
+                raise PurseError(self._told(f"line {number} is no payment")) from error
             yield entry
 
-    def _rewrite(self, entries: list[tuple[int, float]]) -> None:
+    def _rewrite(self, entries: Iterable[Entry]) -> None:
         fresh = self._path.with_suffix(".new")
         try:
             with fresh.open("w", encoding="utf-8") as file:
-                file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+                file.write("".join(f"{json.dumps(entry)}\n" for entry in entries))
                 file.flush()
                 os.fsync(file.fileno())  # else a power cut could leave an empty file in its place
             fresh.replace(self._path)
         except OSError as error:
-            raise ModelError(self._told(f"can't be written ({error.strerror})")) from error
+            raise PurseError(self._told(f"can't be written ({error.strerror})")) from error
 
     def _told(self, what: str) -> str:
         return f"{self._path}: {what}; it counts the money of far models: mend it or take it away"
+
+
+def _read(line: str) -> Entry:
+    """Read a line: two numbers, or three.
+
+    Raises:
+        ValueError: It is none.
+        OverflowError: Its money is beyond all numbers.
+    """
+    found = json.loads(line)
+    if not isinstance(found, list) or len(found) not in (2, 3):
+        raise ValueError("no list of two or three")
+    when_ns, money, call = (*found, 0)[:3]
+    if type(when_ns) is not int or type(call) is not int or type(money) not in (int, float):
+        raise ValueError("no numbers")
+    if not 0 <= money < math.inf or call < 0:
+        raise ValueError("out of range")
+    return when_ns, float(money), call
+
+
+def _add(file: FileIO, raw: bytes) -> None:
+    """Add lines to a file, all of them or none; what an earlier try left half is cut off.
+
+    Raises:
+        OSError: It can't be written, or holds no lines.
+    """
+    nbytes = file.seek(0, os.SEEK_END)
+    file.seek(max(0, nbytes - _TAIL))
+    tail = file.read(_TAIL)
+    if len(tail) == _TAIL and b"\n" not in tail:
+        raise OSError(errno.EINVAL, "it holds something else")
+    whole_nbytes = nbytes - len(tail) + tail.rfind(b"\n") + 1
+    if whole_nbytes < nbytes:
+        file.truncate(whole_nbytes)
+    try:
+        while raw:
+            raw = raw[file.write(raw) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(whole_nbytes)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new file's name on the disk too."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from olympus.runtime.errors import ConfigError, ModelError
+from olympus.models.budgets import Cost
+from olympus.models.llama_request import read_wish
+from olympus.models.wish import Wish
+from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 
-LONGEST_ANSWER = 1 << 20
+LONGEST_ANSWER: Final = 1 << 20
+UNSAID_TOKENS: Final = 4096
+"""An answer is taken to have no more tokens where the request sets no `max_tokens`."""
+_MOST_BILLED: Final = 10**9
+"""A bill of more tokens is nonsense."""
+_PASSED_ON: Final = ("max_tokens", "temperature", "seed", "stop")
 
 
 class Endpoint(BaseModel):
@@ -56,15 +66,6 @@ class RemoteRules(BaseModel):
         return self.allow and self.daily_budget > 0
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAnswer:
-    """What a remote model said."""
-
-    text: str
-    tokens: int
-    money: float
-
-
 class RemoteModel:
     """Calls one endpoint."""
 
@@ -84,50 +85,94 @@ class RemoteModel:
             )
         self.name, self._endpoint = name, rules.endpoints[name]
 
-    def complete(self, request: Mapping[str, Any]) -> RemoteAnswer:
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Refuse what this model can't read or can't be held to, before it costs anything.
+
+        Raises:
+            ModelError: Names the field.
+        """
+        self._body(request)
+
+    def most(self, request: Mapping[str, Any]) -> Cost:
+        """Return what a call may cost, by the length of the question and of the longest answer.
+
+        Raises:
+            ModelError: As `check`.
+        """
+        body = self._body(request)
+        return self._cost(_read_tokens(body) + int(body.get("max_tokens", UNSAID_TOKENS)))
+
+    def complete(self, request: Mapping[str, Any], on_bill: Callable[[Cost], None]) -> str:
         """Ask it.
 
         Args:
             request: `prompt` or `messages`; `max_tokens`, `temperature`, `seed`, `stop` if wanted.
+            on_bill: Told the most that it may cost once the endpoint is reached, and again when it
+                is known, whatever the answer is worth.
+
+        Returns:
+            Its text.
 
         Raises:
             ModelError: It can't be reached, refuses, or answers with something else.
         """
-        messages = request.get("messages") or [
-            {"role": "user", "content": request.get("prompt", "")}
-        ]
-        body = {"model": self._endpoint.model, "messages": list(messages)}
-        body |= {
-            name: request[name]
-            for name in ("max_tokens", "temperature", "seed", "stop")
-            if name in request
-        }
-        answer = self._post("/chat/completions", body)
-        try:
-            text = str(answer["choices"][0]["message"]["content"])
-            tokens = int(answer.get("usage", {}).get("total_tokens", 0))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ModelError(f"remote model {self.name}: its answer is no completion") from error
-        tokens = tokens or len(json.dumps(body)) // 3 + len(text) // 3
-        return RemoteAnswer(text, tokens, tokens * self._endpoint.per_million_tokens / 1e6)
+        body = self._body(request)
+        most = self.most(request)
+        status, raw = self._post("/chat/completions", body, partial(on_bill, most))
+        if not 200 <= status < 300:
+            on_bill(Cost())  # refused, which costs nothing
+            raise ModelError(f"remote model {self.name}: answered {status}: {raw[:120]!r}")
+        answer = _parsed(raw)
+        text = _text_of(answer)
+        tokens = _billed_tokens(answer)
+        if not tokens and text is not None:
+            tokens = _read_tokens(body) + len(text) // 3
+        on_bill(self._cost(tokens) if tokens else most)
+        if text is None:
+            raise ModelError(
+                f"remote model {self.name}: its answer is no completion: {raw[:120]!r}"
+            )
+        return text
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _body(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        known = {one.name for one in fields(Wish)}
+        extra = sorted(request.keys() - known - {"prompt", "messages"})
+        if extra:
+            hint = did_you_mean(extra[0], known | {"prompt", "messages"})
+            raise ModelError(f"model {self.name}: it reads no {extra[0]!r}; {hint}")
+        if ("prompt" in request) == bool(request.get("messages")):
+            raise ModelError(f"model {self.name}: give either prompt or messages")
+        wish = read_wish(
+            self.name, {name: request[name] for name in sorted(known & request.keys())}
+        )
+        wish.check(self.name)
+        if wish.grammar or wish.schema is not None:
+            raise ModelError(f"model {self.name}: a far model can't be held to grammar or schema")
+        rows = request.get("messages") or [{"role": "user", "content": str(request["prompt"])}]
+        if not _are_rows(rows):
+            raise ModelError(f"model {self.name}: a message needs 'role' and 'content'")
+        body = {"model": self._endpoint.model, "messages": list(rows)}
+        return body | {name: getattr(wish, name) for name in _PASSED_ON if name in request}
+
+    def _cost(self, tokens: int) -> Cost:
+        return Cost(float(tokens), money=tokens * self._endpoint.per_million_tokens / 1e6)
+
+    def _post(
+        self, path: str, body: Mapping[str, Any], on_reached: Callable[[], None]
+    ) -> tuple[int, bytes]:
         parts = urlsplit(self._endpoint.url)
         headers = {"Content-Type": "application/json"} | self._authorization()
+        connection = self._connection(parts.scheme, str(parts.hostname), parts.port)
         try:
-            connection = self._connection(parts.scheme, str(parts.hostname), parts.port)
-            try:
-                connection.request("POST", parts.path + path, json.dumps(body), headers)
-                reply = connection.getresponse()
-                raw = reply.read(LONGEST_ANSWER)
-            finally:
-                connection.close()
-            answer = json.loads(raw)
+            connection.connect()
+            on_reached()  # what is asked from here on may have been heard, and is billed
+            connection.request("POST", parts.path + path, json.dumps(body), headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read(LONGEST_ANSWER)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ModelError(f"remote model {self.name}: no answer: {error}") from error
-        if reply.status != 200 or not isinstance(answer, dict):
-            raise ModelError(f"remote model {self.name}: answered {reply.status}: {raw[:120]!r}")
-        return answer
+        finally:
+            connection.close()
 
     def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
         timeout_s = self._endpoint.timeout_s
@@ -141,6 +186,60 @@ class RemoteModel:
             return {}
         try:
             with open(self._endpoint.key_file, encoding="utf-8") as file:  # noqa: PTH123
-                return {"Authorization": f"Bearer {file.read().strip()}"}
-        except OSError as error:
+                key = file.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"remote model {self.name}: its key_file: {error}") from error
+        if not (key.isascii() and key.isprintable()):  # else an error about it would tell it
+            raise ModelError(
+                f"remote model {self.name}: its key_file {self._endpoint.key_file} holds more than "
+                "a key: write it alone, on one line"
+            )
+        return {"Authorization": f"Bearer {key}"}
+
+
+def _are_rows(rows: object) -> bool:
+    """Tell whether these are messages of a conversation, in plain JSON values."""
+    if not isinstance(rows, list | tuple):
+        return False
+    try:
+        json.dumps(rows)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return all(isinstance(row, dict) and {"role", "content"} <= row.keys() for row in rows)
+
+
+def _read_tokens(body: Mapping[str, Any]) -> int:
+    """Guess how many tokens a question has: as JSON, one for three characters, is rather many."""
+    return len(json.dumps(body)) // 3
+
+
+def _parsed(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text_of(answer: object) -> str | None:
+    """Return the text of a completion, or None where there is none."""
+    try:
+        text = answer["choices"][0]["message"]["content"]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _billed_tokens(answer: object) -> int:
+    """Return how many tokens an answer says it cost, or 0 where it does not, or says nonsense."""
+    usage = answer.get("usage") if isinstance(answer, Mapping) else None
+    if not isinstance(usage, Mapping):
+        return 0
+    names = ("total_tokens", "prompt_tokens", "completion_tokens")
+    total, *parts = (_number(usage.get(name)) for name in names)
+    return max(total, sum(parts))
+
+
+def _number(told: object) -> int:
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return 0
+    return math.ceil(told) if 0 <= told <= _MOST_BILLED else 0

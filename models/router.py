@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,14 +17,14 @@ from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import DAY_S, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel
-from olympus.models.purse import Purse
+from olympus.models.purse import Purse, PurseError
 from olympus.models.registry import Registry
 from olympus.models.remote import RemoteModel, RemoteRules
 from olympus.models.swap import load
+from olympus.models.till import Till
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 
 REMOTE: Final = "remote:"
-_REMOTE_CALLER: Final = "@remote"
 Local = OnnxModel | LlamaModel
 
 
@@ -122,7 +123,7 @@ class Router:
 
         Raises:
             ConfigError: A candidate is remote and that is not allowed, or there is no cache folder.
-            ModelError: What was spent before can't be read.
+            PurseError: What was spent before can't be read.
         """
         self._rules, self._now_ns, self._joules = rules, now_ns, joules
         self._loaded: dict[str, Local] = {}
@@ -134,13 +135,10 @@ class Router:
             AnswerCache(cache, rules.cache_ttl_s, now_ns) if cache and rules.cache_ttl_s else None
         )
         budgets = {name: Budget(**one.model_dump()) for name, one in rules.budgets.items()}
-        budgets[_REMOTE_CALLER] = Budget(money=rules.remote.daily_budget)
         self._ledger = Ledger(budgets, now_ns)
         self._remote = rules.far_models()
-        self._purse = purse if self._remote else None
-        if self._purse is not None:
-            for when_ns, money in self._purse.spent_since(now_ns() - round(DAY_S * 1e9)):
-                self._ledger.note(_REMOTE_CALLER, Cost(money=money), when_ns)
+        daily = rules.remote.daily_budget
+        self._till = Till(daily, self._ledger, now_ns, purse if self._remote else None)
 
     def call(self, task: str, request: Mapping[str, Any], *, caller: str) -> Routed:
         """Serve a task.
@@ -203,17 +201,17 @@ class Router:
                 continue
             attempt = Attempt(name, request, self._joules)
             try:
-                kept = self._prepared(attempt)
+                kept = self._prepared(attempt, caller)
                 value = (yield attempt) if kept is None else kept
             except ModelError as error:
-                is_its_fault = not isinstance(error, BudgetError | UnfitError)
+                is_its_fault = not isinstance(error, BudgetError | PurseError | UnfitError)
                 breaker.failed() if is_its_fault else breaker.given_up()
-                self._ledger.note(caller, attempt.cost)  # what fails was computed all the same
+                self._count(attempt, caller)  # what fails was computed all the same
                 passed_over[name] = str(error)
                 continue
             except BaseException:
                 breaker.given_up()  # says nothing about the model
-                self._ledger.note(caller, attempt.cost)
+                self._count(attempt, caller)
                 raise
             self._note(attempt, caller, breaker, value if kept is None else None)
             return Routed(value, name, kept is not None, passed_over, attempt.digest)
@@ -245,14 +243,12 @@ class Router:
         if self._cache is not None:
             self._cache.close()
 
-    def _prepared(self, attempt: Attempt) -> Value | None:
+    def _prepared(self, attempt: Attempt, caller: str) -> Value | None:
         """Give an attempt its model, or return the answer that is remembered already."""
         name = attempt.name
         if (remote := self._remote.get(name)) is not None:
-            self._ledger.check(_REMOTE_CALLER)
-            if self._purse is not None:
-                self._purse.ready()
-            attempt.use(remote)
+            self._till.check()
+            attempt.use(remote, partial(self._till.call, caller))
             return None
         model = self._models(name)
         attempt.digest = model.manifest.model_file.sha256
@@ -269,16 +265,16 @@ class Router:
         if value is None:
             breaker.given_up()
             return
-        cost = attempt.cost
-        breaker.succeeded(cost.ms)
-        self._ledger.note(caller, cost)
-        if cost.money:
-            self._ledger.note(_REMOTE_CALLER, Cost(money=cost.money))
-            if self._purse is not None:
-                self._purse.spend(self._now_ns(), cost.money)
+        breaker.succeeded(attempt.cost.ms)
+        self._count(attempt, caller)
         is_whole = value.get("ending") != "time"  # how far it got by then is chance
         if attempt.key and self._cache and is_whole:
             self._cache.put(attempt.key, value)
+
+    def _count(self, attempt: Attempt, caller: str) -> None:
+        """Put down what an attempt cost; one far away is by the thread that made the call."""
+        if not attempt.is_remote:
+            self._ledger.note(caller, attempt.cost)
 
     def _load(self, name: str) -> Local:
         if name not in self._loaded:

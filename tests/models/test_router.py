@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,7 @@ from hypothesis import strategies as st
 from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
 from olympus.models.breaker import Breaker, Tolerance
-from olympus.models.budgets import SPANS, Budget, Cost, Ledger
-from olympus.models.purse import Purse
+from olympus.models.budgets import ACCOUNTS, SPANS, Budget, BudgetError, Cost, Ledger
 from olympus.models.registry import Registry
 from olympus.models.router import Router, RouterRules
 from olympus.runtime.errors import ConfigError, ModelError
@@ -186,6 +182,30 @@ def test_a_hundred_thousand_calls_are_counted_in_little_room() -> None:
     assert len(ledger._accounts["a"].spans) <= SPANS + 2
 
 
+def test_callers_without_a_budget_of_their_own_are_kept_in_little_room() -> None:
+    watch = Watch()
+    ledger = Ledger({"a": Budget(ms=1.0), "*": Budget(ms=10.0)}, watch)
+    for name in ("a", "idle", "busy"):
+        ledger.note(name, Cost(ms=5))
+    with ledger.held("waits", Cost(ms=7)):
+        for i in range(10 * ACCOUNTS):
+            watch.forward(0.001)
+            ledger.note(f"made up {i}", Cost(ms=10))
+            if not i % 100:
+                ledger.note("busy", Cost(ms=1))
+        assert len(ledger._accounts) <= ACCOUNTS + 2
+        ledger.note("waits", Cost(ms=4))
+        with pytest.raises(BudgetError, match="4 of 10 ms are spent and 7 held"):
+            ledger.check("waits")
+    with pytest.raises(BudgetError, match="caller a: 5 of 1 ms"):
+        ledger.check("a")
+    with pytest.raises(BudgetError, match="caller busy"):
+        ledger.check("busy")
+    with pytest.raises(BudgetError, match=f"caller made up {10 * ACCOUNTS - 1}"):
+        ledger.check(f"made up {10 * ACCOUNTS - 1}")
+    assert ledger.spent("idle") == Cost()
+
+
 def test_time_energy_and_callers_are_accounted_for() -> None:
     energy = iter(float(i) for i in range(0, 1000, 5))
     router = Router(
@@ -252,143 +272,6 @@ def test_a_key_tells_models_inputs_shapes_and_dtypes_apart() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert key_of("a", {"x": 1, "y": 2}) == key_of("a", {"y": 2, "x": 1})
-
-
-class Answering(http.server.BaseHTTPRequestHandler):
-    asked: list[dict[str, Any]] = []  # noqa: RUF012  one test server at a time
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append({"path": self.path, "key": self.headers["Authorization"], **body})
-        answer = {
-            "choices": [{"message": {"content": "a far answer"}}],
-            "usage": {"total_tokens": 1000},
-        }
-        raw = json.dumps(answer).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Callable[..., dict[str, Any]]]:
-    Answering.asked.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-
-    def remote(**more: Any) -> dict[str, Any]:
-        return {
-            "endpoints": {"far": {"url": url, "model": "m", "per_million_tokens": 500.0}},
-            **more,
-        }
-
-    yield remote
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("more", "lacking"),
-    [
-        ({}, "allow: true"),
-        ({"daily_budget": 1.0}, "allow: true"),
-        ({"allow": True}, "a daily_budget above 0"),
-    ],
-)
-def test_a_remote_model_is_off_unless_allowed_and_budgeted(
-    endpoint: Callable[..., dict[str, Any]], more: dict[str, Any], lacking: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"remote model 'far' is off: {lacking} is missing"):
-        Router(rules(["remote:far"], remote=endpoint(**more)))
-    assert Answering.asked == []
-
-
-def test_a_remote_model_serves_until_the_day_s_money_is_spent(
-    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("secret\n")
-    remote = endpoint(allow=True, daily_budget=1.0)
-    remote["endpoints"]["far"]["key_file"] = str(tmp_path / "key")
-    watch = Watch()
-    router = Router(rules(["remote:far"], remote=remote, failures=1), now_ns=watch)
-    for _ in range(2):
-        routed = router.call("detect", {"prompt": "hello", "max_tokens": 5}, caller="test")
-        assert routed.value == {"text": "a far answer"}
-    assert router.spent("test") == Cost(tokens=2000, ms=router.spent("test").ms, money=1.0)
-    with pytest.raises(ModelError, match="1 of 1 money are spent"):
-        router.call("detect", {"prompt": "hello"}, caller="test")
-    assert router.state("detect") == {"remote:far": "closed"}  # it is not the model's fault
-    assert len(Answering.asked) == 2
-    assert Answering.asked[0]["path"] == "/v1/chat/completions"
-    assert Answering.asked[0]["key"] == "Bearer secret"
-    assert Answering.asked[0]["messages"] == [{"role": "user", "content": "hello"}]
-    watch.forward(86401)
-    router.call("detect", {"prompt": "hello"}, caller="test")
-
-
-def test_a_restart_does_not_renew_the_day_s_money(
-    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
-    watch, purse = Watch(), Purse(tmp_path / "new" / "far.money")
-    watch.forward(1e9)
-    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
-    for _ in range(2):  # each half of the day's money, each in a process of its own
-        Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
-        watch.forward(3600)
-    with pytest.raises(ModelError, match=r"1 of 1 money are spent; there is more in 79200 s"):
-        Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
-    watch.forward(86400)
-    Router(wanted, now_ns=watch, purse=purse).call("detect", {"prompt": "hello"}, caller="x")
-    assert len((tmp_path / "new" / "far.money").read_text().splitlines()) == 1  # the old ones went
-
-
-def test_money_that_can_not_be_counted_is_not_spent(
-    endpoint: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
-    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
-    router = Router(wanted, purse=Purse(tmp_path / "new" / "far.money"))
-    (tmp_path / "new").write_text("in the way")
-    with pytest.raises(ModelError, match=r"far\.money: can't be written"):
-        router.call("detect", {"prompt": "hello"}, caller="x")
-    assert Answering.asked == []
-
-
-@pytest.mark.parametrize(
-    "text", ["nonsense\n[1, 2.0]\n", "[1, -3]\n[2, 1]\n", "[1, NaN]\n", "\xff"]
-)
-def test_a_purse_that_holds_something_else_allows_nothing(
-    endpoint: Callable[..., dict[str, Any]], tmp_path: Path, text: str
-) -> None:
-    (file := tmp_path / "far.money").write_text(text, encoding="latin-1")
-    wanted = rules(["remote:far"], remote=endpoint(allow=True, daily_budget=1.0))
-    with pytest.raises(ModelError, match=r"far\.money: .*mend it or take it away"):
-        Router(wanted, purse=Purse(file))
-
-
-@pytest.mark.parametrize(("cut", "kept"), [("[200, 0.", []), ("[200, 0.5]", [(200, 0.5)])])
-def test_a_payment_that_a_kill_cut_off_is_no_obstacle(
-    tmp_path: Path, cut: str, kept: list[tuple[int, float]]
-) -> None:
-    (file := tmp_path / "far.money").write_text(f"[100, 0.5]\n{cut}")
-    purse = Purse(file)
-    assert purse.spent_since(0) == [(100, 0.5), *kept]
-    purse.spend(300, 0.25)
-    assert purse.spent_since(0) == [(100, 0.5), *kept, (300, 0.25)]
-
-
-def test_a_remote_model_that_is_not_there_is_passed_over() -> None:
-    far = {"url": "http://127.0.0.1:9/v1", "model": "m", "per_million_tokens": 1.0}
-    remote = {"allow": True, "daily_budget": 1.0, "endpoints": {"far": far}}
-    router = Router(rules(["remote:far", "person-obstacle"], remote=remote))
-    routed = router.call("detect", PICTURE, caller="test")
-    assert routed.model == "person-obstacle"
-    assert "no answer" in routed.passed_over["remote:far"]
 
 
 AIR_GAPPED = """
