@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from olympus.runtime.qos import Tier
+from olympus.runtime.replay.difference import Difference
+from olympus.runtime.replay.hosts import HostReplay
+from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.scheduler.job import End, Job
 from olympus.runtime.scheduler.queue import Queue
 from olympus.runtime.scheduler.rules import ResourceRules
-from olympus.runtime.scheduler.trace import EVENT_OF, Event, Record, Recording, Trace
+from olympus.runtime.scheduler.trace import EVENT_OF, Event, Record, Recording, Trace, parse_trace
 
 END_OF = {event: end for end, event in EVENT_OF.items()}
 _BEGUN = (Event.STARTED, Event.RESUMED)
@@ -134,3 +137,18 @@ def _thawed(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(event: Event | None, job: int) -> str:
     return "nothing" if event is None else f"{event.name.lower()} job {job}"
+
+
+def decide_again(outcome: Outcome, hosts: Iterable[HostReplay]) -> None:
+    """Let each scheduler decide again what its trace tells; put down what comes of it."""
+    for host in hosts:
+        rules = rules_of(host.facts)
+        for resource, data in host.traces.items():
+            trace = parse_trace(bytes(data), f"{host.name}/{resource}")
+            outcome.decisions += len(trace.records)
+            if (found := redecide(trace, rules[resource])) is not None:
+                where = f"dispatch trace {host.name}/{resource}"
+                words = ("decision", found.recorded, found.replayed)
+                outcome.differences.append(
+                    Difference(where, found.index, "the scheduler", *words, at_ns=0)
+                )

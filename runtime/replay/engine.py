@@ -7,6 +7,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,13 @@ from olympus.runtime.replay.acting import ReplayedNode
 from olympus.runtime.replay.casting import Apart, apart, check_inject
 from olympus.runtime.replay.counting import count_missing, left_over, name_uncompared
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
-from olympus.runtime.replay.dispatch import redecide, rules_of
+from olympus.runtime.replay.dispatch import decide_again
 from olympus.runtime.replay.halting import Diverged, JournalEnded, guarding, unless_halted, watching
 from olympus.runtime.replay.hosts import HostReplay, prepare
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.rows import Row, read_rows
 from olympus.runtime.scheduler import Dispatcher
-from olympus.runtime.scheduler.trace import parse_trace
 
 REMEMBERED = 20_000
 """So many of the messages published anew are kept for those who take them."""
@@ -93,7 +93,8 @@ class Engine:
                 while await self._step():
                     pass
                 self._count()
-                self._decide_again()
+                if self._keep_going or not self.outcome.differences:
+                    decide_again(self.outcome, self._hosts)
             finally:
                 await self._close()
         return self.outcome
@@ -155,11 +156,15 @@ class Engine:
         """Take a node out that reaches for a device: its recorded messages stand for it."""
         if node.has_ended:  # its tasks are being ended, after all was counted
             return
+        why = f"it reached for {what} when it ran again, and its class does not say {MARK} = False"
+        self._take_out(node, why)
+
+    def _take_out(self, node: ReplayedNode, why: str) -> None:
+        """Let a node's recorded messages stand for it from here, and do not call it equal."""
         node.has_ended = True  # its rows stay: a thread of it may call this at any time
         self._names.discard(node.name)
         if node.name in self.outcome.nodes:
             self.outcome.nodes.remove(node.name)
-        why = f"it reached for {what} when it ran again, and its class does not say {MARK} = False"
         self.outcome.apart[node.name] = Apart(node.name, why, is_meant=False)
 
     def _reached_by_thread(self, what: str) -> None:
@@ -290,8 +295,8 @@ class Engine:
         found = reel.find(source, seq, stamp, sent) if reel is not None else None
         if source in self._names and not self._is_behind(source, sent):
             return None  # its node will publish it anew
-        if found is None:
-            return None if frame is None else decode(frame)
+        if found is None or (found.sent != sent and self._spans(source)):
+            return None if frame is None else decode(frame)  # not that of another start
         return found.message()
 
     def _is_behind(self, source: str, sent: int) -> bool:
@@ -302,8 +307,18 @@ class Engine:
                     return host.is_over or node.now_ns > sent
         return True
 
+    def _spans(self, source: str) -> list[tuple[int, float]]:
+        """Return from when to when there is a journal of a node; nothing if there is none."""
+        hosts = (host for host in self._hosts if source in host.names)
+        return [(one.facts["start_ns"], one.last_ns if one.is_over else inf) for one in hosts]
+
     def _missing_cause(self, node: ReplayedNode, event: Row) -> None:
-        _, topic, source, seq, *_ = (*event.fields, "", "", 0)
+        _, topic, source, seq, _, since_sent, *_ = (*event.fields, "", "", 0, 0, 0)
+        sent, spans = event.at_ns - since_sent, self._spans(source)
+        if spans and not any(began <= sent <= ended for began, ended in spans):
+            what = f"{topic} no. {seq} of {source}"
+            self._take_out(node, f"it took {what}, which was lost when that one's host was killed")
+            return
         if event.at_ns >= max(run.ended or run.seen for run in self._recording.runs):
             return  # the recorder had ended: nobody can know
         self.outcome.differences.append(
@@ -323,22 +338,6 @@ class Engine:
                 self.diverged(node, "act", str(node.rows[0]), "did nothing more")
             count_missing(self.outcome, self._recording, self._hosts)
         name_uncompared(self.outcome, self._recording, self._hosts)
-
-    def _decide_again(self) -> None:
-        """Let each scheduler decide again what its trace tells."""
-        if self.outcome.differences and not self._keep_going:
-            return
-        for host in self._hosts:
-            rules = rules_of(host.facts)
-            for resource, data in host.traces.items():
-                trace = parse_trace(bytes(data), f"{host.name}/{resource}")
-                self.outcome.decisions += len(trace.records)
-                if (found := redecide(trace, rules[resource])) is not None:
-                    where = f"dispatch trace {host.name}/{resource}"
-                    words = ("decision", found.recorded, found.replayed)
-                    self.outcome.differences.append(
-                        Difference(where, found.index, "the scheduler", *words, at_ns=0)
-                    )
 
     async def _close(self) -> None:
         for host in self._hosts:

@@ -62,7 +62,8 @@ class HostReplay:
         self.nodes: list[ReplayedNode | None] = []
         self.sent: Counter[tuple[str, str]] = Counter()
         """How many messages the originals published, by node and topic, as far as was read."""
-        self._names: list[str] = []
+        self.names: list[str] = []
+        """Full names of its nodes, as far as was read."""
         self.events: deque[Row] = deque()
         self.facts: dict[str, Any] = {}
         self.traces: dict[str, bytearray] = {}
@@ -92,7 +93,7 @@ class HostReplay:
         elif row.kind is Kind.NODE:
             spec = NodeSpec.model_validate(row.fields[0])
             self.nodes.append(self._engine.cast(spec, self))
-            self._names.append(spec.full_name)
+            self.names.append(spec.full_name)
             self.events.append(Row(Kind.NODE, len(self.nodes) - 1, row.at_ns, (spec,)))
         else:
             self._take(row)
@@ -102,7 +103,7 @@ class HostReplay:
         """Take a row of a node."""
         node = self.nodes[row.node]
         if row.kind is Kind.SENT:
-            self.sent[self._names[row.node], row.fields[0]] += 1
+            self.sent[self.names[row.node], row.fields[0]] += 1
         if node is not None and not node.has_ended:
             node.rows.append(row)
             if row.is_event:
