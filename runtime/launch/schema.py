@@ -186,7 +186,7 @@ class Host(Section):
     forked: bool = True
     """Whether it may be forked from a process that has imported the runtime; else it is a new
     interpreter, with an address layout of its own."""
-    spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.00025
+    spin_s: Annotated[float, Field(ge=0, le=0.01)] = 0.0005
     """How long it stays awake at most for the next message where they follow each other closely."""
     respawn: Respawn = Respawn()
     """What happens when it ends by itself."""

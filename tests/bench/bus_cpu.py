@@ -40,7 +40,7 @@ from olympus.runtime.launch.seat import Seat
 from olympus.runtime.launch.testing import Launched
 
 LAUNCH = Path(__file__).with_name("_bus.yaml")
-SPIN_S = 0.00025
+SPIN_S = 0.0005
 RATES = (30.0, 60.0, 120.0, 300.0)
 HOSTS = ("near", "far")
 SECONDS = 1.0

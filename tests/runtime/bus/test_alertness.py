@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from olympus.runtime.bus.alertness import FEWEST, MOST, NAP_S, Alertness
 
-MOST_S = 0.00025
+MOST_S = 0.0005
 CLOSE_S, FAR_S = 0.00005, 0.0166
 
 
