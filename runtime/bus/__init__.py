@@ -2,9 +2,10 @@
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.link import Entity, Link, Origin
-from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.options import PublisherOptions, SubscriptionOptions
+from olympus.runtime.bus.publisher import Publisher
 from olympus.runtime.bus.service import Service
-from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
+from olympus.runtime.bus.subscription import Subscription
 
 __all__ = [
     "Bus",

@@ -22,14 +22,10 @@ from olympus.runtime.bus.ipc.member import Member
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import All, AnswerHistory, Closable, Entity, Link, Origin
-from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.options import PublisherOptions, SubscriptionOptions
+from olympus.runtime.bus.publisher import Publisher
 from olympus.runtime.bus.service import AtOnce, Service, ServiceHandler, checked
-from olympus.runtime.bus.subscription import (
-    Handler,
-    Subscription,
-    SubscriptionOptions,
-    type_name,
-)
+from olympus.runtime.bus.subscription import Handler, Subscription, type_name
 from olympus.runtime.bus.topics import ByTopic, check_topic, matches
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import BusError, OlympusError, did_you_mean

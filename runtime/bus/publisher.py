@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.sender import Sender
 from olympus.runtime.bus.link import Closable, LinkPublisher, Origin
+from olympus.runtime.bus.options import PublisherOptions
 from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.clock import NS_PER_S, Clock
 from olympus.runtime.errors import BusError
@@ -31,21 +31,6 @@ M = TypeVar("M", bound=Message)
 Subscribers = Callable[[], Sequence[Subscription[Message]]]
 _NOTHING_GIVEN = Message().header
 """The header that a message has unless it is given another."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublisherOptions:
-    """What a publisher may choose."""
-
-    node: str = ""
-    """Full name of the node that publishes."""
-    tier: Tier = Tier.NORMAL
-    latched: bool = False
-    """Keep the last value for late joiners."""
-    is_reliable: bool = False
-    """Make room for every message on the way to other hosts; right for events, wrong for frames."""
-    lifetime_s: float | None = None
-    """A message is worth nothing this long after its stamp; None = it never expires."""
 
 
 class Publisher(Generic[M]):
@@ -98,7 +83,8 @@ class Publisher(Generic[M]):
             raise BusError(
                 f"{self.topic} carries {self.cls.__name__}, not {type(message).__name__}"
             )
-        with self._lock:
+        self._lock.acquire()  # `with` takes a sixth of a microsecond
+        try:
             now = self._now_ns()
             self._seq = seq = self._seq + 1
             given = message.header
@@ -120,6 +106,8 @@ class Publisher(Generic[M]):
             meter.count += 1
             meter.nbytes += nbytes
             return finished
+        finally:
+            self._lock.release()
 
     async def send(self, message: M, *, cause: Message | None = None) -> M:
         """Publish, after every `block` subscription of this host has room.

@@ -7,7 +7,6 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from olympus.runtime.bus.handling import as_failure, call_handler, is_ending
@@ -15,8 +14,9 @@ from olympus.runtime.bus.inbox import Inbox
 from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import Origin, Payload
+from olympus.runtime.bus.options import SubscriptionOptions
 from olympus.runtime.bus.pictures import expanded
-from olympus.runtime.bus.spill import FrameSpill, Spill
+from olympus.runtime.bus.spill import FrameSpill
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import MessageError, SchemaError, StoreError
 from olympus.runtime.messages import (
@@ -28,37 +28,15 @@ from olympus.runtime.messages import (
     opaque,
     schema_by_class,
 )
-from olympus.runtime.qos import Overflow, QoS
+from olympus.runtime.qos import Overflow
 from olympus.runtime.telemetry.meters import SubscriptionMeter
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[M], Awaitable[None] | None]
-OnError = Callable[[Exception, Message], None]
 _AT_A_TIME = 64
 MOST_ROWS = 4096
 """Rows of messages whose last number a subscription knows, a row being a publisher's on a topic."""
 _log = logging.getLogger(__name__)
-
-
-def _log_failure(error: Exception, message: Message) -> None:
-    _log.error("a handler failed on %s: %s", type(message).__name__, error, exc_info=error)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionOptions:
-    """What a subscriber may choose."""
-
-    node: str = ""
-    """Full name of the node that subscribes."""
-    qos: QoS = field(default_factory=QoS.latest)
-    on_error: OnError = _log_failure
-    """Told when the handler raises; the subscription goes on."""
-    keep_expired: bool = False
-    """Deliver messages that are past their `expires` too: for recorders and viewers."""
-    takes_unknown: bool = False
-    """Deliver what is of an unknown type as `Opaque`: for recorders, which subscribe to any."""
-    spill: Spill[bytes] | None = None
-    """Where a lossless queue keeps what is beyond its depth; closed with the subscription."""
 
 
 class Subscription(Generic[M]):
@@ -121,26 +99,39 @@ class Subscription(Generic[M]):
         Returns:
             Whether `run_on` has to be called once no more are waiting.
         """
-        channel = frame.channel
+        channel, head = frame.channel, frame.head
+        key, incarnation, seq, seen = channel.key, channel.incarnation, head[4], self._seen
+        refused: StoreError | MessageError | None = None
+        self._arrival.acquire()  # quicker than `with`
         try:
-            with self._arrival:
-                if not self._is_news(channel.key, channel.incarnation, frame.head[4]):
-                    return False
-                if (
-                    (later and self._is_latest)
-                    or not self._is_prompt
-                    or self._unfinished is not None
-                    or self._is_closed
-                    or not self.inbox.is_empty
-                ):
-                    if self.inbox.put(frame) and not self._is_prompt:
-                        self._wake.set()
-                    return self._is_prompt
+            if seen.get(key) == (incarnation, seq - 1) and len(seen) < MOST_ROWS:
+                seen[key] = (incarnation, seq)  # the next one, as nearly always
+            elif not self._is_news(key, incarnation, seq):
+                return False
+            if (
+                (later and self._is_latest)
+                or not self._is_prompt
+                or self._unfinished is not None
+                or self._is_closed
+                or not self.inbox.is_empty
+            ):
+                return self._keep(frame)
         except (StoreError, MessageError) as error:
-            reason = "overflow" if isinstance(error, StoreError) else "malformed"
-            self._refuse(reason, error, item=frame)
+            refused = error
+        finally:
+            self._arrival.release()
+        if refused is not None:
+            reason = "overflow" if isinstance(refused, StoreError) else "malformed"
+            self._refuse(reason, refused, item=frame)
             return False
-        self._handle(frame)
+        try:
+            message = None if head[6] or self._is_blocking else frame.message()
+        except MessageError:
+            message = None  # the long way finds the same, and tells
+        if type(message) is self.cls:
+            self._deliver(message)
+        else:
+            self._handle(frame)
         return False
 
     def run_on(self) -> None:
@@ -190,6 +181,12 @@ class Subscription(Generic[M]):
         self.inbox.forget_spill()
         self._room.set()
 
+    def _keep(self, frame: Frame) -> bool:
+        """Queue a frame; returns whether `run_on` has to be called for it."""
+        if self.inbox.put(frame) and not self._is_prompt:
+            self._wake.set()
+        return self._is_prompt
+
     def _notice(self) -> None:
         if threading.get_ident() == self._thread:
             self._wake.set()
@@ -228,16 +225,19 @@ class Subscription(Generic[M]):
             self._handle(item)
 
     def _handle(self, item: M | Payload) -> None:
-        """Have the handler called with a message; if it has to wait, `_finish` sees to the end.
+        """Have the handler called with a message, if it is one that can be delivered."""
+        if self._is_blocking:
+            self._room.set()
+        message = self._open(item)
+        if message is not None:
+            self._deliver(message)
+
+    def _deliver(self, message: M) -> None:
+        """Call the handler; if it has to wait, `_finish` sees to the end.
 
         Raises:
             CancelledError: The task of the subscription is asked to end.
         """
-        if self._is_blocking:
-            self._room.set()
-        message = self._open(item)
-        if message is None:
-            return
         age_ns = self._now_ns() - message.header.stamp
         meter = self._meter  # as SubscriptionMeter.on_delivered, which would be one more call
         meter.count += 1

@@ -189,15 +189,28 @@ class Frame:
         Raises:
             MessageError: It is no valid message of its type, or the type is unknown here.
         """
-        made = self._message
-        if made is None:
-            head = self.head
-            if head[2] == ARRAYS and head[8] == 1:
-                made = self._read_picture(head)
-            else:
-                made = self._read() if head[2] or head[8] else self._read_plain(head)
-            self._message = made
-        return made
+        made: Message | None = self._message
+        if made is not None:
+            return made
+        head, channel = self.head, self.channel
+        _, tier, flags, _, seq, stamp, expires, sent, slots, _ = head
+        if flags or slots:
+            is_picture = flags == ARRAYS and slots == 1
+            made = self._message = self._read_picture(head) if is_picture else self._read()
+            return made
+        # What has nothing but fields, most of all there is: no more calls than it takes.
+        if channel.parts is None or tier >= len(_TIERS):
+            raise channel.error or MessageError(f"{channel.type}: tier {tier}")
+        try:
+            body = msgpack.unpackb(self._record[HEAD.size :])
+        except (ValueError, msgpack.UnpackException, RecursionError) as error:
+            raise MessageError(f"the body is no msgpack: {error}") from error
+        plain: Message = channel.parts.received(
+            body, [], channel.type, channel.topic, seq, stamp, sent, expires, _TIERS[tier],
+            channel.source,
+        )  # fmt: skip
+        self._message = plain
+        return plain
 
     def _read_picture(self, head: tuple[int, ...]) -> Message:
         """Do what `_read` does, for a record of one slot that says what the one before said.
@@ -226,26 +239,6 @@ class Frame:
         message: Message = parts.received(
             known.fields, [array], channel.type, channel.topic, seq, stamp, sent, expires,
             _TIERS[tier], channel.source,
-        )  # fmt: skip
-        return message
-
-    def _read_plain(self, head: tuple[int, ...]) -> Message:
-        """Do what `read` does, for a record that has nothing but fields.
-
-        Raises:
-            MessageError: As for `message`.
-        """
-        channel = self.channel
-        _, tier, _, _, seq, stamp, expires, sent, _, _ = head
-        if channel.parts is None or tier >= len(_TIERS):
-            raise channel.error or MessageError(f"{channel.type}: tier {tier}")
-        try:
-            body = msgpack.unpackb(self._record[HEAD.size :])
-        except (ValueError, msgpack.UnpackException, RecursionError) as error:
-            raise MessageError(f"the body is no msgpack: {error}") from error
-        message: Message = channel.parts.received(
-            body, [], channel.type, channel.topic, seq, stamp, sent, expires, _TIERS[tier],
-            channel.source,
         )  # fmt: skip
         return message
 

@@ -85,20 +85,20 @@ class Pair:
 
     def post(self, record: bytes) -> bool:
         """Send a record at once; False if it can't go, so that `send` has to see to it."""
-        with self._sending:
+        self._sending.acquire()  # quicker than `with`
+        try:
             if self._is_stuck:
                 return False
-            self._sent += 1
-            self._cells[0] = self._sent
-            try:
-                self._send_data(record)
-            except BlockingIOError:
-                self._sent -= 1
-                self._cells[0] = self._sent
-                return False
-            except OSError:
-                self._note_end()
-            return True
+            self._cells[0] = self._sent = self._sent + 1
+            self._send_data(record)
+        except BlockingIOError:
+            self._cells[0] = self._sent = self._sent - 1
+            return False
+        except OSError:
+            self._note_end()
+        finally:
+            self._sending.release()
+        return True
 
     def send(self, packed: Packed, channel: int, rule: Rule) -> int:
         """Send a record whose slots are held for the reader; from any thread, never waits.

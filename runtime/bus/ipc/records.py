@@ -16,7 +16,7 @@ said once when its channel was opened (see talk.py): topic, type and its hash, s
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
@@ -38,6 +38,8 @@ MANY = 0xFF
 MOST_PACKET = 65_536
 _LONG_BODY = 24_576
 """A body that is longer takes a slot."""
+_UNPACKABLE = (UnicodeEncodeError, ValueError, OverflowError)
+"""What msgpack raises."""
 _pack_head = HEAD.pack
 _GAPS = tuple(bytes(n) for n in range(ALIGN))
 _pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
@@ -98,7 +100,7 @@ class Packing:
         self.parts: Parts = parts_of(cls)
         self._pools = pools
         self._pack_fields = self.parts.pack
-        self._packer = msgpack.Packer()
+        self._pack_body: Callable[[list[Any]], bytes] = msgpack.Packer().pack
         self._tail = _NO_TAIL
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
@@ -118,10 +120,14 @@ class Packing:
             if len(arrays) == 1 and arrays[0].nbytes > SHORT:
                 return self._with_slot(0, body, arrays[0], flags, stamps)
             return self._with_arrays(0, body, arrays, flags, stamps)
-        packed = self._packed(body)  # from here on as `_alone`, which would be one more call
+        # From here on as `_alone`, which would be two more calls.
+        try:
+            packed: bytes = self._pack_body(body)
+        except _UNPACKABLE as error:
+            raise self._refusal(error) from error
         length = len(packed)
         if length > _LONG_BODY:
-            return self._finish(0, flags, packed, Shelf(self._pools), stamps)
+            return self._finish(0, flags, self._checked(packed), Shelf(self._pools), stamps)
         tier, seq, stamp, expires, sent = stamps
         head = _pack_head(0, tier, flags, self.channel, seq, stamp, expires, sent, 0, length)
         return head + packed
@@ -220,9 +226,14 @@ class Packing:
 
     def _packed(self, body: list[Any]) -> bytes:
         try:
-            packed: bytes = self._packer.pack(body)
-        except (UnicodeEncodeError, ValueError, OverflowError) as error:
-            raise MessageError(f"a message on channel {self.channel}: {error}") from error
+            return self._checked(self._pack_body(body))
+        except _UNPACKABLE as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: Exception) -> MessageError:
+        return MessageError(f"a message on channel {self.channel}: {error}")
+
+    def _checked(self, packed: bytes) -> bytes:
         if len(packed) > MAX_HEAD:
             raise MessageError(
                 f"{len(packed)} bytes besides its arrays, at most {MAX_HEAD}; "

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
-from olympus.runtime.bus.publisher import Publisher, PublisherOptions
+from olympus.runtime.bus.options import PublisherOptions
+from olympus.runtime.bus.publisher import Publisher
 from olympus.runtime.bus.ros2.bags import BagMessage, read_bag
 from olympus.runtime.bus.ros2.mapping import Context, Mapper, Times
 from olympus.runtime.bus.ros2.travelling import BagTypes

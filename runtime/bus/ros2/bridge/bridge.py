@@ -10,6 +10,7 @@ from pathlib import Path
 
 from olympus.runtime.bus.bus import Bus
 from olympus.runtime.bus.link import Entity
+from olympus.runtime.bus.options import SubscriptionOptions
 from olympus.runtime.bus.ros2.bridge.errand import Errand
 from olympus.runtime.bus.ros2.bridge.inward import Inward
 from olympus.runtime.bus.ros2.bridge.outward import Outward
@@ -24,7 +25,7 @@ from olympus.runtime.bus.ros2.names import ros_name
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import PARAMETER_EVENTS
 from olympus.runtime.bus.ros2.zenoh_session import open_router
-from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
+from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import BusError, ConfigError, MessageError, OlympusError
 from olympus.runtime.messages import Diagnostic, HostStats, message_types

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from olympus.runtime.bus.bus import Bus
-from olympus.runtime.bus.publisher import PublisherOptions
+from olympus.runtime.bus.options import PublisherOptions
 from olympus.runtime.bus.ros2.action_client import ActionClient, GoalHandle
 from olympus.runtime.bus.ros2.actions import Status
 from olympus.runtime.bus.ros2.backend import Arrival

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
-from olympus.runtime.bus.publisher import PublisherOptions
+from olympus.runtime.bus.options import PublisherOptions
 from olympus.runtime.bus.ros2.backend import Arrival
 from olympus.runtime.bus.ros2.bridge.settings import Subscribe, qos_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper

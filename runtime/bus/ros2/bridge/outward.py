@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from olympus.runtime.bus.bus import Bus
+from olympus.runtime.bus.options import SubscriptionOptions
 from olympus.runtime.bus.ros2.bridge.settings import Publish, qos_name
 from olympus.runtime.bus.ros2.mapping import Context, Mapper
 from olympus.runtime.bus.ros2.names import ros_name
 from olympus.runtime.bus.ros2.participant import RosNode
 from olympus.runtime.bus.ros2.qos import LATCHED, RosQos, profile
 from olympus.runtime.bus.ros2.tallies import Tallies
-from olympus.runtime.bus.subscription import Subscription, SubscriptionOptions
+from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import BusError, MessageError
 from olympus.runtime.messages import Message, SafetyState

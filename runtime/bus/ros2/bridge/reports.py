@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from olympus.runtime.bus.bus import Bus
+from olympus.runtime.bus.options import SubscriptionOptions
 from olympus.runtime.bus.ros2.backend import Arrival
 from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings, StaticFrame
 from olympus.runtime.bus.ros2.mapping import Context, Mapper
@@ -13,7 +14,6 @@ from olympus.runtime.bus.ros2.mapping.geometry import OPTICAL, quaternion_of, tu
 from olympus.runtime.bus.ros2.mapping.said import diagnostic_status
 from olympus.runtime.bus.ros2.participant import Participant, RosNode, RosPublisher
 from olympus.runtime.bus.ros2.qos import CLOCK, DEFAULT, ROSOUT, SENSOR_DATA, TF_STATIC, RosQos
-from olympus.runtime.bus.subscription import SubscriptionOptions
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Diagnostic, Log, Message, Odometry
