@@ -101,6 +101,8 @@ class Feeder:
             self._backstop.close(is_neutral=outlook)
         except Exception as error:  # noqa: BLE001  whatever a backstop does, the guardian ends well
             self.report = _failed(error)
+            line = f"guardian: backstop {self.name} did not close well: {self.report.problem}\n"
+            os.write(2, line.encode())
 
     def _feed(self, outlook: Outlook) -> None:
         try:

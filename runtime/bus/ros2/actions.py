@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -20,7 +19,7 @@ from olympus.runtime.bus.ros2.names import check_topic
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.bus.ros2.qos import ACTION_STATUS, DEFAULT
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import BusError, MessageError, OlympusError
+from olympus.runtime.errors import BusError, MessageError
 
 KEPT = 100
 """Ended goals whose results are kept for who asks late."""
@@ -28,7 +27,6 @@ MOST = 100
 """Goals that are carried out at once, and askers that wait for the result of one; no more."""
 CANCEL = "action_msgs/srv/CancelGoal"
 """The type of the service that calls goals off."""
-_log = logging.getLogger(__name__)
 
 
 class Status(IntEnum):
@@ -164,12 +162,8 @@ class ActionServer:
             goal.status = Status.CANCELED if goal.is_canceling else Status.SUCCEEDED
         except asyncio.CancelledError:
             goal.status = Status.CANCELED
-        except OlympusError as error:
+        except Exception as error:  # noqa: BLE001  the node boundary: counted, told
             self._one.tallies.refuse(self._feedback.topic, error)
-            goal.status = Status.ABORTED
-        except Exception:  # noqa: BLE001  the node boundary: counted, told
-            _log.exception("a goal of ROS %s failed", self._feedback.topic)
-            self._one.tallies.refuse(self._feedback.topic, MessageError("its execution failed"))
             goal.status = Status.ABORTED
 
     def _end(self, goal: Goal) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -35,7 +34,6 @@ _GONE_S = 3.0
 """Somebody who serves may be unseen for so long, as while the graph heals, before he is gone."""
 MOST_REQUESTS = 1000
 """So many requests of one service are being answered at once; more are refused, and counted."""
-_log = logging.getLogger(__name__)
 
 
 class RosPublisher:
@@ -220,11 +218,8 @@ class RosNode:
                 if lost := row.gap(arrival):
                     tallies.lose(topic, lost)
                 take(codec.decode(payload.to_bytes()), arrival)
-            except OlympusError as error:
+            except Exception as error:  # noqa: BLE001  the node boundary: counted, told
                 tallies.refuse(topic, error)
-            except Exception:  # noqa: BLE001  the node boundary: counted, told
-                _log.exception("a handler failed on ROS %s", topic)
-                tallies.refuse(topic, MessageError("its handler failed"))
 
         return self._keep(self._of.backend.subscribe(self._id, topic, codec.name, qos, deliver))
 
@@ -247,8 +242,8 @@ class RosNode:
             except OlympusError as error:
                 self._of.tallies.refuse(name, error)
                 reply(f"{name}: {error}")
-            except Exception as error:  # noqa: BLE001  the node boundary: told to who asked
-                _log.exception("ROS service %s failed", name)
+            except Exception as error:  # noqa: BLE001  the node boundary: counted, told to who asked
+                self._of.tallies.refuse(name, error)
                 reply(f"{name}: the service failed: {type(error).__name__}: {error}")
 
         def begin(cdr: bytes, reply: Reply) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections import Counter, OrderedDict
 
 from olympus.runtime.bus.ros2.backend import Arrival
+from olympus.runtime.errors import OlympusError
 
 _log = logging.getLogger(__name__)
 _MOST_PUBLISHERS = 1024
@@ -25,12 +26,21 @@ class Tallies:
         self._lock = threading.Lock()
 
     def refuse(self, topic: str, error: Exception) -> None:
-        """Count a refusal; the 1st, 2nd, 4th, 8th, … is told too."""
+        """Count a refusal; the 1st, 2nd, 4th, 8th, … is told too.
+
+        Args:
+            topic: Or the name of a service or action.
+            error: Of one that is not ours it is told where it came from.
+        """
         with self._lock:
             self.refused[topic] += 1
             count = self.refused[topic]
         if count & (count - 1) == 0:
-            _log.warning("ROS %s: message no. %d refused: %s", topic, count, error)
+            if isinstance(error, OlympusError):
+                _log.warning("ROS %s: message no. %d refused: %s", topic, count, error)
+                return
+            text = f"{type(error).__name__}: {error}"
+            _log.error("ROS %s: handling no. %d failed: %s", topic, count, text, exc_info=error)
 
     def lose(self, topic: str, number: int) -> None:
         """Count lost messages."""

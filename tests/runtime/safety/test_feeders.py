@@ -119,11 +119,14 @@ def test_closing_waits_for_no_backstop_that_hangs(
     lamp.free.set()
 
 
-def test_an_exception_at_the_end_is_kept_in_the_report(lamp: Lamp) -> None:
+def test_an_exception_at_the_end_is_told_when_nobody_asks_any_more(
+    lamp: Lamp, capfd: pytest.CaptureFixture[str]
+) -> None:
     lamp.trouble = OSError("gone")
     feeders = Feeders({"lamp": lamp})
     feeders.close(is_neutral=True)
     assert feeders.told()[0]["problem"] == "OSError: gone"
+    assert capfd.readouterr().err == "guardian: backstop lamp did not close well: OSError: gone\n"
 
 
 def test_the_outlook_says_what_the_gates_last_did(tmp_path: Path) -> None:

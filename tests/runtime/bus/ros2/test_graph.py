@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -292,3 +293,30 @@ async def test_without_a_router_a_peer_starts_and_waits_for_it(until: Until) -> 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ConfigError, match="'peer' on the robot itself"):
         open_ros_session("router")
+
+
+async def test_whatever_a_handler_raises_is_counted_each_time_and_told_without_a_flood(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = join(), join()
+    node = one.node("me")
+
+    def fail(*_: Any) -> Any:
+        raise KeyError("lost")
+
+    node.subscribe("/chatter", STRING, fail)
+    node.serve("/switch", SWITCH, fail)
+    talking = other.node("you").publisher("/chatter", STRING)
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(20):
+            while one.tallies.refused["/chatter"] < 8:
+                talking.publish(other.new(STRING, data="hello"))
+                await asyncio.sleep(0.01)
+        client = other.node("you").client("/switch", SWITCH)
+        for _ in range(3):
+            with pytest.raises(BusError, match="the service failed: KeyError: 'lost'"):
+                await client.call(other.new(f"{SWITCH}_Request", data=True), timeout_s=20)
+    assert one.tallies.refused["/switch"] == 3
+    told = [line for line in caplog.records if "/chatter" in line.getMessage()]
+    assert len(told) == one.tallies.refused["/chatter"].bit_length(), "the 1st, 2nd, 4th, 8th"
+    assert all(line.exc_info and "KeyError: 'lost'" in line.getMessage() for line in told)
