@@ -1,66 +1,20 @@
 """What nodes see of the bus between hosts of one machine: real sockets, real shared memory."""
 
 import asyncio
-import gc
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.runtime.bus.ipc.conftest import CLOCK, held, host, picture, reading, until
 
 from olympus.runtime.bus import Bus, Publisher, PublisherOptions, SubscriptionOptions
-from olympus.runtime.bus.ipc import open_door
-from olympus.runtime.clock import SystemClock
-from olympus.runtime.errors import BusError, ConfigError
-from olympus.runtime.messages import Ack, Command, Empty, Header, Image, Message, Reading
+from olympus.runtime.errors import BusError
+from olympus.runtime.messages import Ack, Empty, Image, Message, Reading
 from olympus.runtime.qos import QoS
-
-CLOCK = SystemClock()
-
-
-@pytest.fixture
-def door(tmp_path: Path) -> Iterator[Path]:
-    with open_door(tmp_path / "ipc.sock"):
-        yield tmp_path / "ipc.sock"
-    assert list(tmp_path.iterdir()) == []
-
-
-@asynccontextmanager
-async def host(door: Path, name: str) -> AsyncIterator[Bus]:
-    bus = Bus(CLOCK, host=name, door=door)
-    yield bus
-    await bus.close()
-
-
-@pytest.fixture
-async def buses(door: Path) -> AsyncIterator[tuple[Bus, Bus]]:
-    async with host(door, "a") as here, host(door, "b") as there:
-        yield here, there
-
-
-async def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-def reading(value: float, **header: Any) -> Reading:
-    return Reading(header=Header(**header), name="a", value=value, unit="1")
-
-
-def held(bus: Bus) -> int:
-    gc.collect()
-    assert bus.near is not None
-    return bus.near.pools.held()
-
-
-def picture(value: int, side: int = 256) -> Image:
-    return Image(data=np.full((side, side, 3), value, np.uint8))
 
 
 async def test_a_picture_crosses_hosts_bit_for_bit_and_can_only_be_read(
@@ -296,68 +250,6 @@ async def test_the_last_word_of_who_leaves_arrives(door: Path) -> None:
             for value in range(20):
                 publisher.publish(reading(value))
         await until(lambda: len(seen) == 20)
-
-
-async def test_a_service_answers_across_hosts_and_its_errors_come_back(
-    buses: tuple[Bus, Bus],
-) -> None:
-    here, there = buses
-
-    def answer(command: Command) -> Ack:
-        if not command.text:
-            raise ConfigError("say something")
-        return Ack(ok=True, text=command.text)
-
-    there.serve("echo", Command, answer)
-    back = await here.call("echo", Command(header=Header(source="me"), text="hi", verb=""), Ack)
-    assert back.text == "hi"
-    with pytest.raises(ConfigError, match="echo: say something"):
-        await here.call("echo", Command(text="", verb=""))
-    with pytest.raises(BusError, match="no service 'nobody'"):
-        await here.call("nobody", Empty(), timeout_s=0.5)
-
-
-async def test_tensors_go_to_a_service_and_come_back_without_a_copy(
-    buses: tuple[Bus, Bus],
-) -> None:
-    here, there = buses
-
-    def doubled(image: Image) -> Image:
-        assert not image.data.flags.writeable
-        room = there.loan(image.data.shape, np.uint8)
-        np.multiply(image.data, 2, out=room)
-        return Image(data=room)
-
-    there.serve("double", Image, doubled)
-    room = here.loan((300, 300, 3), np.uint8)
-    room[:] = 21
-    answer = await here.call("double", Image(data=room), Image)
-    del room
-    assert (answer.data == 42).all()
-    assert (held(here), held(there)) == (0, 1)
-    del answer
-    assert held(there) == 0
-
-
-async def test_who_gives_up_has_the_answering_cancelled(buses: tuple[Bus, Bus]) -> None:
-    here, there = buses
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def for_ever(_: Empty) -> Empty:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        return Empty()
-
-    there.serve("slow", Empty, for_ever)
-    asking = asyncio.create_task(here.call("slow", Empty(), timeout_s=60))
-    await asyncio.wait_for(began.wait(), 10)
-    asking.cancel()
-    await asyncio.wait_for(ended.wait(), 10)
-    with pytest.raises(BusError, match=r"gave no answer in 0\.01 s"):
-        await here.call("slow", Empty(), timeout_s=0.01)
 
 
 async def test_everybody_sees_who_is_there(buses: tuple[Bus, Bus]) -> None:
