@@ -222,13 +222,26 @@ class ApartBase(RoverBase):
                     self._insist(end)
                 except (MessageError, LookupError, TypeError, ValueError) as error:
                     self._refuse(error)
-        if self._end is end:
-            self._insist_for(_EAGER_S)
+        if self._end is end:  # else it was closed, and perhaps opened again, meanwhile
+            self._speak_for_the_ended(end)
+
+    def _speak_for_the_ended(self, end: socket.socket) -> None:
+        """Write neutral for a process that ended, and let the drive open another meanwhile.
+
+        A stop is read back from a gate: the sooner there is one again, the more often it can be.
+        """
+        with self._hand:
+            line, self._line = self._line, None  # this thread's alone from here on
+        if line is not None:
+            line.write()
         with self._news:
-            if self._end is end:  # else it was closed, and perhaps opened again, meanwhile
+            if self._end is end:
                 ended = "motors apart: their process has ended; open it again"
-                self._trouble = self._trouble or ended
+                self._trouble, self._is_ready = self._trouble or ended, False
             self._news.notify_all()
+        if line is not None:
+            self._insist_for(line, _EAGER_S)
+            line.close()
 
     def _take(self, packet: Packet) -> None:
         told = packet.told
@@ -281,13 +294,14 @@ class ApartBase(RoverBase):
             self._write_neutral()
             _log.info("motors to neutral: their process was silent for %.0f ms", SILENT_S * 1e3)
 
-    def _insist_for(self, seconds: float) -> None:
-        """Write neutral again and again; a port that is full now may take it later."""
-        until, line = time.monotonic() + seconds, self._line
-        while line is not None and not line.is_lost and time.monotonic() < until:
-            if self._line is not line:
-                return  # it was closed, and perhaps opened again for another process
-            self._write_neutral()
+    def _insist_for(self, line: NeutralLine, seconds: float) -> None:
+        """Write neutral on and on, since a port that is full now may take it later.
+
+        It ends when another process speaks for the motors.
+        """
+        until = time.monotonic() + seconds
+        while not (line.is_lost or self._is_ready) and time.monotonic() < until:
+            line.write()
             self._pause.wait(_AGAIN_S)
 
     def _ends(self, process: subprocess.Popen[bytes]) -> bool:

@@ -174,8 +174,8 @@ class Keeper:
             *self._lapse(now_ns),
             *self._silent_heartbeats(now_ns),
             *self._bad_gates(now_ns),
+            *self._idle_processes(now_ns),  # nearer to the root than what others vouch for
             *self._conditions.problems(now_ns),
-            *self._idle_processes(now_ns),
             *self._backstops.problems(),
             *self._pressed(),
             *filter(None, (self._line.problem(),)),

@@ -300,14 +300,35 @@ def test_a_port_that_was_full_when_the_process_ended_hears_neutral_once_it_has_r
 ) -> None:
     while hand.line.write():
         pass
-    insisting = threading.Thread(target=hand.base._insist_for, args=(60.0,))
+    insisting = threading.Thread(target=hand.base._insist_for, args=(hand.line, 60.0))
     insisting.start()
     time.sleep(0.1)
     hand.heard()  # there is room now
     until(lambda: hand.heard().endswith(b"$N\n"))
-    hand.line.is_lost = True
+    hand.base._is_ready = True  # another process speaks for the motors
     insisting.join()
     hand.line.close()
+
+
+def test_a_process_that_ended_is_told_at_once_and_neutral_is_said_on_until_the_next_is_ready(
+    hand: Hand, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Whoever reads a stop back waits for a gate: a new process must not wait for the old hand."""
+    base = hand.base
+    base._end, base._is_ready = pair[0], True
+    hearing = threading.Thread(target=base._hear, args=(pair[0],))
+    hearing.start()
+    pair[1].close()
+    until(lambda: "has ended" in str(failure(base)))
+    assert hearing.is_alive()
+    assert b"$N\n" in hand.heard()  # said before anything else
+    base._process = subprocess.Popen(["true"])
+    base.close()
+    hand.heard()
+    until(lambda: b"$N\n" in hand.heard())
+    base._is_ready = True
+    hearing.join(0.9)
+    assert not hearing.is_alive()
 
 
 def test_neutral_is_said_while_a_process_that_is_let_go_does_not_end(hand: Hand) -> None:
@@ -461,7 +482,7 @@ def test_the_hand_on_the_port_never_writes_to_a_descriptor_that_was_closed(
     hand.line.close()
     line = hand.base._line = HeldLine(Path(os.ttyname(hand._follower)), b"$N\n")
     hand.base._end, hand.base._process = pair[0], subprocess.Popen(["true"])
-    writing = threading.Thread(target=hand.base._insist_for, args=(15.0,))
+    writing = threading.Thread(target=hand.base._write_neutral)
     writing.start()
     assert line.is_held.wait(15)
     closing = threading.Thread(target=hand.base.close)
