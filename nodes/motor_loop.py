@@ -32,6 +32,9 @@ STILL_RADPS: Final = 0.1
 FRESH_NS: Final = 200_000_000
 """A measurement older than this says nothing about now."""
 
+PROVE_S: Final = 0.3
+"""A gate that is closed waits so long at most until its wheels are measured to stand."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -114,7 +117,7 @@ class MotorLoop:
         self._wake.set()
         self._thread.join()
         _log.info("gate drive is closed: %s", why)
-        self._gate.close(why)
+        self._gate.close(why, prove_s=PROVE_S)
         self._base.neutral()
 
     @property

@@ -26,6 +26,7 @@ LONGEST_TICK_NS: Final = 100_000_000
 """After a longer pause an output still moves only as far as in this time."""
 
 _NEAR: Final = 1e-9
+_PROVE_EVERY_S: Final = 0.01
 _UNSEEN: Final = LeaseView(
     False,
     "nobody can see this gate: its file can't be written, or another gate took its name",
@@ -257,16 +258,19 @@ class Gate:
         self._deliver(applied, now_ns, Flag(0))
         return applied
 
-    def close(self, why: str = "") -> None:
+    def close(self, why: str = "", *, prove_s: float = 0.0) -> None:
         """Apply neutral, acknowledge that the gate is closed, and let go of the files.
 
         Args:
             why: In words; part of the cause where that trips.
+            prove_s: How long to wait at most, after that, for a measurement that the actuator
+                stands: a stop that comes later is then confirmed though there is no gate any more.
         """
         self._state = replace(_burn(self._state), output=self._rules.neutral)
         try:
-            closing = Applied(self._rules.neutral, Reason.CLOSED, why)
-            self._deliver(closing, self._now_ns(), Flag.CLOSED)
+            closing, tick_ns = Applied(self._rules.neutral, Reason.CLOSED, why), self._now_ns()
+            self._deliver(closing, tick_ns, Flag.CLOSED)
+            self._prove(closing, tick_ns, prove_s)
         finally:
             self._acks.close()
             self._lease.close()
@@ -290,6 +294,15 @@ class Gate:
             else:
                 self._neutral_since_ns = None
             self._acknowledge(applied.reason, tick_ns, flags, why)
+
+    def _prove(self, closing: Applied, tick_ns: int, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._sense is not None and time.monotonic() < until:
+            flags = Flag.CLOSED | Flag.NEUTRAL | self._sensed(tick_ns)
+            if Flag.STILL in flags:
+                self._acknowledge(closing.reason, tick_ns, flags, closing.detail)
+                return
+            time.sleep(_PROVE_EVERY_S)
 
     def _sensed(self, tick_ns: int) -> Flag:
         if self._sense is None:

@@ -257,6 +257,18 @@ def test_a_process_that_closes_its_gate_says_why(
     assert trip.cause.startswith(f"gate drive: closed: {why}"), trip
 
 
+def test_a_stop_is_read_back_from_a_gate_whose_drive_was_killed_and_is_not_back(
+    rig: Rig, guardian_of_drive: Any
+) -> None:
+    rig.drive(guardian_of_drive)
+    end = rig.base._end
+    assert end is not None
+    end.shutdown(socket.SHUT_RDWR)
+    until(lambda: not guardian_of_drive.client.status().is_permitted)
+    outcome = guardian_of_drive.client.stop("test")
+    assert outcome.is_confirmed, outcome
+
+
 def test_a_process_that_was_killed_a_moment_ago_does_not_spoil_the_next_one(rig: Rig) -> None:
     for _ in range(3):
         os.kill(rig.base.pid, signal.SIGKILL)

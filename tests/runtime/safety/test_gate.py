@@ -434,6 +434,34 @@ def test_what_it_acted_on_while_it_was_seen_does_not_count_when_it_is_seen_again
     assert bench.tick().reason is Reason.LAPSED
 
 
+def test_a_gate_that_is_closed_waits_for_the_proof_that_its_actuator_stands(bench: Bench) -> None:
+    bench.permit()
+    closed = Flag.NEUTRAL | Flag.CLOSED | Flag.WATCHED
+    seen: list[Flag] = []
+
+    def sense(since_ns: int) -> bool | None:
+        seen.append(bench.flags)
+        return {1: None, 2: False}.get(len(seen), True)
+
+    bench.gate._sense = sense
+    bench.gate.close("the drive is gone", prove_s=15.0)
+    assert len(seen) == 3
+    assert seen[1:] == [closed] * 2  # said at once, whatever is measured later
+    assert bench.flags == closed | Flag.SENSED | Flag.STILL
+    ack = bench._board.read()["drive"]
+    assert (ack.reason, ack.why, ack.burned) == (Reason.CLOSED, "the drive is gone", 7)
+    assert ack.is_proven_since(2 * NOW)
+
+
+def test_a_gate_does_not_wait_for_ever_for_an_actuator_that_is_not_measured_to_stand(
+    bench: Bench,
+) -> None:
+    bench.still = False
+    bench.gate.close(prove_s=0.03)
+    assert len(bench.asked) > 1
+    assert Flag.STILL not in bench.flags
+
+
 def test_a_lease_that_was_renewed_while_the_gate_was_frozen_is_good(bench: Bench) -> None:
     bench.permit()
     real, bench.pause_ns = bench.clock, 50 * MS
