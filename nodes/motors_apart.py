@@ -16,10 +16,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from olympus.drivers.base import STALL_S, BaseState, RoverBase
+from olympus.nodes.motor_hand import AGAIN_S, MotorHand
 from olympus.nodes.motor_loop import Order, Tell
 from olympus.nodes.motor_wire import (
     BEAT_S,
@@ -30,10 +30,9 @@ from olympus.nodes.motor_wire import (
     send,
     wait_at_most,
 )
-from olympus.runtime.errors import DeviceError, MessageError, SafetyError, StallError
+from olympus.runtime.errors import DeviceError, MessageError, StallError
 from olympus.runtime.safety.acks import Reason
 from olympus.runtime.safety.gate import Applied
-from olympus.runtime.safety.neutral_line import NeutralLine
 from olympus.runtime.safety.realtime import real_time
 
 READY_S: Final = 15.0
@@ -44,7 +43,6 @@ SILENT_S: Final = 3.5 * BEAT_S
 
 _log = logging.getLogger(__name__)
 _END_S: Final = 1.0
-_AGAIN_S: Final = 0.02
 _EAGER_S: Final = 1.0
 _REMEMBERED: Final = 64
 _START: Final = """\
@@ -71,10 +69,6 @@ class ApartBase(RoverBase):
         self._end: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._news = threading.Condition()
-        self._line: NeutralLine | None = None
-        # Whoever writes to the port holds this: closed meanwhile, its descriptor may be another's.
-        self._hand = threading.Lock()
-        self._pause = threading.Event()
         self._forget()
 
     @property
@@ -133,15 +127,12 @@ class ApartBase(RoverBase):
             return
         send(end, "end", why=why)
         if not self._ends(process):
-            self._write_neutral()
+            self._hand.write()
             process.kill()
             process.wait()
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
-        with self._hand:
-            line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        self._hand.let_go()
 
     def command(self, left_radps: float, right_radps: float) -> None:
         """Refuse: the gate alone commands these motors, and it is elsewhere.
@@ -186,6 +177,7 @@ class ApartBase(RoverBase):
         self._state_at = 0.0
         self._trouble = ""
         self._is_ready = False
+        self._hand = MotorHand()
         self.refused = 0
         """Packets of the process that could not be taken since it started."""
         self._refusal = ""
@@ -230,18 +222,15 @@ class ApartBase(RoverBase):
 
         A stop is read back from a gate: the sooner there is one again, the more often it can be.
         """
-        with self._hand:
-            line, self._line = self._line, None  # this thread's alone from here on
-        if line is not None:
-            line.write()
+        hand, self._hand = self._hand, MotorHand()  # closing the base does not let this one go
+        hand.write()
         with self._news:
             if self._end is end:
                 ended = "motors apart: their process has ended; open it again"
                 self._trouble, self._is_ready = self._trouble or ended, False
             self._news.notify_all()
-        if line is not None:
-            self._insist_for(line, _EAGER_S)
-            line.close()
+        hand.insist(_EAGER_S, lambda: self._is_ready)
+        hand.let_go()
 
     def _take(self, packet: Packet) -> None:
         told = packet.told
@@ -249,7 +238,8 @@ class ApartBase(RoverBase):
             if packet.kind == "ready":
                 self.wheel_radius_m = told["wheel_radius_m"]
                 self.track_m = told["track_m"]
-                self._open_line(told["neutral"])
+                device, frame = told["neutral"]
+                self._hand.take_hold(device, frame)
                 self._is_ready = True
             elif packet.kind == "state":
                 self._state, self._state_at = read_state(told["state"]), time.monotonic()
@@ -270,12 +260,6 @@ class ApartBase(RoverBase):
             order = self._orders.get(told["stamp_ns"])
         self._tell(applied, order, told["at_ns"])
 
-    def _open_line(self, told: tuple[str, str]) -> None:
-        device, frame = told
-        with self._hand, contextlib.suppress(SafetyError):
-            if device and self._line is None and self._end is not None:
-                self._line = NeutralLine(Path(device), bytes.fromhex(frame))
-
     def _refuse(self, error: Exception) -> None:
         """Count what can't be taken, and hear on; it was heard, so that its gate still ticks."""
         self.refused += 1
@@ -291,18 +275,8 @@ class ApartBase(RoverBase):
 
     def _insist(self, end: socket.socket) -> None:
         if self._is_ready and self._end is end:
-            self._write_neutral()
+            self._hand.write()
             _log.info("motors to neutral: their process was silent for %.0f ms", SILENT_S * 1e3)
-
-    def _insist_for(self, line: NeutralLine, seconds: float) -> None:
-        """Write neutral on and on, since a port that is full now may take it later.
-
-        It ends when another process speaks for the motors.
-        """
-        until = time.monotonic() + seconds
-        while not (line.is_lost or self._is_ready) and time.monotonic() < until:
-            line.write()
-            self._pause.wait(_AGAIN_S)
 
     def _ends(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait for the process to end; one that takes long may be frozen, and its motors driven."""
@@ -311,16 +285,12 @@ class ApartBase(RoverBase):
             try:
                 process.wait(wait_s)
             except subprocess.TimeoutExpired:
-                self._write_neutral()
+                self._hand.write()
             else:
                 return True
             if time.monotonic() > until:
                 return False
-            wait_s = _AGAIN_S
-
-    def _write_neutral(self) -> bool:
-        with self._hand:
-            return self._line is not None and self._line.write()
+            wait_s = AGAIN_S
 
 
 class ApartMotors:

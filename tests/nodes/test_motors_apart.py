@@ -27,6 +27,7 @@ import pytest
 from olympus.drivers.base import BaseState, RoverBase
 from olympus.drivers.registry import register
 from olympus.drivers.serial_protocol import SEQ_RANGE
+from olympus.nodes.motor_hand import MotorHand
 from olympus.nodes.motor_loop import Order
 from olympus.nodes.motor_process import MotorProcess
 from olympus.nodes.motor_wire import LARGEST, MotorSpec, Packet, receive, send, wait_at_most
@@ -286,7 +287,9 @@ class Hand:
         os.set_blocking(self.leader, False)
         tty.setraw(self._follower)
         self.base = ApartBase(nowhere(session), tell=lambda *_: None)
-        self.line = self.base._line = NeutralLine(Path(os.ttyname(self._follower)), b"$N\n")
+        self.port, self.frame = os.ttyname(self._follower), b"$N\n".hex()
+        self.hand = self.base._hand
+        self.hand.take_hold(self.port, self.frame)
 
     def heard(self) -> bytes:
         heard = b""
@@ -296,6 +299,7 @@ class Hand:
         return heard
 
     def close(self) -> None:
+        self.hand.let_go()
         os.close(self.leader)
         os.close(self._follower)
 
@@ -310,16 +314,16 @@ def hand(session: Session) -> Iterator[Hand]:
 def test_a_port_that_was_full_when_the_process_ended_hears_neutral_once_it_has_room(
     hand: Hand,
 ) -> None:
-    while hand.line.write():
+    while hand.hand.write():
         pass
-    insisting = threading.Thread(target=hand.base._insist_for, args=(hand.line, 60.0))
+    is_over = threading.Event()
+    insisting = threading.Thread(target=hand.hand.insist, args=(60.0, is_over.is_set))
     insisting.start()
     time.sleep(0.1)
     hand.heard()  # there is room now
     until(lambda: hand.heard().endswith(b"$N\n"))
-    hand.base._is_ready = True  # another process speaks for the motors
+    is_over.set()
     insisting.join()
-    hand.line.close()
 
 
 def test_a_process_that_ended_is_told_at_once_and_neutral_is_said_on_until_the_next_is_ready(
@@ -441,7 +445,6 @@ def test_what_can_not_be_taken_is_counted_and_the_hearing_goes_on(
         base._end = None
         theirs.close()
         hearing.join()
-    hand.line.close()
 
 
 class HugeBase(RoverBase):
@@ -491,10 +494,17 @@ class HeldLine(NeutralLine):
 def test_the_hand_on_the_port_never_writes_to_a_descriptor_that_was_closed(
     hand: Hand, pair: tuple[socket.socket, socket.socket]
 ) -> None:
-    hand.line.close()
-    line = hand.base._line = HeldLine(Path(os.ttyname(hand._follower)), b"$N\n")
+    lines: list[HeldLine] = []
+
+    def held(device: Path, frame: bytes) -> NeutralLine:
+        lines.append(HeldLine(device, frame))
+        return lines[0]
+
+    hand.base._hand = MotorHand(held)
+    hand.base._hand.take_hold(hand.port, hand.frame)
+    (line,) = lines
     hand.base._end, hand.base._process = pair[0], subprocess.Popen(["true"])
-    writing = threading.Thread(target=hand.base._write_neutral)
+    writing = threading.Thread(target=hand.base._hand.write)
     writing.start()
     assert line.is_held.wait(15)
     closing = threading.Thread(target=hand.base.close)
@@ -511,7 +521,7 @@ def test_the_hand_on_the_port_never_writes_to_a_descriptor_that_was_closed(
 
 
 def test_a_port_that_is_told_of_after_the_base_was_closed_is_not_opened(hand: Hand) -> None:
-    hand.line.close()
-    hand.base._line = None
-    hand.base._open_line((os.ttyname(hand._follower), b"$N\n".hex()))
-    assert hand.base._line is None
+    hand.hand.let_go()
+    hand.hand.take_hold(hand.port, hand.frame)
+    assert not hand.hand.is_of_use
+    assert not hand.hand.write()
