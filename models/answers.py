@@ -13,6 +13,7 @@ import lmdb
 import msgpack
 import numpy as np
 
+from olympus.runtime.errors import StoreError
 from olympus.runtime.store.environment import open_environment, store_errors
 
 _log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class AnswerCache:
     """Answers in an LMDB folder, keyed by the model's hash and the inputs.
 
     What is damaged or outdated counts as not there. When the folder is full, it is emptied: it is a
-    cache.
+    cache. Where it can't be read or written, that is told and counted, and each answer is computed.
     """
 
     def __init__(
@@ -43,18 +44,21 @@ class AnswerCache:
         """
         self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
         self._ttl_ns, self._now_ns = round(ttl_s * 1e9), now_ns
+        self.failures = 0
+        """How often it could not be read or written."""
 
     def get(self, key: bytes) -> Any:
         """Find an answer.
 
         Returns:
             It, or None.
-
-        Raises:
-            StoreError: The folder can't be read.
         """
-        with store_errors("reading the answer cache"), self._environment.begin() as reading:
-            raw = reading.get(key)
+        try:
+            with store_errors("reading the answer cache"), self._environment.begin() as reading:
+                raw = reading.get(key)
+        except StoreError as error:
+            self._tell(error)
+            return None
         if raw is None or len(raw) < _EXPIRY.size:
             return None
         (expires_ns,) = _EXPIRY.unpack_from(raw)
@@ -67,23 +71,29 @@ class AnswerCache:
             return None
 
     def put(self, key: bytes, answer: Any) -> None:
-        """Keep an answer of plain values and arrays.
-
-        Raises:
-            StoreError: The folder can't be written.
-        """
+        """Keep an answer of plain values and arrays, if it can be kept."""
         packed = msgpack.packb(answer, default=_as_plain)
         raw = _EXPIRY.pack(self._now_ns() + self._ttl_ns) + packed
         try:
-            self._write(key, raw)
-        except lmdb.MapFullError:
-            with store_errors("emptying the answer cache"):
-                self._empty()
-                self._write(key, raw)
+            with store_errors("writing the answer cache"):
+                self._write_or_empty(key, raw)
+        except StoreError as error:
+            self._tell(error)
 
     def close(self) -> None:
         """Close the folder."""
         self._environment.close()
+
+    def _tell(self, error: StoreError) -> None:
+        self.failures += 1
+        _log.error("an answer is not remembered (%d so far): %s", self.failures, error)
+
+    def _write_or_empty(self, key: bytes, raw: bytes) -> None:
+        try:
+            self._write(key, raw)
+        except lmdb.MapFullError:
+            self._empty()
+            self._write(key, raw)
 
     def _empty(self) -> None:
         """Forget everything; freed pages can be used from the commit after the next one."""

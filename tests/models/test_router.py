@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,23 @@ def test_callers_without_a_budget_of_their_own_are_kept_in_little_room() -> None
     with pytest.raises(BudgetError, match=f"caller made up {10 * ACCOUNTS - 1}"):
         ledger.check(f"made up {10 * ACCOUNTS - 1}")
     assert ledger.spent("idle") == Cost()
+
+
+def test_an_answer_too_big_to_be_remembered_is_given(
+    tmp_path: Path, make_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    big = {"x": np.ones((2**22 + 1, 4), np.float32)}  # more than the whole memory of answers
+    router = Router(rules([str(make_model())], cache_ttl_s=60), cache=tmp_path / "cache")
+    for times in (1, 2):
+        routed = router.call("detect", big, caller="x")
+        assert not routed.is_cached
+        assert routed.value["y"].shape == big["x"].shape
+        assert f"({times} so far)" in caplog.messages[-1]
+    small = {"x": np.ones((1, 4), np.float32)}
+    assert not router.call("detect", small, caller="x").is_cached
+    assert router.call("detect", small, caller="x").is_cached
+    assert len(caplog.messages) == 2
+    router.close()
 
 
 def test_time_energy_and_callers_are_accounted_for() -> None:
