@@ -45,6 +45,8 @@ class Attempt:
         self._joules = joules
         self._model: Model | None = None
         self._paying: Paying | None = None
+        self.on_late: Callable[[ModelError | None], None] | None = None
+        """Told how a far call ended, by its thread, where nobody waited for that any more."""
         self._texts: Stepped[Value] | None = None
         self._run: OnnxRun | None = None
         self._value: Value = {}
@@ -91,8 +93,18 @@ class Attempt:
         """
         if self._paying is None or not isinstance(self._model, RemoteModel):
             return self._timed()
-        with self._paying(self._model.most(self.request), lambda: self.cost):
-            return self._timed()
+        try:
+            with self._paying(self._model.most(self.request), lambda: self.cost):
+                more = self._timed()
+        except ModelError as error:
+            self._tell(error)
+            raise
+        self._tell(None)
+        return more
+
+    def _tell(self, error: ModelError | None) -> None:
+        if self.on_late is not None:
+            self.on_late(error)
 
     def _timed(self) -> bool:
         before_j = self._joules() if self._joules else 0.0

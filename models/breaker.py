@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +23,7 @@ class Tolerance:
 
 
 class Breaker:
-    """A circuit breaker.
+    """A circuit breaker; any thread may use it.
 
     Source: M. Nygard (2007), "Release It!", chapter "Stability Patterns".
     """
@@ -33,36 +34,41 @@ class Breaker:
         self._failures = 0
         self._opened_ns: int | None = None
         self._is_probing = False
+        self._lock = threading.RLock()
 
     @property
     def state(self) -> State:
         """What it is now."""
-        if self._opened_ns is None:
+        opened_ns = self._opened_ns
+        if opened_ns is None:
             return "closed"
-        is_rested = self._now_ns() - self._opened_ns >= self._tolerance.rest_s * 1e9
+        is_rested = self._now_ns() - opened_ns >= self._tolerance.rest_s * 1e9
         return "half-open" if is_rested else "open"
 
     def admit(self) -> bool:
         """Tell whether a call may go through; half-open, only one until its result is known."""
-        state = self.state
-        if state == "half-open" and not self._is_probing:
-            self._is_probing = True
-            return True
-        return state == "closed"
+        with self._lock:
+            state = self.state
+            if state == "half-open" and not self._is_probing:
+                self._is_probing = True
+                return True
+            return state == "closed"
 
     def succeeded(self, took_ms: float) -> None:
         """Note an answer."""
         if took_ms > self._tolerance.slow_ms:
             self.failed()
             return
-        self._failures, self._opened_ns, self._is_probing = 0, None, False
+        with self._lock:
+            self._failures, self._opened_ns, self._is_probing = 0, None, False
 
     def failed(self) -> None:
         """Note a failure."""
-        self._failures += 1
-        if self._is_probing or self._failures >= self._tolerance.failures:
-            self._opened_ns = self._now_ns()
-        self._is_probing = False
+        with self._lock:
+            self._failures += 1
+            if self._is_probing or self._failures >= self._tolerance.failures:
+                self._opened_ns = self._now_ns()
+            self._is_probing = False
 
     def given_up(self) -> None:
         """Note that a call that was let through ended without saying anything about the model."""

@@ -90,9 +90,10 @@ def read_wish(model: str, given: Mapping[str, Any]) -> Wish:
             if name in values:
                 values[name] = int(values[name])
         if "stop" in values:
-            values["stop"] = tuple(str(stop) for stop in values["stop"])
+            stops = values["stop"]
+            values["stop"] = (stops,) if isinstance(stops, str) else tuple(map(str, stops))
         return Wish(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"model {model}: the request can't be read: {error}") from error
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
-import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -15,15 +14,15 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from olympus.models.budgets import Cost
+from olympus.models.line import Line, LineError
 from olympus.models.llama_request import read_wish
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 
-LONGEST_ANSWER: Final = 1 << 20
 UNSAID_TOKENS: Final = 4096
 """An answer is taken to have no more tokens where the request sets no `max_tokens`."""
-_MOST_BILLED: Final = 10**9
-"""A bill of more tokens is nonsense."""
+_MOST_TOKENS: Final = 10**9
+"""A wish for more, or a bill of more, is nonsense."""
 _PASSED_ON: Final = ("max_tokens", "temperature", "seed", "stop")
 
 
@@ -38,6 +37,7 @@ class Endpoint(BaseModel):
     key_file: str = ""
     """File that holds the key; never the key itself."""
     timeout_s: float = Field(20.0, gt=0, le=600)
+    """How long connecting may take, and then the answer as a whole."""
     per_million_tokens: float = Field(gt=0)
     """Price, in whatever money the budget is in; the dearer of input and output."""
 
@@ -84,6 +84,8 @@ class RemoteModel:
                 f"remote model {name!r} is off: {lacking} is missing in the launch file"
             )
         self.name, self._endpoint = name, rules.endpoints[name]
+        self._lock = threading.Lock()
+        self._lines: list[Line] = []
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Refuse what this model can't read or can't be held to, before it costs anything.
@@ -134,6 +136,12 @@ class RemoteModel:
             )
         return text
 
+    def close(self) -> None:
+        """Cut off what is under way: nobody is left who wants it."""
+        with self._lock:
+            for line in self._lines:
+                line.cut("nobody waits for it any more")
+
     def _body(self, request: Mapping[str, Any]) -> dict[str, Any]:
         known = {one.name for one in fields(Wish)}
         extra = sorted(request.keys() - known - {"prompt", "messages"})
@@ -146,6 +154,8 @@ class RemoteModel:
             self.name, {name: request[name] for name in sorted(known & request.keys())}
         )
         wish.check(self.name)
+        if wish.max_tokens > _MOST_TOKENS:
+            raise ModelError(f"model {self.name}: max_tokens is above {_MOST_TOKENS}; write less")
         if wish.grammar or wish.schema is not None:
             raise ModelError(f"model {self.name}: a far model can't be held to grammar or schema")
         rows = request.get("messages") or [{"role": "user", "content": str(request["prompt"])}]
@@ -160,26 +170,17 @@ class RemoteModel:
     def _post(
         self, path: str, body: Mapping[str, Any], on_reached: Callable[[], None]
     ) -> tuple[int, bytes]:
-        parts = urlsplit(self._endpoint.url)
         headers = {"Content-Type": "application/json"} | self._authorization()
-        connection = self._connection(parts.scheme, str(parts.hostname), parts.port)
+        line = Line(self._endpoint.url, self._endpoint.timeout_s)
+        with self._lock:
+            self._lines.append(line)
         try:
-            connection.connect()
-            on_reached()  # what is asked from here on may have been heard, and is billed
-            connection.request("POST", parts.path + path, json.dumps(body), headers)
-            reply = connection.getresponse()
-            return reply.status, reply.read(LONGEST_ANSWER)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return line.post(path, headers, json.dumps(body), on_reached)
+        except LineError as error:
             raise ModelError(f"remote model {self.name}: no answer: {error}") from error
         finally:
-            connection.close()
-
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        timeout_s = self._endpoint.timeout_s
-        if scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=timeout_s)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
+            with self._lock:
+                self._lines.remove(line)
 
     def _authorization(self) -> dict[str, str]:
         if not self._endpoint.key_file:
@@ -242,4 +243,4 @@ def _billed_tokens(answer: object) -> int:
 def _number(told: object) -> int:
     if isinstance(told, bool) or not isinstance(told, int | float):
         return 0
-    return math.ceil(told) if 0 <= told <= _MOST_BILLED else 0
+    return math.ceil(told) if 0 <= told <= _MOST_TOKENS else 0

@@ -204,13 +204,13 @@ class Router:
                 kept = self._prepared(attempt, caller)
                 value = (yield attempt) if kept is None else kept
             except ModelError as error:
-                is_its_fault = not isinstance(error, BudgetError | PurseError | UnfitError)
-                breaker.failed() if is_its_fault else breaker.given_up()
+                _judge(breaker, attempt, error)
                 self._count(attempt, caller)  # what fails was computed all the same
                 passed_over[name] = str(error)
                 continue
             except BaseException:
-                breaker.given_up()  # says nothing about the model
+                breaker.given_up()  # says nothing about the model, unless it says so later
+                attempt.on_late = partial(_judge, breaker, attempt)
                 self._count(attempt, caller)
                 raise
             self._note(attempt, caller, breaker, value if kept is None else None)
@@ -236,7 +236,9 @@ class Router:
         return self._ledger.spent(caller)
 
     def close(self) -> None:
-        """Let models and cache go."""
+        """Let models and cache go; calls of far models that are under way are cut off."""
+        for remote in self._remote.values():
+            remote.close()
         for model in self._loaded.values():
             if isinstance(model, LlamaModel):
                 model.close()
@@ -265,7 +267,7 @@ class Router:
         if value is None:
             breaker.given_up()
             return
-        breaker.succeeded(attempt.cost.ms)
+        _judge(breaker, attempt, None)
         self._count(attempt, caller)
         is_whole = value.get("ending") != "time"  # how far it got by then is chance
         if attempt.key and self._cache and is_whole:
@@ -286,6 +288,16 @@ class Router:
             tolerance = Tolerance(rules.failures, rules.slow_ms, rules.rest_s)
             self._breakers[task, name] = Breaker(tolerance, self._now_ns)
         return self._breakers[task, name]
+
+
+def _judge(breaker: Breaker, attempt: Attempt, error: ModelError | None) -> None:
+    """Hold against a model what is its fault."""
+    if error is None:
+        breaker.succeeded(attempt.cost.ms)
+    elif isinstance(error, BudgetError | PurseError | UnfitError):
+        breaker.given_up()
+    else:
+        breaker.failed()
 
 
 def _carried_out(attempt: Attempt) -> Value:

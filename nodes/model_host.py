@@ -16,6 +16,7 @@ from olympus.models.purse import purse_of
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
+from olympus.nodes.far_calls import FarCalls
 from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
 from olympus.nodes.model_questions import request_of, wishes_of
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
@@ -35,8 +36,6 @@ from olympus.runtime.node import Field, Node, NodeParams, service, timer
 T = TypeVar("T")
 TASK = "task:"
 """`task:plan` asks for whichever model serves that task."""
-_FAR = ModelOrigin()
-"""Of a model that runs elsewhere."""
 
 
 class ModelHost(Node):
@@ -98,7 +97,8 @@ class ModelHost(Node):
         self._origins: dict[str, ModelOrigin] = {}  # by the sha256 of the file
         self._broken: dict[str, str] = {}
         self._names: dict[str, str] = {}
-        self._router = self._new_router()
+        self._router = await self._aside(self._new_router)  # it reads files, and may write one
+        self._far = FarCalls(self.clock)
         self._quick_ns = round(self.params.quick_ms * 1e6)
         self._hangs = HangWatch(
             self.clock,
@@ -150,6 +150,7 @@ class ModelHost(Node):
                 if isinstance(version, LlamaModel):
                     version.close()
         self._models.clear()
+        self._far.close()
         self._router.close()
 
     @service("infer", at_once="infer_at_once")
@@ -274,15 +275,14 @@ class ModelHost(Node):
             routing.close()
 
     async def _carried_out(self, attempt: Attempt, question: Infer | Prompt) -> Mapping[str, Any]:
-        if attempt.is_remote:  # it only waits, so it needs no turn
-            await self._aside(attempt.step)
-            return attempt.result()
+        if attempt.is_remote:
+            return await self._far.carry_out(attempt, question)
         return await self.compute(attempt, what=_short(attempt.name), **wishes_of(question))
 
     @staticmethod
     async def _aside(work: Callable[..., T], *words: Any) -> T:
-        """Do what keeps no core long, or comes before anything is asked, beside the scheduler."""
-        return await asyncio.to_thread(work, *words)  # varies: loads, swaps, waits for far models
+        """Do what comes before anything is asked, or beside it, off the event loop."""
+        return await asyncio.to_thread(work, *words)  # varies: it only loads and swaps
 
     def _new_router(self) -> Router:
         rules, folder = self.params.router, self.params.cache
@@ -301,7 +301,7 @@ class ModelHost(Node):
         )
 
     def _origin(self, digest: str) -> ModelOrigin:
-        return self._origins.get(digest, _FAR)
+        return self._origins.get(digest, ModelOrigin())
 
     def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
         return Swappable(Registry().find(wanted), self.load, self_test)

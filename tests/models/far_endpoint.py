@@ -31,6 +31,9 @@ class FarEndpoint:
         self.free.set()
         self.meanwhile: Callable[[], None] = lambda: None
         """Done before it answers."""
+        self.drips = False
+        """Whether its answer comes byte by byte and has no end."""
+        self.is_over = False
         self.url = ""
 
     def remote(self, **more: Any) -> dict[str, Any]:
@@ -60,6 +63,9 @@ def serving() -> Iterator[FarEndpoint]:
             if far.status:  # else it hangs up
                 self.send_response(far.status)
                 self.end_headers()
+                while far.drips and not far.is_over:
+                    self.wfile.write(b" ")
+                    time.sleep(0.02)
                 self.wfile.write(far.raw)
 
         def log_message(self, *_: object) -> None:
@@ -79,6 +85,7 @@ def serving() -> Iterator[FarEndpoint]:
         yield far
     finally:
         far.free.set()
+        far.is_over = True
         server.shutdown()
         thread.join()
         server.server_close()

@@ -252,6 +252,12 @@ def test_a_bill_that_makes_no_sense_is_guessed(far: FarEndpoint, usage: object) 
     assert router.spent("x").money == pytest.approx(router.spent("x").tokens * PRICE / 1e6)
 
 
+@pytest.mark.parametrize("stop", ["END", ["END"]])
+def test_where_a_text_stops_may_be_one_text_or_several(far: FarEndpoint, stop: object) -> None:
+    Router(rules(far.remote())).call("say", HELLO | {"stop": stop}, caller="x")
+    assert far.asked[0]["stop"] == ["END"]
+
+
 def test_a_call_that_is_cut_off_counts_as_the_most_that_it_may_have_cost(far: FarEndpoint) -> None:
     far.status = 0
     router = Router(rules(far.remote(daily_budget=10.0)))
@@ -289,6 +295,8 @@ def test_a_remote_model_that_is_not_there_is_passed_over_and_costs_nothing(
         ({"embed": "a text"}, "it reads no 'embed'"),
         ({"prompt": "hello", "max_token": 5}, "did you mean 'max_tokens'"),
         ({"prompt": "hello", "max_tokens": "many"}, "can't be read"),
+        ({"prompt": "hello", "max_tokens": 10**400}, "max_tokens is above"),
+        ({"prompt": "hello", "max_tokens": float("inf")}, "can't be read"),
         ({"prompt": "hello", "max_tokens": -5}, "max_tokens=-5 is refused"),
         ({"prompt": "hello", "grammar": "root ::= x"}, "can't be held to"),
         ({"prompt": "hello", "schema": {"type": "object"}}, "can't be held to"),
@@ -361,6 +369,63 @@ def test_a_paid_answer_is_given_though_the_payment_can_not_be_written_down(
     router.call("say", HELLO, caller="x")
     assert len(far.asked) == 2
     assert [money for _, money in Purse(file).spent_since(0)] == [0.5, 0.5]
+
+
+def test_an_answer_without_end_is_cut_off(far: FarEndpoint) -> None:
+    far.drips = True
+    remote = far.remote()
+    remote["endpoints"]["far"]["timeout_s"] = 0.5
+    router = Router(rules(remote))
+    with pytest.raises(ModelError, match=r"no answer: it took longer than 0\.5 s"):
+        router.call("say", HELLO, caller="x")
+    assert 5 < router.spent("x").tokens < 50
+
+
+def test_what_is_under_way_at_the_end_is_cut_off_and_counts_as_the_most(far: FarEndpoint) -> None:
+    router = Router(rules(far.remote()))
+    far.free.clear()
+    attempt = next(routing := router.routing("say", HELLO, caller="x"))
+    ends: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(ModelError, match="nobody waits for it any more") as told:
+            attempt.step()
+        ends.append(str(told.value))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    far.wait_for(1)
+    routing.close()
+    router.close()
+    thread.join(10)
+    assert len(ends) == 1
+    assert 5 < router.spent("x").tokens < 50
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, "open"), (200, "closed")])
+def test_what_a_far_model_did_when_nobody_waited_any_more_is_held_against_it(
+    far: FarEndpoint, status: int, state: str
+) -> None:
+    far.status = status
+    router = Router(rules(far.remote()))
+    far.free.clear()
+    attempt = next(routing := router.routing("say", HELLO, caller="x"))
+
+    def call() -> None:
+        if status == 500:
+            with pytest.raises(ModelError, match="answered 500"):
+                attempt.step()
+        else:
+            attempt.step()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    far.wait_for(1)
+    routing.close()
+    assert router.state("say") == {"remote:far": "closed"}
+    far.free.set()
+    thread.join()
+    assert router.state("say") == {"remote:far": state}
 
 
 class WatchedPurse(Purse):
