@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import typer
 
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.clock import NS_PER_S
+from olympus.runtime.errors import did_you_mean
 from olympus.runtime.messages import Message
 from olympus.runtime.messages.plain import plain
 
@@ -52,6 +53,14 @@ class Projector:
         typer.echo(f"{at_s:9.3f} s  {topic} no. {message.header.seq}  {json.dumps(fields)}")
         if self.is_stepping and sys.stdin.readline() == "":
             self.is_stepping = False  # nobody is there to press a key
+
+    def unmatched(self, topics: Iterable[str]) -> Iterator[str]:
+        """Say which patterns fit none of the topics that were published anew."""
+        names = sorted(topics)
+        for pattern in self.show:
+            if not any(matches(pattern, name) for name in names):
+                near = did_you_mean(pattern, names)
+                yield f"--show {pattern}: no node that ran again has such a topic; {near}"
 
     @property
     def _shown(self) -> Sequence[str]:

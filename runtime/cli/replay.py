@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from olympus.runtime.cli.projector import Projector
 from olympus.runtime.cli.replayed import as_dict, likely_causes, report, show_changes
 from olympus.runtime.cli.stores import Key, found
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.launch.report import harmless
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.whatif import what_if
+from olympus.runtime.telemetry.logs import ROOT, logger_of, text_of
 
 PLAYBACK = "olympus.nodes.viewer.playback"
 """The page over a recording; another wing, so only called by its name."""
@@ -41,7 +44,9 @@ Verify = Annotated[
 ]
 Inject = Annotated[
     list[str] | None,
-    typer.Option(help="A node that does not run: its recorded messages stand for it."),
+    typer.Option(
+        help="A node that does not run: its recorded messages stand for it; also with --diff."
+    ),
 ]
 Diff = Annotated[
     Path | None,
@@ -97,7 +102,7 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
         if viewer:
             _on_the_page(opening, port=port, from_s=from_s, speed=speed or 1.0, loops=loop)
         elif diff is not None:
-            with opening() as opened:
+            with opening() as opened, nodes_are_heard():
                 show_changes(what_if(opened, read_params(diff), inject or ()), as_json=as_json)
         else:
             again = partial(
@@ -153,7 +158,7 @@ def _once(
     Raises:
         Exit: Something differs.
     """
-    with opening() as recording:
+    with opening() as recording, nodes_are_heard():
         engine = Engine(
             recording,
             inject=inject,
@@ -165,6 +170,8 @@ def _once(
         began = time.monotonic()
         outcome = engine.run()
         took_s = time.monotonic() - began
+    for line in projector.unmatched(outcome.tallies):
+        typer.echo(line, err=True)
     causes = likely_causes(outcome)
     if as_json:
         typer.echo(json.dumps(as_dict(outcome, causes, took_s)))
@@ -173,6 +180,28 @@ def _once(
     if not outcome.is_equal:
         raise typer.Exit(1)
     return True
+
+
+@contextmanager
+def nodes_are_heard() -> Iterator[None]:
+    """Show what nodes that run again warn of, with their names."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_NodeLine())
+    logger = logging.getLogger(ROOT)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _NodeLine(logging.Formatter):
+    """Makes one line of a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return it as a launcher shows it."""
+        return harmless(f"[{logger_of(record)}] {record.levelname.lower()}: {text_of(record)}")
 
 
 def _on_the_page(

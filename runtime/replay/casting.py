@@ -63,27 +63,29 @@ def apart(spec: NodeSpec, inject: Collection[str] = ()) -> Apart | None:
     return _unmarked(name, opening) if opening is not None else None
 
 
-def check_inject(inject: Collection[str], recording: Recording) -> None:
-    """Refuse names that no journal knows.
+def full_names(inject: Collection[str], recording: Recording) -> frozenset[str]:
+    """Return the full names of nodes that somebody wants left out.
 
     Args:
-        inject: Full names of nodes that somebody wants left out.
-        recording: Its journals are read as far as is needed to find them.
+        inject: Their full names, or the last parts of them.
+        recording: Its journals are searched for them.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: No journal tells of one, or one name fits several.
     """
-    known: set[str] = set()
-    names = _journaled(recording)
-    while not known.issuperset(inject):
-        if (found := next(names, None)) is not None:
-            known.add(found)
-            continue
-        name = min(set(inject) - known)
-        raise ConfigError(
-            f"--inject {name}: no journal tells of it; {did_you_mean(name, known)} "
-            "(what has no journal does not run again anyway)"
-        )
+    known = frozenset(_journaled(recording) if inject else ())
+    found = set()
+    for name in inject:
+        full = {name} & known or {one for one in known if one.rpartition("/")[2] == name}
+        if not full:
+            raise ConfigError(
+                f"--inject {name}: no journal tells of it; {did_you_mean(name, known)} "
+                "(what has no journal does not run again anyway)"
+            )
+        if len(full) > 1:
+            raise ConfigError(f"--inject {name}: name one of {', '.join(sorted(full))}")
+        found |= full
+    return frozenset(found)
 
 
 def _journaled(recording: Recording) -> Iterator[str]:

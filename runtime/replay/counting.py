@@ -61,8 +61,9 @@ def name_uncompared(outcome: Outcome, recording: Recording, hosts: Sequence[Host
             outcome.uncompared.append(
                 Uncompared(topic, names, tally.uncovered, NO_JOURNAL, is_meant=False)
             )
-    told = {topic for _, topic in sent} | set(outcome.tallies)
-    outcome.unjournaled = sorted(recorded - told)
+    if all(host.is_over for host in hosts):  # else what comes later is not known yet
+        told = {topic for _, topic in sent} | set(outcome.tallies)
+        outcome.unjournaled = sorted(recorded - told)
 
 
 def _sent(hosts: Iterable[HostReplay], nodes: Iterable[str]) -> Counter[tuple[str, str]]:

@@ -22,7 +22,7 @@ from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import ReplayedNode
-from olympus.runtime.replay.casting import Apart, apart, check_inject
+from olympus.runtime.replay.casting import Apart, apart, full_names
 from olympus.runtime.replay.counting import count_missing, left_over, name_uncompared
 from olympus.runtime.replay.difference import Difference, Tally, first_difference
 from olympus.runtime.replay.dispatch import decide_again
@@ -56,7 +56,8 @@ class Engine:
 
         Args:
             recording: What to run again.
-            inject: Full names of nodes that don't run: their recorded messages stand for them.
+            inject: Nodes that don't run, by their full names or the last parts of them: their
+                recorded messages stand for them.
             until_s: When to stop, counted from the first event; 0 = at the end.
             keep_going: Go on after a difference, with the node that differed left out.
             on_message: Told of each message that is published anew.
@@ -77,7 +78,7 @@ class Engine:
         Raises:
             ConfigError: A node to be left out is not known, or another can't be loaded.
         """
-        check_inject(self._inject, self._recording)
+        self._inject = full_names(self._inject, self._recording)
         clock = VirtualClock(1)
         with guarding(self._reached_by_thread):
             return run_virtual(self._run(clock), clock)

@@ -152,7 +152,8 @@ class Recording:
             chosen = [one for one in runs if run is None or one.number == run]
             if not chosen:
                 numbers = ", ".join(str(one.number) for one in runs) or "none"
-                raise StoreError(f"{folder} has no run {run if run is not None else ''}; {numbers}")
+                which = "" if run is None else f" {run}"
+                raise StoreError(f"{folder} has no run{which}; runs it has: {numbers}")
             session = chosen[-1].session
             self.runs: list[Run] = [one for one in runs if one.session == session]
             later = [one.started for one in runs if one.started > self.runs[-1].started]

@@ -31,7 +31,7 @@ from olympus.runtime.node.loading import load_node_class
 from olympus.runtime.node.node import NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.qos import QoS
-from olympus.runtime.replay.casting import Apart, check_inject
+from olympus.runtime.replay.casting import Apart, full_names
 from olympus.runtime.replay.difference import first_difference
 from olympus.runtime.replay.feed import Feed
 from olympus.runtime.replay.halting import Reached, guarding, watching
@@ -90,14 +90,14 @@ def what_if(recording: Recording, params: Params, inject: Collection[str] = ()) 
     Args:
         recording: What came from outside.
         params: Values by node and parameter; a node by its full name or the last part of it.
-        inject: Full names of nodes that do not run: their recorded messages stand for them.
+        inject: Nodes that do not run, named likewise: their recorded messages stand for them.
 
     Raises:
         ConfigError: One of the nodes reaches for a device, or one to be left out is not known.
         ParamError: A node or parameter is not known, does not run, or a value is refused.
         StoreError: None of the nodes runs.
     """
-    check_inject(inject, recording)
+    inject = full_names(inject, recording)
     reached: list[str] = []
     with guarding(reached.append):
         script = Script.of(recording, inject)

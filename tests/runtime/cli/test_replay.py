@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.cli.projector import Projector
+from olympus.runtime.cli.replay import nodes_are_heard
 from olympus.runtime.cli.replayed import verdict
 from olympus.runtime.clock import NS_PER_S
 from olympus.runtime.errors import StoreError
@@ -17,6 +18,7 @@ from olympus.runtime.replay.difference import Tally
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.store import Run, StreamStore
+from olympus.runtime.telemetry.logs import StructuredLog
 
 
 def text(seq: int) -> Text:
@@ -49,7 +51,7 @@ def test_a_recording_without_a_journal_says_how_to_make_one(tmp_path: Path) -> N
         store.end_run(2)
     with pytest.raises(StoreError, match="replay:=true"):
         Recording(tmp_path)
-    with pytest.raises(StoreError, match="no run 7"):
+    with pytest.raises(StoreError, match="no run 7; runs it has: 1"):
         Recording(tmp_path, run=7)
 
 
@@ -65,3 +67,23 @@ def test_a_node_that_publishes_nothing_and_did_not_run_is_told_too(
     assert lines[0].startswith(first) and "it opens a device" in lines[0]
     assert outcome.is_equal is is_meant
     assert lines[-1].startswith("equal" if is_meant else "NOT ALL")
+
+
+def test_a_pattern_that_fits_nothing_published_anew_is_told_with_the_topics() -> None:
+    projector = Projector(show=["rover/*", "rover/mision"])
+    (line,) = projector.unmatched(["rover/mission", "rover/percepts"])
+    assert line.startswith("--show rover/mision: no node that ran again has such a topic; did you ")
+    assert "did you mean 'rover/mission'?" in line
+
+
+def test_what_a_node_that_runs_again_warns_of_bears_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = StructuredLog("rover/navigator")
+    with nodes_are_heard():
+        log.info("on the way")
+        log.warning("stopped: \x1b[2J the mission is cleared", mission="patrol")
+    log.debug("nobody hears this")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("[rover/navigator] warning: stopped: ")
+    assert line.endswith("the mission is cleared") and "\x1b" not in line

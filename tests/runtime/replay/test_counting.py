@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgpack
+import numpy as np
+import pytest
+
 from olympus.runtime.bus.link import Origin
-from olympus.runtime.messages import Header, Hop, Text
+from olympus.runtime.errors import ConfigError
+from olympus.runtime.messages import Header, Hop, Journal, Text
 from olympus.runtime.node.journal import Kind
 from olympus.runtime.node.loading import look_beside
 from olympus.runtime.node.spec import NodeSpec
+from olympus.runtime.replay.casting import full_names
 from olympus.runtime.replay.counting import count_missing
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.hosts import HostReplay
@@ -60,3 +66,22 @@ def test_one_publisher_does_not_stand_for_another_on_its_topic(tmp_path: Path) -
     assert (tally.equal, tally.missing) == (6, 3)
     (difference,) = engine.outcome.differences
     assert (difference.source, difference.recorded) == ("silent", "3 more messages")
+
+
+def test_a_node_to_be_left_out_may_be_named_by_its_last_part(tmp_path: Path) -> None:
+    recorded(tmp_path, [])
+    names = ("one/eye", "two/eye", "two/ear", "ear")
+    with StreamStore(tmp_path) as store:
+        parts = [name.rpartition("/") for name in names]
+        specs = [NodeSpec(name=last, namespace=first, uses="x") for first, _, last in parts]
+        rows = b"".join(msgpack.packb((Kind.NODE, spec.model_dump())) for spec in specs)
+        header = Header(seq=1, stamp=BEGAN)
+        piece = Journal(header=header, host="g", restarts=0, rows=np.frombuffer(rows, np.uint8))
+        store.append([("@olympus/journal/g", piece)])
+    with Recording(tmp_path) as recording:
+        assert full_names([], recording) == frozenset()
+        assert full_names(["one/eye", "ear"], recording) == {"one/eye", "ear"}
+        with pytest.raises(ConfigError, match="--inject eye: name one of one/eye, two/eye"):
+            full_names(["eye"], recording)
+        with pytest.raises(ConfigError, match="did you mean 'two/ear'"):
+            full_names(["two/ears"], recording)

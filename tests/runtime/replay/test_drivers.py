@@ -140,7 +140,7 @@ def check_diff(folder: Path) -> None:
     assert [one["topic"] for one in told["changes"] if one["field"]] == ["map"]
     assert [one["node"] for one in told["apart"]] == ["lidar"]
     done = replay(folder, "--diff", "more.yaml", "--inject", "second", "--json")
-    assert [one["node"] for one in json.loads(done.stdout)["apart"]] == ["lidar", "second"]
+    assert {one["node"] for one in json.loads(done.stdout)["apart"]} == {"lidar", "second"}
     assert [one["topic"] for one in json.loads(done.stdout)["changes"]] == ["map"]
     done = replay(folder, "--diff", "more.yaml", "--inject", "mapper")
     assert (done.returncode, done.stdout) == (2, "")

@@ -200,6 +200,8 @@ def check_tampering(store: Path, before: Outcome) -> None:
     assert found["thought"].field == "linear_mps"
     assert float(found["thought"].new) == pytest.approx(3 * float(found["thought"].old), rel=1e-6)
     assert [one.at_s for one in changes[:3]] == sorted(one.at_s for one in found.values())
+    begun = run_again(store, until_s=0.001)
+    assert set(begun.unjournaled) <= set(before.unjournaled), "not known so early"
     half_s = (before.ended_ns - before.began_ns) / 2e9
     half = run_again(store, until_s=half_s)
     assert half.differences == []
