@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from olympus.models import llama_native
 from olympus.models.generation import Generation, as_array
 from olympus.models.llama_place import Place
-from olympus.models.llama_request import Answering, Embedding, read_row, read_wish
+from olympus.models.llama_request import Answering, Embedding, read_row, read_text, read_wish
 from olympus.models.manifest import Manifest
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.sealed import SealedFile
@@ -27,6 +27,8 @@ BATCH: Final = 32
 """Tokens of a prompt that are read in one step: the bound of how long an urgent job waits."""
 PLACES: Final = 4
 """Generations that may be under way at once."""
+MOST_PLACES: Final = 256
+"""llama.cpp's own bound."""
 LONGEST_TEMPLATE: Final = 1 << 20
 
 
@@ -39,12 +41,10 @@ class LlamaModel:
         self.name = manifest.name
         self._handle, self._threads = handle, threads
         self.vocab = self.native.llama_model_get_vocab(handle)
-        self.batch = int(manifest.option("micro_batch", BATCH))
+        places, self.batch, context = _sizes(manifest)
         trained = int(self.native.llama_model_n_ctx_train(handle))
-        self.context_tokens = min(int(manifest.option("context_tokens", CONTEXT)), trained)
-        self.places: Sequence[Place] = [
-            Place(i, self) for i in range(int(manifest.option("places", PLACES)))
-        ]
+        self.context_tokens = min(context, trained)
+        self.places: Sequence[Place] = [Place(i, self) for i in range(places)]
         self._lock = threading.RLock()
         self._embedder: Any = None
         self.context = self._new_context(len(self.places))
@@ -66,6 +66,7 @@ class LlamaModel:
         manifest = stored.manifest
         if manifest.format != "gguf":
             raise ModelError(f"model {manifest.name}: format is {manifest.format}, not gguf")
+        _sizes(manifest)  # what is wrong with them is told before the file is read
         native = llama_native.library()
         with SealedFile(stored) as sealed, llama_native.quiet_stderr():
             settings = native.llama_model_default_params()
@@ -203,7 +204,7 @@ class LlamaModel:
             ModelError: A field is unknown or wrong.
         """
         if request.keys() == {"embed"}:
-            text = str(request["embed"])
+            text = read_text(self.name, request, "embed")
             return Embedding(self.embed, text, len(self._embeddable(text)))
         known = {one.name for one in fields(Wish)}
         extra = sorted(request.keys() - known - {"prompt", "messages"})
@@ -215,11 +216,9 @@ class LlamaModel:
             self.name, {name: request[name] for name in sorted(known & request.keys())}
         )
         if "prompt" in request:
-            return Answering(self.generate(str(request["prompt"]), wish))
+            return Answering(self.generate(read_text(self.name, request, "prompt"), wish))
         return Answering(
-            self.generate(
-                self.chat_prompt(request["messages"]), replace(wish or Wish(), special=True)
-            )
+            self.generate(self.chat_prompt(request["messages"]), replace(wish, special=True))
         )
 
     @property
@@ -307,6 +306,27 @@ def open_language_model(
         ModelError: It is not known, or can't be loaded.
     """
     return LlamaModel.load((registry or Registry()).find(name_or_path), threads=threads)
+
+
+def _sizes(manifest: Manifest) -> tuple[int, int, int]:
+    """Read places, micro-batch and context from a manifest; llama.cpp would end the process.
+
+    Raises:
+        ModelError: One is out of range; names it.
+    """
+    places = _size(manifest, "places", PLACES, 1, MOST_PLACES)
+    batch = _size(manifest, "micro_batch", max(BATCH, places), places, 4096)
+    return places, batch, _size(manifest, "context_tokens", CONTEXT, 8, 1 << 24)
+
+
+def _size(manifest: Manifest, name: str, default: int, least: int, most: int) -> int:
+    value = manifest.option(name, default)
+    if not (least <= value <= most and value == int(value)):
+        raise ModelError(
+            f"model {manifest.name}: options.{name} is {value:g}; write a whole number from "
+            f"{least} to {most}"
+        )
+    return int(value)
 
 
 def _unit(model: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:

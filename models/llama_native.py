@@ -110,7 +110,10 @@ def tokenize(native: Any, vocab: Any, text: str, *, special: bool) -> list[int]:
     Raises:
         ModelError: The model refuses it.
     """
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as error:
+        raise ModelError(f"text {text[:60]!r} holds half a letter at {error.start}") from error
     room = len(raw) + 16
     tokens = (native.llama_token * room)()
     count = native.llama_tokenize(vocab, raw, len(raw), tokens, room, special, special)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,26 +75,81 @@ class Embedding:
         """Hold nothing."""
 
 
+def read_text(model: str, request: Mapping[str, Any], field: str) -> str:
+    """Read a field that holds text.
+
+    Raises:
+        ModelError: It holds something else.
+    """
+    value = request[field]
+    if not isinstance(value, str):
+        raise ModelError(f"model {model}: {field} is {value!r:.60}; write text")
+    return value
+
+
 def read_wish(model: str, given: Mapping[str, Any]) -> Wish:
     """Read the fields of a wish.
 
     Raises:
-        ModelError: One can't be read.
+        ModelError: One can't be read; names it.
     """
-    try:
-        values = dict(given)
-        for name in ("max_ms", "temperature", "top_p"):
-            if name in values:
-                values[name] = float(values[name])
-        for name in ("max_tokens", "top_k", "seed"):
-            if name in values:
-                values[name] = int(values[name])
-        if "stop" in values:
-            stops = values["stop"]
-            values["stop"] = (stops,) if isinstance(stops, str) else tuple(map(str, stops))
-        return Wish(**values)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"model {model}: the request can't be read: {error}") from error
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        read, kind = _READERS[name]
+        try:
+            values[name] = read(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelError(
+                f"model {model}: the request can't be read: {name}={value!r:.60}; write {kind}"
+            ) from error
+    return Wish(**values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _schema(value: object) -> dict[str, object] | None:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError
+    return value
+
+
+def _stops(value: str | Sequence[object]) -> tuple[str, ...]:
+    """Read one stop text or several; an empty one would end every text before it begins.
+
+    Raises:
+        ValueError: One is empty.
+    """
+    stops = (value,) if isinstance(value, str) else tuple(_text(stop) for stop in value)
+    if "" in stops:
+        raise ValueError
+    return stops
+
+
+_NUMBER, _WHOLE = (float, "a number"), (int, "a whole number")
+_READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "max_tokens": _WHOLE,
+    "max_ms": _NUMBER,
+    "temperature": _NUMBER,
+    "top_k": _WHOLE,
+    "top_p": _NUMBER,
+    "seed": _WHOLE,
+    "grammar": (_text, "GBNF as text"),
+    "schema": (_schema, "a JSON schema, which is an object"),
+    "stop": (_stops, "a text or a list of texts, none of them empty"),
+    "special": (_yes_or_no, "true or false"),
+    "watch_odds": (_yes_or_no, "true or false"),
+}
+"""How each field of `Wish` is read, and what to write."""
 
 
 def read_row(model: str, message: Mapping[str, str]) -> tuple[bytes, bytes]:

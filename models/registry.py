@@ -109,10 +109,16 @@ class Registry:
         places = self._places()
         if str(name_or_path) in places:
             return _named(str(name_or_path), places[str(name_or_path)])
-        path = Path(name_or_path).expanduser()
-        if path.is_dir():
+        try:
+            path = Path(name_or_path).expanduser()
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except (OSError, RuntimeError) as error:  # no such home, too long, no right to look there
+            raise ModelError(
+                f"model {str(name_or_path)[:200]!r} can't be found: {error}"
+            ) from error
+        if is_folder:
             return _stored(path / MANIFEST_NAME)
-        if path.is_file():
+        if is_file:
             if path.suffix not in (".yaml", ".yml"):
                 raise ModelError(
                     f"{path}: is no manifest; write a {MANIFEST_NAME} beside it and name its "

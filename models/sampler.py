@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from olympus.runtime.errors import ModelError
 
 Scores = NDArray[np.float32]
 _ROW = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+_SCHEMA_ERRORS = (
+    *(AssertionError, AttributeError, IndexError, KeyError, NotImplementedError),
+    *(OverflowError, RecursionError, TypeError, ValueError),
+)
+"""What llama-cpp-python raises for a schema that is none; it checks nothing itself."""
+LONGEST_GRAMMAR: Final = 1 << 16
+DEEPEST_GRAMMAR: Final = 256
 
 
 class Scored(Protocol):
@@ -97,9 +106,11 @@ class Sampler:
 
     def _grammar(self, grammar: str) -> Any:
         native, name = self._ground.native, self._ground.name
+        if why := _too_much(grammar):
+            raise ModelError(f"model {name}: the grammar {why}")
         with llama_native.quiet_stderr():
             sampler = native.llama_sampler_init_grammar(
-                self._ground.vocab, grammar.encode(), b"root"
+                self._ground.vocab, grammar.encode(errors="replace"), b"root"
             )
         if not sampler:
             raise ModelError(
@@ -107,6 +118,19 @@ class Sampler:
                 f"with '|'): {grammar[:80]!r}"
             )
         return sampler
+
+
+def _too_much(grammar: str) -> str:
+    """Say why llama.cpp must not see a grammar: it reads by recursion, and so ends processes."""
+    if len(grammar) > LONGEST_GRAMMAR:
+        return f"has {len(grammar)} letters; write at most {LONGEST_GRAMMAR}"
+    depth = deepest = 0
+    for letter in grammar:  # also those within texts and comments: an upper bound
+        depth = max(0, depth + (letter == "(") - (letter == ")"))
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST_GRAMMAR:
+        return f"is nested {deepest} deep; nest it at most {DEEPEST_GRAMMAR} deep"
+    return ""
 
 
 class _Choices:
@@ -141,7 +165,7 @@ def _grammar_of(model: str, wish: Wish) -> str:
 
     try:
         return str(json_schema_to_gbnf(json.dumps(wish.schema)))
-    except (AssertionError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+    except _SCHEMA_ERRORS as error:
         raise ModelError(
             f"model {model}: the JSON schema can't be made into a grammar: {error!r}"
         ) from error

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from olympus.models import llama_native
 from olympus.models.generation import Generation
 from olympus.models.llama import LlamaModel, open_language_model
+from olympus.models.llama_request import read_wish
 from olympus.models.manifest import make_manifest
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.sealed import SealedFile
@@ -229,6 +234,20 @@ def test_a_request_in_plain_values_is_answered_in_plain_values(model: LlamaModel
         ({"prompt": "word " * 500}, "only 191 fit"),
         ({"messages": [{"role": "user", "content": "hi"}]}, "no chat template"),
         ({"prompt": "a", "grammar": "root ::= x", "schema": {}}, "not both"),
+        ({"prompt": "a", "max_tokens": math.inf}, "max_tokens=inf; write a whole number"),
+        ({"prompt": "a", "max_ms": 10**400}, "max_ms=1000.*; write a number"),
+        ({"prompt": "a", "grammar": ["root"]}, "write GBNF as text"),
+        ({"prompt": "a", "schema": [1]}, "write a JSON schema, which is an object"),
+        ({"prompt": "a", "schema": {"properties": []}}, "can't be made into a grammar"),
+        ({"prompt": "a", "schema": {"items": 5}}, "can't be made into a grammar"),
+        ({"prompt": "a", "special": "no"}, "special='no'; write true or false"),
+        ({"prompt": "a", "stop": ["b", ""]}, "none of them empty"),
+        ({"prompt": "a", "stop": [5]}, "none of them empty"),
+        ({"prompt": 5}, "prompt is 5; write text"),
+        ({"embed": None}, "embed is None; write text"),
+        ({"prompt": "a\ud800"}, "half a letter at 1"),
+        ({"prompt": "a", "grammar": "root ::= " + "(" * 300 + ")" * 300}, "nested 300 deep"),
+        ({"prompt": "a", "grammar": "root ::= " + "a " * 40_000}, "has 80009 letters"),
     ],
 )
 def test_a_wrong_request_is_refused_by_name(
@@ -236,6 +255,68 @@ def test_a_wrong_request_is_refused_by_name(
 ) -> None:
     with pytest.raises(ModelError, match=text):
         model.begin(request_)
+
+
+nothing_much = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+anything = st.recursive(
+    nothing_much,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ("type", "properties", "items", "enum", "oneOf", "$ref", "minLength", "x")
+            ),
+            inner | st.sampled_from(("object", "array", "string", "integer")),
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([one.name for one in fields(Wish)]), anything, max_size=3))
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_request_is_answered_or_refused_with_a_model_error(
+    model: LlamaModel, request_: dict[str, object]
+) -> None:
+    try:
+        answering = model.begin({"prompt": "go", **request_})
+    except ModelError:
+        return
+    try:
+        answering.step()
+    except ModelError:
+        pass
+    finally:
+        answering.close()
+
+
+def test_one_stop_text_needs_no_list() -> None:
+    assert read_wish("planner", {"stop": "wait"}).stop == ("wait",)
+    assert read_wish("planner", {"stop": ["wait"]}).stop == ("wait",)
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("micro_batch", -3),
+        ("micro_batch", 3),
+        ("micro_batch", 10**9),
+        ("micro_batch", 32.5),
+        ("places", 0),
+        ("places", 10**7),
+        ("context_tokens", 0),
+    ],
+)
+def test_sizes_that_would_end_the_process_are_refused_by_name(option: str, value: float) -> None:
+    source = Registry().find("planner")
+    options = source.manifest.options | {option: value}
+    manifest = source.manifest.model_copy(update={"options": options})
+    with pytest.raises(ModelError, match=rf"model planner: options\.{option} is .* whole number"):
+        LlamaModel.load(StoredModel(manifest, source.folder))
 
 
 def damaged(folder: Path, change: str) -> StoredModel:

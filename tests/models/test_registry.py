@@ -26,6 +26,12 @@ def test_an_unknown_name_is_told_what_was_meant(make_model: MakeModel) -> None:
         registry.find("dubler")
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/cats", "a" * 5000, "a\0b"])
+def test_a_name_that_can_be_no_path_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=r"^model '(~nobody|aaa|a.x00b)"):
+        Registry().find(name)
+
+
 def test_a_bare_onnx_file_is_told_that_it_needs_a_manifest(make_model: MakeModel) -> None:
     with pytest.raises(ModelError, match=r"is no manifest; write a manifest\.yaml"):
         Registry().find(make_model() / "small.onnx")
