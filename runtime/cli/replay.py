@@ -27,6 +27,11 @@ from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.whatif import what_if
 from olympus.runtime.telemetry.logs import ROOT, logger_of, text_of
 
+HEEDED = {
+    "--viewer": ("--from", "--speed", "--loop"),
+    "--diff": ("--inject", "--json"),
+}
+"""What else may be asked for with them, besides the run and the key; without them all may."""
 PLAYBACK = "olympus.nodes.viewer.playback"
 """The page over a recording; another wing, so only called by its name."""
 
@@ -97,6 +102,11 @@ def replay(  # noqa: PLR0913  a command line has as many options as it needs
         Exit: Something differs, or was not compared.
     """
     _only_one({"--viewer": viewer, "--diff": diff is not None, "--verify": verify})
+    given = {
+        **{"--inject": bool(inject), "--show": bool(show), "--step": step, "--json": as_json},
+        **{"--speed": speed > 0, "--from": from_s > 0, "--until": until_s > 0, "--loop": loop},
+    }
+    _heeded("--viewer" if viewer else "--diff" if diff is not None else "", given)
     with _folder_of(recording, is_shown=viewer) as folder:
         opening = partial(Recording, folder, key=key, run=run)
         if viewer:
@@ -120,6 +130,17 @@ def _only_one(asked: dict[str, bool]) -> None:
     """
     if len(names := [name for name, is_asked in asked.items() if is_asked]) > 1:
         raise ConfigError(f"{' and '.join(names)} exclude each other; leave one out")
+
+
+def _heeded(way: str, given: dict[str, bool]) -> None:
+    """Refuse options that a way of looking at a recording does nothing with.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name, is_given in given.items():
+        if way and is_given and name not in HEEDED[way]:
+            raise ConfigError(f"{name} does nothing with {way}; leave it out")
 
 
 @contextmanager

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from olympus.runtime.cli.projector import Projector
-from olympus.runtime.cli.replay import nodes_are_heard
+from olympus.runtime.cli.replay import nodes_are_heard, replay
 from olympus.runtime.cli.replayed import verdict
 from olympus.runtime.clock import NS_PER_S
-from olympus.runtime.errors import StoreError
+from olympus.runtime.errors import ConfigError, StoreError
 from olympus.runtime.messages import Header, Text
 from olympus.runtime.replay.casting import Apart
 from olympus.runtime.replay.difference import Tally
@@ -87,3 +88,23 @@ def test_what_a_node_that_runs_again_warns_of_bears_its_name(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("[rover/navigator] warning: stopped: ")
     assert line.endswith("the mission is cleared") and "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"diff": Path("x"), "until_s": 3.0}, "--until does nothing with --diff"),
+        ({"diff": Path("x"), "show": ["**"]}, "--show does nothing with --diff"),
+        ({"diff": Path("x"), "loop": True}, "--loop does nothing with --diff"),
+        ({"viewer": True, "inject": ["a"]}, "--inject does nothing with --viewer"),
+        ({"viewer": True, "as_json": True}, "--json does nothing with --viewer"),
+        ({"viewer": True, "verify": True}, "--viewer and --verify exclude each other"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused_before_anything_is_opened(
+    wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replay("no such recording", **wrong)
+    with pytest.raises(StoreError, match="no store 'no such recording'"):
+        replay("no such recording", until_s=3.0, show=["**"], inject=["a"], loop=True)
