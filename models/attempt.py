@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
+from olympus.models.llama_request import Answering, Embedding
 from olympus.models.onnx import OnnxModel, OnnxRun
 from olympus.models.remote import RemoteModel
 from olympus.models.till import Paying
 from olympus.runtime.errors import ModelError
-from olympus.runtime.scheduler.work import Abortable, Stepped
+from olympus.runtime.scheduler.work import Abortable
 
 Model = OnnxModel | LlamaModel | RemoteModel
 Value = Mapping[str, Any]
@@ -47,7 +49,10 @@ class Attempt:
         self._paying: Paying | None = None
         self.on_late: Callable[[ModelError | None], None] | None = None
         """Told how a far call ended, by its thread, where nobody waited for that any more."""
-        self._texts: Stepped[Value] | None = None
+        self.on_step: Callable[[], None] | None = None
+        """Told by its thread after each step that is done though nobody waits for it any more."""
+        self._taken, self._lock = Cost(), threading.Lock()
+        self._texts: Answering | Embedding | None = None
         self._run: OnnxRun | None = None
         self._value: Value = {}
         self._tokens, self._money = 0.0, 0.0
@@ -83,7 +88,14 @@ class Attempt:
     @property
     def cost(self) -> Cost:
         """What it has used so far."""
-        return Cost(self._tokens, self._ns / 1e6, self._energy, self._money)
+        tokens = self._tokens if self._texts is None else float(self._texts.counted)
+        return Cost(tokens, self._ns / 1e6, self._energy, self._money)
+
+    def take(self) -> Cost:
+        """Return what it has used since this was last asked; any thread may ask."""
+        with self._lock:
+            so_far, self._taken = self._taken, self.cost
+            return self._taken.less(so_far)
 
     def step(self) -> bool:
         """Do one piece.
@@ -114,13 +126,13 @@ class Attempt:
         finally:
             self._ns += time.perf_counter_ns() - began_ns
             self._energy += self._joules() - before_j if self._joules else 0.0
+            if self.on_step is not None:
+                self.on_step()
 
     def result(self) -> Value:
         """Return tensors by name, or the text and how it came about."""
         if self._texts is not None:
             self._value = self._texts.result()
-            counted = (self._value["tokens"], self._value["prompt_tokens"])
-            self._tokens = sum(float(str(number)) for number in counted)
         return self._value
 
     def close(self) -> None:

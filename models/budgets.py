@@ -28,6 +28,15 @@ class Cost:
     joules: float = 0.0
     money: float = 0.0
 
+    def less(self, other: Cost) -> Cost:
+        """Return what is left of it without another."""
+        return Cost(
+            self.tokens - other.tokens,
+            self.ms - other.ms,
+            self.joules - other.joules,
+            self.money - other.money,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

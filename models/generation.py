@@ -101,6 +101,11 @@ class Generation:
             self._compute_ns / 1e6,
         )
 
+    @property
+    def counted(self) -> int:
+        """Tokens read, remembered ones included, and written so far."""
+        return self._done + len(self._out)
+
     def news(self) -> str | None:
         """Return the text that came since the last call; None if there is none.
 

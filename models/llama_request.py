@@ -28,6 +28,11 @@ class Answering:
         """See `Completion.to_json`."""
         return self._generation.result().to_json()
 
+    @property
+    def counted(self) -> int:
+        """See `Generation.counted`."""
+        return self._generation.counted
+
     def news(self) -> str | None:
         """See `Generation.news`."""
         return self._generation.news()
@@ -70,6 +75,11 @@ class Embedding:
     def result(self) -> Mapping[str, object]:
         """Return `embedding`, of length 1, and how many tokens were read and written."""
         return {"embedding": self._found, "prompt_tokens": self._tokens, "tokens": 0}
+
+    @property
+    def counted(self) -> int:
+        """Tokens read so far: none, or all."""
+        return self._tokens if self._found else 0
 
     def close(self) -> None:
         """Hold nothing."""

@@ -211,6 +211,7 @@ class Router:
             except BaseException:
                 breaker.given_up()  # says nothing about the model, unless it says so later
                 attempt.on_late = partial(_judge, breaker, attempt)
+                attempt.on_step = partial(self._count, attempt, caller)
                 self._count(attempt, caller)
                 raise
             self._note(attempt, caller, breaker, value if kept is None else None)
@@ -276,7 +277,7 @@ class Router:
     def _count(self, attempt: Attempt, caller: str) -> None:
         """Put down what an attempt cost; one far away is by the thread that made the call."""
         if not attempt.is_remote:
-            self._ledger.note(caller, attempt.cost)
+            self._ledger.note(caller, attempt.take())
 
     def _load(self, name: str) -> Local:
         if name not in self._loaded:

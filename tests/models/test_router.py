@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -350,6 +351,47 @@ def test_what_comes_to_nothing_costs_its_caller_all_the_same(end: str) -> None:
         routing.close()
     with pytest.raises(ModelError, match=r"caller x: .* of 1e-06 ms are spent"):
         router.call("detect", PICTURE, caller="x")
+
+
+def test_what_is_still_computed_when_nobody_waits_any_more_costs_its_caller_too() -> None:
+    begun, free = threading.Event(), threading.Event()
+    readings = iter([1.0, 8.0])
+
+    def joules() -> float:
+        reading = next(readings)
+        if reading > 1:  # the step is all but over
+            begun.set()
+            assert free.wait(20)
+        return reading
+
+    router = Router(rules(["person-obstacle"], budgets={"x": {"joules": 4}}), joules=joules)
+    routing = router.routing("detect", PICTURE, caller="x")
+    thread = threading.Thread(target=next(routing).step)
+    thread.start()
+    assert begun.wait(20)
+    routing.close()
+    free.set()
+    thread.join()
+    assert router.spent("x").joules == 7
+    with pytest.raises(BudgetError, match="caller x: 7 of 4 joules are spent"):
+        router.call("detect", PICTURE, caller="x")
+
+
+@needs_llama
+def test_the_tokens_of_a_text_that_is_given_up_are_counted() -> None:
+    router = Router(RouterRules.model_validate({"tasks": {"plan": {"candidates": ["planner"]}}}))
+    request = {"prompt": "<|begin|> go to the P1<|answer|>", "special": True, "max_tokens": 40}
+    whole = router.call("plan", request, caller="whole").value
+    routing = router.routing("plan", request, caller="part")
+    attempt = next(routing)
+    for _ in range(3):
+        assert attempt.step()
+    routing.close()
+    attempt.close()
+    spent = router.spent("part").tokens
+    assert whole["prompt_tokens"] < spent <= whole["prompt_tokens"] + 3
+    assert router.spent("whole").tokens == whole["prompt_tokens"] + whole["tokens"]
+    router.close()
 
 
 @needs_llama
