@@ -34,7 +34,7 @@ def request_of(model: str, text: str) -> Mapping[str, Any]:
     """
     try:
         request = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"model {model}: the request is no JSON: {error}") from error
     if not isinstance(request, dict):
         raise ModelError(f"model {model}: the request is no JSON object")

@@ -159,6 +159,16 @@ async def test_text_for_a_model_of_tensors_is_refused_with_the_way_out() -> None
             await bench.bus.call("models/prompt", prompt)
 
 
+@pytest.mark.parametrize("request_", ["[" * 100_000, '{"a":' * 100_000, "[1", "\ud800", "7"])
+async def test_a_question_that_is_no_json_object_is_refused_as_such(request_: str) -> None:
+    async with hosting("sound-events") as bench:
+        prompt = Prompt(
+            model="sound-events", tier=Tier.LOW, deadline=0, source="t", request=request_
+        )
+        with pytest.raises(ServiceError, match="sound-events: the request is no JSON"):
+            await bench.bus.call("models/prompt", prompt)
+
+
 async def test_a_caller_that_gives_up_takes_its_job_along() -> None:
     async with hosting("person-obstacle") as bench:
         held, dispatcher = asyncio.Event(), bench.node.scheduler
