@@ -47,6 +47,8 @@ class Attempt:
         self._joules = joules
         self._model: Model | None = None
         self._paying: Paying | None = None
+        self.may_begin: Callable[[], None] | None = None
+        """Asked when its turn has come, on the thread that computes: it may have waited long."""
         self.on_late: Callable[[ModelError | None], None] | None = None
         """Told how a far call ended, by its thread, where nobody waited for that any more."""
         self.on_step: Callable[[], None] | None = None
@@ -101,8 +103,11 @@ class Attempt:
         """Do one piece.
 
         Raises:
-            ModelError: The model fails, or may not be paid.
+            ModelError: The model fails, or the budget is spent.
         """
+        if self.may_begin is not None:
+            self.may_begin()
+            self.may_begin = None
         if self._paying is None or not isinstance(self._model, RemoteModel):
             return self._timed()
         try:

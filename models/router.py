@@ -261,6 +261,7 @@ class Router:
             if kept is not None:
                 return kept
         attempt.use(model)
+        attempt.may_begin = partial(self._ledger.check, caller)
         return None
 
     def _note(self, attempt: Attempt, caller: str, breaker: Breaker, value: Value | None) -> None:

@@ -353,6 +353,20 @@ def test_what_comes_to_nothing_costs_its_caller_all_the_same(end: str) -> None:
         router.call("detect", PICTURE, caller="x")
 
 
+def test_calls_that_wait_together_for_their_turn_do_not_all_spend_the_last_of_a_budget() -> None:
+    router = Router(rules(["person-obstacle"], failures=1, budgets={"x": {"ms": 1e-6}}))
+    first, second = (router.routing("detect", PICTURE, caller="x") for _ in range(2))
+    attempts = [next(first), next(second)]
+    attempts[0].step()
+    with pytest.raises(StopIteration):
+        first.send(attempts[0].result())
+    with pytest.raises(BudgetError, match=r"caller x: .* of 1e-06 ms are spent") as told:
+        attempts[1].step()
+    with pytest.raises(ModelError, match="no model serves it: person-obstacle: caller x"):
+        second.throw(told.value)
+    assert router.state("detect") == {"person-obstacle": "closed"}
+
+
 def test_what_is_still_computed_when_nobody_waits_any_more_costs_its_caller_too() -> None:
     begun, free = threading.Event(), threading.Event()
     readings = iter([1.0, 8.0])
