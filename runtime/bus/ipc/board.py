@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
 
@@ -46,8 +47,8 @@ class Board:
                 while dead:
                     cells[_FIRST + written % RING] = dead.popleft()
                     written += 1
-                with self._barrier:
-                    pass  # what is above is in memory before what is below
+                self._barrier.acquire()  # what is above is in memory before what is below
+                self._barrier.release()
                 self._released = written
                 cells[RELEASED] = written
             finally:
@@ -72,7 +73,7 @@ class OtherBoard:
         """How many packets the other side has sent."""
         return self.cells[_SENT]
 
-    def releases(self) -> list[int]:
+    def releases(self) -> Sequence[int]:
         """Return the slots given back since the last call; may be called by one at a time.
 
         What a broken peer wrote there is for the caller to check.
@@ -82,4 +83,6 @@ class OtherBoard:
             self.seen = max(0, count - RING)
         cells, seen = self.cells, self.seen
         self.seen = count
+        if count == seen + 1:  # as of a stream, whose reader lets one go before the next
+            return (cells[_FIRST + seen % RING],)
         return [cells[_FIRST + n % RING] for n in range(seen, count)]

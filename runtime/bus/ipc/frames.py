@@ -34,6 +34,7 @@ _TIERS = tuple(Tier)
 _WANTED = tuple(bin(flags & (ARRAYS | CALL | TRACE)).count("1") for flags in range(8))
 """How many parts of a body its flags announce."""
 _HOP = record_kind(Hop)
+_BYTE = np.dtype(np.uint8)
 _AFTER_SLOT = HEAD.size + 8
 """Where the body of a record with one slot begins, bytes."""
 _LASTING = frozenset((bool, int, float, str, bytes, type(None)))
@@ -89,10 +90,11 @@ class Channel:
 class Lent:
     """A pool of another host, mapped to read."""
 
-    __slots__ = ("board", "copied", "count", "map", "nbytes", "number", "views")
+    __slots__ = ("_shape", "board", "copied", "count", "map", "nbytes", "number", "views")
 
     def __init__(self, number: int, nbytes: int, count: int, mapped: mmap, board: Board) -> None:
         self.number, self.nbytes, self.count = number, nbytes, count
+        self._shape = (nbytes,)
         self.map, self.board = mapped, board
         self.views: dict[int, _View] = {}
         self.copied = 0
@@ -109,7 +111,8 @@ class Lent:
         index = slot & 0xFFFFFFFF
         if index >= self.count:
             raise MessageError(f"slot {index} of {self.count}")
-        base = np.frombuffer(self.map, np.uint8, self.nbytes, index * self.nbytes)
+        # Of the map itself: an array of another array would keep that one alive instead of this.
+        base: NDArray[np.uint8] = np.ndarray(self._shape, _BYTE, self.map, index * self.nbytes)
         if len(self.views) >= (share(self.count, readers) // 2 or 1):
             self._note_copy()
             base = base.copy()

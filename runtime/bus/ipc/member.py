@@ -65,6 +65,8 @@ class Member:
         """Records that made no sense and were dropped."""
         self._on_listener = on_listener
         self._pairs: dict[int, Pair] = {}
+        self.readers = 0
+        """How many hosts may hold slots of ours."""
         self._listening: dict[int, tuple[str, Rule, Subscription[Any]]] = {}
         self._entities: dict[int, Entity] = {}
         self._numbers = itertools.count(1)
@@ -77,11 +79,6 @@ class Member:
         for peer in peers:
             self._meet(peer)
         self._loop.add_reader(self._door, self._on_door)
-
-    @property
-    def readers(self) -> int:
-        """How many hosts may hold slots of ours."""
-        return len(self._pairs)
 
     @property
     def copied(self) -> int:
@@ -246,6 +243,7 @@ class Member:
         """Forget another host."""
         with self._changing:
             self._pairs.pop(pair.number, None)
+            self.readers = len(self._pairs)
             self.version += 1
         self.calls.forget(pair)
         self._news.set()
@@ -256,7 +254,7 @@ class Member:
         """Claim the slots of a record, so that they are given back whatever becomes of it."""
         try:
             slots = _SLOT.unpack_from(record, HEAD.size) if count == 1 else _slots(record, count)
-            pools, readers = pair.pools, len(self._pairs)
+            pools, readers = pair.pools, self.readers
             if count == 1 and (pool := pools.get(slots[0] >> 32)) is not None:
                 return (pool.view(slots[0], readers),)
             for slot in slots:
@@ -302,6 +300,7 @@ class Member:
         pair.tell("met")
         with self._changing:
             self._pairs[peer.number] = pair
+            self.readers = len(self._pairs)
 
     def _tell_all(self, *words: Any) -> None:
         for pair in self.pairs():
@@ -328,7 +327,8 @@ class Member:
     def _reclaim(self) -> None:
         for pair in list(self._pairs.values()):
             if (other := pair.other) is not None and other.cells[RELEASED] != other.seen:
-                pair.reclaim()
+                for slot in other.releases():
+                    pair.holds.give_back(slot)
 
     def _stray(self, what: str) -> None:
         self.stray += 1

@@ -187,12 +187,6 @@ class Pair:
         self.board.memory.close()
         self._listener.on_gone(self)
 
-    def reclaim(self) -> None:
-        """Take back the slots that the other side let go; under the lock of the pools."""
-        if self.other is not None:
-            for slot in self.other.releases():
-                self.holds.give_back(slot)
-
     def _read_data(self) -> None:
         budget, on_record = _BUDGET, self._listener.on_record
         while budget > 0:

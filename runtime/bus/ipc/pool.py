@@ -77,7 +77,8 @@ class Pools:
         """The same by `id` of the array that owns the slot; such a number may be used again."""
         self._plans: dict[tuple[Any, Any], tuple[np.dtype[Any], Pool]] = {}
         """Where arrays of a shape and dtype that were asked for before belong."""
-        self._dead: deque[_Loan] = deque()
+        self._dead: deque[Any] = deque()
+        """Loans whose array nobody looks at any more."""
 
     def take(self, nbytes: int) -> int | None:
         """Return a slot of at least `nbytes`, held once; None when all are held."""
@@ -96,8 +97,11 @@ class Pools:
             kind, pool = self._plans[shape, dtype]
         except (KeyError, TypeError):  # new, or a list, which can't be looked up
             kind, pool = self._plan(shape, dtype)
-        with self.lock:
+        self.lock.acquire()  # quicker than `with`
+        try:
             slot = self._take_from(pool)
+        finally:
+            self.lock.release()
         if slot is None:
             return None
         start = (slot & 0xFFFFFFFF) * pool.slot_nbytes
@@ -108,7 +112,8 @@ class Pools:
             raise
         # The array that owns, not a memoryview of it: numpy keeps its own memoryview, so that one
         # would die, and free the slot, while somebody still reads. Every view of it keeps it.
-        loan = _Loan(array, self._on_death)
+        # Its end may come anywhere, also while this thread holds the lock: that leaves only a note.
+        loan = _Loan(array, self._dead.append)
         loan.slot, loan.owner = slot, id(array)
         self._loans[slot] = loan
         self._owners[id(array)] = loan
@@ -169,11 +174,6 @@ class Pools:
         for pool in self.pools:
             pool.memory.close()
 
-    def _on_death(self, loan: weakref.ref[NDArray[Any]]) -> None:
-        # May run anywhere, also while this thread holds the lock: so it only leaves a note.
-        if isinstance(loan, _Loan):
-            self._dead.append(loan)
-
     def _plan(self, shape: Sequence[int], dtype: DTypeLike) -> tuple[np.dtype[Any], Pool]:
         kind = np.dtype(dtype)
         if kind.hasobject:  # what they refer to is in this process alone
@@ -198,7 +198,7 @@ class Pools:
     def _settle(self) -> None:
         dead, owners = self._dead, self._owners
         while dead:
-            loan = dead.popleft()
+            loan: _Loan = dead.popleft()
             slot, owner = loan.slot, loan.owner
             del self._loans[slot]
             if owners.get(owner) is loan:
@@ -251,14 +251,17 @@ class Holds:
     def add_one(self, slot: int, readers: int) -> bool:
         """Do what `add` does, for one slot."""
         pools, have, number = self._pools, self._in_pool, slot >> _SLOT_BITS
-        with pools.lock:
+        pools.lock.acquire()  # quicker than `with`
+        try:
             pool, count = pools.pools[number], have.get(number, 0)
             if self._is_over or count >= share(pool.count, readers):
                 return False
             have[number] = count + 1
             self._slots[slot] = self._slots.get(slot, 0) + 1
             pool.holds[slot & 0xFFFFFFFF] += 1
-        return True
+            return True
+        finally:
+            pools.lock.release()
 
     def give_back(self, slot: int) -> None:
         """Take back a slot from the reader; one that it does not have is ignored."""
