@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,13 +26,14 @@ from olympus.runtime.launch.report import harmless
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.whatif import what_if
-from olympus.runtime.telemetry.logs import ROOT, logger_of, text_of
+from olympus.runtime.telemetry.logs import ROOT, fields_of, logger_of, text_of
 
 HEEDED = {
     "--viewer": ("--from", "--speed", "--loop"),
     "--diff": ("--inject", "--json"),
 }
 """What else may be asked for with them, besides the run and the key; without them all may."""
+_TIMES = "olympus_times"
 PLAYBACK = "olympus.nodes.viewer.playback"
 """The page over a recording; another wing, so only called by its name."""
 
@@ -209,6 +211,7 @@ def nodes_are_heard() -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(_NodeLine())
+    handler.addFilter(_Seldom())
     logger = logging.getLogger(ROOT)
     logger.addHandler(handler)
     try:
@@ -222,7 +225,27 @@ class _NodeLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return it as a launcher shows it."""
-        return harmless(f"[{logger_of(record)}] {record.levelname.lower()}: {text_of(record)}")
+        text = f"[{logger_of(record)}] {record.levelname.lower()}: {text_of(record)}"
+        fields = fields_of(record).items()
+        facts = " ".join(f"{name}={value}" for name, value in fields if name != "traceback")
+        times = getattr(record, _TIMES, 1)
+        often = f"  (no. {times})" if times > 1 else ""
+        return harmless(f"{text}  {facts}".rstrip() + often)
+
+
+class _Seldom(logging.Filter):
+    """Lets through what a node says again and again for the 1st, 2nd, 4th, 8th, … time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Count a record; tell whether it is shown."""
+        key = record.name, text_of(record)
+        self._times[key] += 1
+        setattr(record, _TIMES, self._times[key])
+        return self._times[key].bit_count() == 1
 
 
 def _on_the_page(

@@ -73,7 +73,10 @@ def verdict(outcome: Outcome, causes: list[str]) -> Iterator[str]:
         yield from (f"differs without consequence: {cause}" for cause in causes)
         yield f"equal: {outcome.compared} messages, bit for bit"
     elif outcome.differences:
-        nothing = "nothing of machine, models and launch file differs; has a node's code changed?"
+        nothing = (
+            "nothing of machine, models and launch file differs; has a node's code changed, or "
+            "does one look outside without self.observe? `olympus lint FILE` finds some of that"
+        )
         found = causes or ([] if outcome.unfollowed else [nothing])
         yield from (f"likely cause: {cause}" for cause in found)
     elif outcome.compared:

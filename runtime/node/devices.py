@@ -41,7 +41,14 @@ DEVICES = (
 """Names of what opens a device or a way to one; `*` at the end stands for any rest."""
 METHODS = ("add_reader", "create_datagram_endpoint", "create_connection")
 """Methods of an event loop that wait for what is outside."""
-HARMLESS = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/shm", "/dev/std")
+PLACES = ("/dev/", "/sys/")
+"""Where the kernel shows devices: files of their own, and pins, PWM and sensors as files."""
+HARMLESS = (
+    *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/shm", "/dev/std"),
+    *("/sys/devices/system/", "/sys/devices/virtual/dmi/", "/sys/firmware/", "/sys/fs/"),
+    *("/sys/kernel/", "/sys/module/"),
+)
+"""What is no device there: what all have, and what tells of the machine."""
 RECORDED = ("act", "observe")
 """Methods of a node whose arguments a replay does not call."""
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.expr
@@ -190,7 +197,7 @@ class _Search:
 
     def _follow(self, module: _Module, used: str, line: int) -> Iterator[tuple[str, Path, int]]:
         first, full = used.split(".")[0], module.full(used)
-        if used.startswith("/dev/"):
+        if used.startswith(PLACES):
             yield repr(used), module.file, line
         elif "." in used and used.rpartition(".")[2] in METHODS:
             yield used, module.file, line
@@ -225,7 +232,7 @@ def _arguments(call: ast.Call) -> list[ast.expr]:
 def _used(node: ast.AST, recorded: set[str]) -> Iterator[tuple[str, int]]:
     """Yield the dotted names and device paths in a source, but no annotation, with their lines."""
     match node:
-        case ast.Constant(value=str() as text) if text.startswith("/dev/"):
+        case ast.Constant(value=str() as text) if text.startswith(PLACES):
             if not text.startswith(HARMLESS):
                 yield text, node.lineno
         case ast.Attribute() | ast.Name():

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 from weakref import WeakSet
 
-from olympus.runtime.node.devices import HARMLESS
+from olympus.runtime.node.devices import HARMLESS, PLACES
 from olympus.runtime.node.journal import Halted
 
 OnReach = Callable[[str], None]
@@ -113,7 +113,7 @@ def _device(path: object) -> str | None:
     if name.startswith(("/dev/std", "/dev/fd/")):
         return None  # likewise
     real = os.path.realpath(name)
-    is_device = real.startswith("/dev/") and not real.startswith((*HARMLESS, *COMPUTES))
+    is_device = real.startswith(PLACES) and not real.startswith((*HARMLESS, *COMPUTES))
     return real if is_device else None
 
 

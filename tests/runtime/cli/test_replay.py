@@ -83,11 +83,15 @@ def test_what_a_node_that_runs_again_warns_of_bears_its_name(
     log = StructuredLog("rover/navigator")
     with nodes_are_heard():
         log.info("on the way")
-        log.warning("stopped: \x1b[2J the mission is cleared", mission="patrol")
-    log.debug("nobody hears this")
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("[rover/navigator] warning: stopped: ")
-    assert line.endswith("the mission is cleared") and "\x1b" not in line
+        for _ in range(7):
+            log.warning("stopped: \x1b[2J the mission is cleared", mission="patrol")
+        log.warning("blocked")
+    log.warning("nobody hears this")
+    first, *more, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("[rover/navigator] warning: stopped: ")
+    assert first.endswith("the mission is cleared  mission=patrol") and "\x1b" not in first
+    assert more == [f"{first}  (no. 2)", f"{first}  (no. 4)"]
+    assert last == "[rover/navigator] warning: blocked"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ OPENS = {
         "os.open"
     ),
     "class A(Node):\n    port = '/dev/ttyUSB0'": "'/dev/ttyUSB0'",
+    "class A(Node):\n    def f(self):\n        open('/sys/class/pwm/pwmchip0/export', 'w')": (
+        "'/sys/class/pwm/pwmchip0/export'"
+    ),
     "class A(Node):\n    def f(self):\n        open(f'/dev/video{self.n}')": "'/dev/video'",
     "from olympus.drivers import registry\nclass A(Node):\n    def f(self):\n"
     "        registry.open_camera(0)": "olympus.drivers.registry.open_camera",
@@ -47,6 +50,7 @@ OPENS_NOTHING = (
     "class A(Node):\n    async def f(self):\n        await self.act('beep', self.g)\n"
     "    def g(self):\n        serial.Serial()",
     "class A(Node):\n    def f(self):\n        open('/dev/null')\n        open('/dev/urandom')",
+    "class A(Node):\n    def f(self):\n        open('/sys/devices/system/cpu/online')",
     "class Other:\n    def f(self):\n        serial.Serial()\nclass A(Node):\n    pass",
     "class A(Node):\n    def f(self, requests, serial):\n        requests.get(serial.number)",
 )

@@ -42,6 +42,18 @@ def test_devices_and_sockets_are_refused_within_and_only_there(tmp_path: Path) -
     assert len(told) == 6
 
 
+def test_pins_and_sensors_in_sysfs_are_devices_and_processors_are_none(tmp_path: Path) -> None:
+    told: list[str] = []
+    link = tmp_path / "pwm"
+    link.symlink_to("/sys/class/pwm")
+    with watching(told.append):
+        for path in ("/sys/class/gpio/export", link / "duty_cycle"):
+            with pytest.raises(Reached):
+                os.open(path, os.O_WRONLY)
+        Path("/sys/devices/system/cpu/online").read_text()
+    assert told == ["/sys/class/gpio/export", "/sys/class/pwm/duty_cycle"]
+
+
 def test_threads_are_refused_while_a_guard_stands_and_the_guarding_one_is_not() -> None:
     far, near = os.openpty()
     port = os.ttyname(near)
