@@ -14,7 +14,7 @@ from typing import Any, Final
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import stopline
 from olympus.runtime.safety.call import Call
-from olympus.runtime.safety.lease import LeaseReader
+from olympus.runtime.safety.lease import LeaseReader, LeaseView
 from olympus.runtime.safety.protocol import LONGEST_TEXT, SOCKET, UNGUARDED
 from olympus.runtime.safety.readback import LOOK_S, Result, read_back
 from olympus.runtime.safety.state import Mode
@@ -108,7 +108,8 @@ class SafetyClient:
         try:
             with self._call({"op": operation, "cause": cause, "by": by}) as call:
                 reply = call.wait(PULL_AFTER_S)
-                if reply is None or not reply.get("ok"):  # silent, or it made nothing of the words
+                # Silent, or it made nothing of the words, or it was not the guardian that answered.
+                if reply is None or not reply.get("ok") or self._view().valid:
                     reply = self._insist(call, cause, by)
         except SafetyError as refused:  # not even a socket to ask with
             is_pulled = stopline.pull(self._directory, cause, by)
@@ -116,7 +117,8 @@ class SafetyClient:
             return _outcome(Result.UNCERTAIN, f"{refused}; the stop was {how}", began_ns)
         if reply is None:
             return _outcome(Result.UNCERTAIN, str(self._silence()), began_ns)
-        result, text = read_back(self._directory, reply["gates"], int(reply["at_ns"]))
+        gates, at_ns = _latched(reply, began_ns)
+        result, text = read_back(self._directory, gates, at_ns)
         return _outcome(result, text, began_ns)
 
     def reset(self, by: str, *, latch: int | None = None) -> Outcome:
@@ -207,9 +209,9 @@ class SafetyClient:
         try:
             while time.monotonic() < deadline:
                 reply = call.wait(LOOK_S)
-                if reply is not None:
-                    return reply
                 seen = lease.check(time.monotonic_ns())
+                if reply is not None and reply.get("ok") and not seen.valid:
+                    return reply
                 is_latched = seen.mode in (Mode.TRIPPED, Mode.KILLED)
                 if is_latched and seen.sequence > before:
                     return {"at_ns": at_ns, "gates": ()}
@@ -219,16 +221,32 @@ class SafetyClient:
         return None
 
     def _read_lease(self, began_ns: int) -> Outcome:
-        reader = LeaseReader(self._directory)
-        view = reader.check(time.monotonic_ns())
-        reader.close()
+        view = self._view()
         if view.valid:
             return _outcome(Result.CONFIRMED, f"permitted, epoch {view.epoch}", began_ns)
         return _outcome(Result.UNCERTAIN, f"granted, but now: {view.why}; see status", began_ns)
 
+    def _view(self) -> LeaseView:
+        reader = LeaseReader(self._directory)
+        try:
+            return reader.check(time.monotonic_ns())
+        finally:
+            reader.close()
+
 
 class _RefusedError(SafetyError):
     """The guardian answered, with a refusal."""
+
+
+def _latched(reply: Mapping[str, Any], began_ns: int) -> tuple[tuple[str, ...], int]:
+    """Return the gates to read back from, and since when; gates that are there count anyway.
+
+    No stop is older than the asking for it, whatever the answer says.
+    """
+    try:
+        return tuple(map(str, reply["gates"])), max(began_ns, int(reply["at_ns"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return (), began_ns
 
 
 def _short(text: str) -> str:

@@ -114,6 +114,7 @@ class Guardian:
             self._answer_until(due_ns)
             self.keeper.tick()
             self._watch_button()
+            self._watch_lock()
             self._manager.feed(time.monotonic_ns())
             self._watch_parent()
             now_ns = time.monotonic_ns()
@@ -219,6 +220,24 @@ class Guardian:
             authority = Authority.CONSOLE if has_terminal(pid) else Authority.OPERATOR
             return self.keeper.reset(request.by, request.latch, authority)
         return self.keeper.report(request)
+
+    def _watch_lock(self) -> None:
+        """Keep the directory: where the lock was deleted, a second guardian could permit motion."""
+        try:
+            if os.path.samestat(os.fstat(self._lock), (self._settings.dir / LOCK).stat()):
+                return
+        except OSError:
+            pass  # it has no name any more
+        try:
+            anew = _locked(self._settings.dir)
+        except SafetyError:
+            self.end(f"another guardian keeps {self._settings.dir}")
+        except OSError:
+            return  # nobody else can make one there either; it is tried again at the next look
+        else:
+            os.close(self._lock)
+            self._lock = anew
+            self.keeper.counters["locks_remade"] += 1
 
     def _watch_parent(self) -> None:
         if self._settings.die_with_parent and os.getppid() != self._parent:

@@ -57,6 +57,7 @@ class Mailbox:
             self._path.unlink(missing_ok=True)
             self._socket.bind(str(self._path))
             self._path.chmod(0o600)
+            self._about = self._path.stat()
         except OSError as error:
             self._socket.close()
             raise SafetyError(
@@ -86,10 +87,11 @@ class Mailbox:
             self.unanswered += 1
 
     def close(self) -> None:
-        """Close the socket and remove its name."""
+        """Close the socket and remove its name, unless that is another guardian's by now."""
         self._socket.close()
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            if os.path.samestat(self._path.stat(), self._about):
+                self._path.unlink()
 
 
 def _credentials(control: list[tuple[int, int, bytes]]) -> tuple[int | None, int | None]:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from olympus.runtime.safety.protocol import printable
 from olympus.runtime.safety.shared import Record, SharedFile, plain_name
 from olympus.runtime.safety.state import Trip
 
@@ -48,6 +49,10 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
+def _words(raw: bytes) -> str:
+    return printable(plain_name(raw))
+
+
 class StopLine:
     """The guardian's side of the stop line."""
 
@@ -81,7 +86,7 @@ class StopLine:
         at_ns, pid, by, cause = fields
         late_ms = (now_ns - at_ns) / 1e6
         evidence = f"stop line, process {pid}, {late_ms:.1f} ms before it was seen"
-        return Trip(plain_name(cause), plain_name(by), now_ns, evidence)
+        return Trip(_words(cause), _words(by), now_ns, evidence)
 
     def problem(self) -> str:
         """Say what stands against motion; empty while the line can be pulled."""

@@ -23,7 +23,7 @@ from olympus.runtime.safety.acks import AckWriter, Flag, Reason
 from olympus.runtime.safety.call import Call
 from olympus.runtime.safety.client import SafetyClient, UnguardedError
 from olympus.runtime.safety.gate import Gate
-from olympus.runtime.safety.lease import LeaseReader
+from olympus.runtime.safety.lease import LeaseReader, LeaseWriter
 from olympus.runtime.safety.limits import Limits, Rules
 from olympus.runtime.safety.protocol import SOCKET, UNGUARDED
 from olympus.runtime.safety.readback import Result
@@ -251,7 +251,7 @@ class FakeGuardian:
     """Answers what it is told to, and grants without a lease."""
 
     def __init__(self, directory: Path, replies: list[bytes], *, after_s: float = 0) -> None:
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(directory / SOCKET))
         self._replies = replies
@@ -287,6 +287,59 @@ def test_a_late_answer_still_counts(safety_dir: Path) -> None:
     fake.close()
     assert "the stop is latched, but there is no gate" in outcome.text
     assert outcome.elapsed_s > 0.2
+
+
+def test_a_late_refusal_is_no_answer_to_a_stop(safety_dir: Path) -> None:
+    reply = b'{"id": MARK, "ok": false, "error": "who are you?"}'
+    fake = FakeGuardian(safety_dir, [reply], after_s=0.2)
+    outcome = SafetyClient(safety_dir).stop("button")
+    fake.close()
+    assert outcome.result is Result.UNCERTAIN
+
+
+def test_a_stop_that_somebody_else_claims_to_have_taken_reaches_the_guardian(
+    permitted: Permitted, safety_dir: Path
+) -> None:
+    """Its name was taken by a socket that answers, and stops nothing."""
+    (safety_dir / SOCKET).unlink()
+    reply = b'{"id": MARK, "ok": true, "at_ns": 1, "latch": 1, "gates": []}'
+    fake = FakeGuardian(safety_dir, [reply])
+    outcome = permitted[1].stop("button")
+    fake.close()
+    assert outcome.is_confirmed, outcome
+    assert LeaseReader(safety_dir).check(time.monotonic_ns()).mode is Mode.TRIPPED
+
+
+def test_who_answers_while_motion_is_still_permitted_has_not_stopped_it(safety_dir: Path) -> None:
+    reply = b'{"id": MARK, "ok": true, "at_ns": 1, "latch": 1, "gates": []}'
+    fake = FakeGuardian(safety_dir, [reply], after_s=0.2)
+    now_ns = time.monotonic_ns()
+    LeaseWriter(safety_dir).grant(1, now_ns, now_ns + 1000 * MS)
+    outcome = SafetyClient(safety_dir).stop("button")
+    fake.close()
+    assert outcome.result is Result.UNCERTAIN
+    assert "no guardian answers" in outcome.text
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"id": MARK, "ok": true}',
+        b'{"id": MARK, "ok": true, "at_ns": "now", "gates": []}',
+        b'{"id": MARK, "ok": true, "at_ns": 1, "gates": 7}',
+    ],
+)
+def test_an_answer_that_tells_nonsense_does_not_end_who_stops(
+    safety_dir: Path, reply: bytes
+) -> None:
+    fake = FakeGuardian(safety_dir, [reply])
+    old = AckWriter(safety_dir, "old")
+    now_ns = time.monotonic_ns()
+    old.write(now_ns, epoch=1, burned=0, reason=Reason.NO_LEASE, flags=Flag.NEUTRAL)
+    outcome = SafetyClient(safety_dir).stop("button")
+    fake.close()
+    assert outcome.result is Result.UNCERTAIN  # what a gate did before the stop proves nothing
+    assert "no answer from gate old" in outcome.text
 
 
 def test_the_guardian_imports_nothing_but_the_standard_library() -> None:

@@ -20,7 +20,7 @@ import pytest
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.safety.guardian import Guardian, main
+from olympus.runtime.safety.guardian import LOCK, Guardian, main
 from olympus.runtime.safety.mailbox import Mailbox
 from olympus.runtime.safety.protocol import SOCKET
 from olympus.runtime.safety.settings import Settings
@@ -176,6 +176,50 @@ def test_a_guardian_that_may_open_nothing_more_goes_on(
 def test_a_second_guardian_is_refused(serving: Guardian, safety_dir: Path) -> None:
     with pytest.raises(SafetyError, match="another guardian keeps"):
         Guardian(settings(safety_dir))
+
+
+def test_a_guardian_whose_lock_was_deleted_keeps_its_directory_all_the_same(
+    serving: Guardian, safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    (safety_dir / LOCK).unlink()
+    until_true((safety_dir / LOCK).exists)
+    until_true(lambda: serving.keeper.counters["locks_remade"] == 1)
+    with pytest.raises(SafetyError, match="another guardian keeps"):
+        Guardian(settings(safety_dir))
+
+
+def test_a_guardian_whose_directory_another_one_took_ends_and_takes_nothing_along(
+    safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    first = Guardian(settings(safety_dir))
+    (safety_dir / LOCK).unlink()
+    second = Guardian(settings(safety_dir))
+    first.serve()  # it ends by itself
+    first.close()
+    assert first.keeper.state.trips[-1].cause == f"another guardian keeps {safety_dir}"
+    thread = threading.Thread(target=second.serve)
+    thread.start()
+    try:
+        caller = Caller(safety_dir)
+        assert caller.ask(b"stop")["ok"]
+        caller.socket.close()
+    finally:
+        second.end("test over")
+        thread.join()
+        second.close()
+    assert not (safety_dir / SOCKET).exists()
+
+
+def test_a_lock_that_can_not_be_made_anew_is_tried_again(
+    serving: Guardian, safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    (safety_dir / LOCK).unlink()
+    safety_dir.rename(safety_dir.with_name("elsewhere"))
+    looks = serving.keeper.counters["locks_remade"]
+    time.sleep(0.1)
+    safety_dir.with_name("elsewhere").rename(safety_dir)
+    until_true(lambda: serving.keeper.counters["locks_remade"] > looks)
+    assert (safety_dir / LOCK).exists()
 
 
 def test_a_path_too_long_for_a_socket_is_named(safety_dir: Path) -> None:

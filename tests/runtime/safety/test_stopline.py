@@ -83,6 +83,15 @@ def test_a_line_that_nobody_could_pull_stops_once_and_stands_against_motion(
     line.close()
 
 
+def test_words_of_a_pull_can_not_paint_on_a_terminal(tmp_path: Path) -> None:
+    line = StopLine(tmp_path)
+    assert pull(tmp_path, "smoke\x1b[2J\nall is well", "ada\r")
+    trip = line.look(0)
+    assert trip is not None
+    assert (trip.cause, trip.by) == ("smoke?[2J?all is well", "ada?")
+    line.close()
+
+
 def test_it_says_whose_pull_it_was_and_how_long_ago(tmp_path: Path) -> None:
     line = StopLine(tmp_path)
     raw = RECORD.pack(1_000_000, 77, b"ada", b"smoke")
