@@ -14,6 +14,7 @@ from typing import Any
 
 from olympus.runtime.errors import ModelError
 
+_CPUINFO = Path("/proc/cpuinfo")  # varies: whether models run, not what they say
 NEEDED_FLAGS = ("avx2", "fma", "f16c", "bmi2")
 WAY_OUT = (
     "language models need llama-cpp-python, which ./run builds where it finds a C++ compiler: "
@@ -21,7 +22,7 @@ WAY_OUT = (
 )
 
 
-def missing(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def missing(cpuinfo: Path = _CPUINFO) -> str:
     """Say what keeps language models from running here; empty when nothing does."""
     if lacking := lacking_flags(cpuinfo):
         return (
@@ -35,7 +36,7 @@ def missing(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return ""
 
 
-def lacking_flags(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str = "") -> list[str]:
+def lacking_flags(cpuinfo: Path = _CPUINFO, machine: str = "") -> list[str]:
     """List what the processor can't do and llama.cpp would crash on (SIGILL)."""
     if (machine or platform.machine()) != "x86_64":
         return []

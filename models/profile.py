@@ -25,6 +25,8 @@ ANSWERS: Final = 60
 """Texts generated for a language model's profile; each is some dozens of steps."""
 FIGURES: Final = ("p50_ms", "p99_ms", "worst_ms")
 PROMPT: Final = "go to the place, then wait and turn around"
+_MODEL = Path("/proc/device-tree/model")  # varies: measured for this board
+_STATUS = Path("/proc/self/status")  # varies: so does what is measured
 _BOARDS = {"Raspberry Pi 5": "pi5", "Raspberry Pi 4": "pi4", "Jetson Orin Nano": "jetson-orin-nano"}
 _MACHINES = {"x86_64": "x86-64", "aarch64": "aarch64"}
 
@@ -58,7 +60,7 @@ class Timing:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def board_name(model_file: Path = Path("/proc/device-tree/model")) -> str:
+def board_name(model_file: Path = _MODEL) -> str:
     """Name this board as manifests do: `pi5`, `jetson-orin-nano`, else the processor's kind."""
     try:
         model = model_file.read_text(errors="replace")
@@ -137,7 +139,7 @@ def figures(spans: list[float]) -> tuple[float, float, float]:
 
 def resident_mb() -> float:
     """Tell how much memory this process has; MB."""
-    fields = Path("/proc/self/status").read_text(encoding="ascii").split("VmRSS:", 1)[1].split()
+    fields = _STATUS.read_text(encoding="ascii").split("VmRSS:", 1)[1].split()
     return int(fields[0]) * 1024 / 1e6
 
 

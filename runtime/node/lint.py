@@ -27,6 +27,7 @@ _SEED = "take `random.Random(seed)` or `numpy.random.default_rng(seed)`, the see
 _ORDER = "a set has no order: iterate over `sorted(...)`, or keep a dict"
 _THREAD = "when another thread is done varies: give the work to `self.compute`, which is recorded"
 _PLACE = "make it a parameter, which is recorded"
+_LOOK = "look by `self.observe(what, read)`, which is recorded"
 _NAMES = {
     **dict.fromkeys(
         (
@@ -219,6 +220,11 @@ class _Reader(ast.NodeVisitor):
         if isinstance(node.func, ast.Attribute) and node.func.attr == "pop" and not node.args:
             self._note_iterated(node.func.value, of=node)
         self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        text = node.value if isinstance(node.value, str) else ""
+        if text.startswith("/proc/") and not text.startswith("/proc/self/fd/"):
+            self._note(node, "surroundings", _LOOK)
 
     def visit_Name(self, node: ast.Name) -> None:
         self._check_name(node)
