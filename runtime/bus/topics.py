@@ -76,8 +76,22 @@ class ByTopic(dict[str, T]):
 
 
 def _match(pattern: list[str], parts: list[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return _match(pattern[1:], parts) or (bool(parts) and _match(pattern, parts[1:]))
-    return bool(parts) and pattern[0] in ("*", parts[0]) and _match(pattern[1:], parts[1:])
+    """Do what `matches` does, in time that grows with both lengths, whatever they are.
+
+    Where the parts go on in another way than the pattern, the last `**` takes one more of them: an
+    earlier one would leave less to those after it, and never more.
+    """
+    at = taken = 0
+    stars, after = -1, 0
+    while taken < len(parts):
+        if at < len(pattern) and pattern[at] == "**":
+            stars, after = at, taken
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("*", parts[taken]):
+            at, taken = at + 1, taken + 1
+        elif stars >= 0:
+            after += 1
+            at, taken = stars + 1, after
+        else:
+            return False
+    return all(one == "**" for one in pattern[at:])

@@ -25,6 +25,31 @@ def test_two_stars_stand_for_any_number_of_parts(topic: str, part: str) -> None:
     assert not matches(f"{topic}/*", topic)
 
 
+def slowly_matches(pattern: list[str], names: list[str]) -> bool:
+    """Try all ways in which a pattern can be meant: what `matches` has to agree with."""
+    if not pattern:
+        return not names
+    first, *rest = pattern
+    if first == "**":
+        return any(slowly_matches(rest, names[taken:]) for taken in range(len(names) + 1))
+    return bool(names) and first in ("*", names[0]) and slowly_matches(rest, names[1:])
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*", "**"]), min_size=1, max_size=7),
+    st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=7),
+)
+def test_a_pattern_means_what_any_way_of_reading_it_means(
+    pattern: list[str], names: list[str]
+) -> None:
+    assert matches("/".join(pattern), "/".join(names)) == slowly_matches(pattern, names)
+
+
+def test_however_long_a_pattern_is_it_has_an_end() -> None:
+    assert not matches("**/a/" * 30 + "b", "/".join("a" * 60))
+    assert matches("**/" * 20_000 + "a", "a")
+
+
 @pytest.mark.parametrize("name", ["", "/", "a//b", "a/", "a b", "a/*", "ä", "a/-b"])
 def test_a_bad_name_is_shown_with_a_caret(name: str) -> None:
     with pytest.raises(ConfigError, match=r"\^"):
