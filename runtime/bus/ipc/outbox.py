@@ -15,6 +15,7 @@ from olympus.runtime.qos import Overflow
 MOST_NBYTES = 64 * 2**20
 """Of records that must not be dropped; beyond it their publisher waits, and then drops."""
 _MANY_NBYTES = 48_000
+_MOST_EMPTY = 256
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +60,8 @@ class Outbox:
     _rows: dict[int, deque[Parcel]] = field(default_factory=dict)
     """Those of each channel that may be dropped."""
     nbytes: int = 0
+    _empty: int = 0
+    """Places in the queue whose record was dropped."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -82,6 +85,7 @@ class Outbox:
                 dropped.append(Parcel(b"", old.slots))
                 self.nbytes -= len(old.data)
                 old.data, old.slots = b"", ()  # an empty place in the queue
+                self._note_empty()
             row.append(parcel)
         self._waiting.append(parcel)
         self.nbytes += len(parcel.data)
@@ -97,6 +101,7 @@ class Outbox:
         for _ in range(parcels):
             parcel = self._waiting.popleft()
             self.nbytes -= len(parcel.data)
+            self._empty -= not parcel.data
         if not self._waiting:
             self._rows.clear()
 
@@ -105,8 +110,18 @@ class Outbox:
         left = [parcel for parcel in self._waiting if parcel.data]
         self._waiting.clear()
         self._rows.clear()
-        self.nbytes = 0
+        self.nbytes = self._empty = 0
         return left
+
+    def _note_empty(self) -> None:
+        """Count an empty place, and close the ranks where there are more of them than of others.
+
+        A reader may be stopped for a day, while a topic that keeps its newest goes on.
+        """
+        self._empty += 1
+        if self._empty > max(_MOST_EMPTY, len(self._waiting) // 2):
+            self._waiting = deque(parcel for parcel in self._waiting if parcel.data)
+            self._empty = 0
 
     def _next(self) -> tuple[bytes, int]:
         """Return the next packet, several small records in one; empty if all were dropped."""

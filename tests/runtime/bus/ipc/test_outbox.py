@@ -57,6 +57,27 @@ def test_no_more_waits_than_the_rules_say(channels: list[int]) -> None:
     assert not outbox
 
 
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 4]), st.integers(1, 400)), max_size=12))
+def test_a_reader_that_is_stopped_for_long_costs_no_memory_for_what_was_dropped(
+    bursts: list[tuple[int, int]],
+) -> None:
+    outbox, patient, last = Outbox(), 0, dict[int, bytes]()
+    for channel, count in bursts:
+        for number in range(count):
+            last[channel] = b"%d %06d" % (channel, number)
+            outbox.put(Parcel(last[channel]), channel, RULES[channel])
+        patient += count * (channel == 4)
+    taken, sent = 0, list[bytes]()
+    for packet, parcels in outbox.packets():
+        sent += records_of(packet)
+        taken += parcels
+        outbox.done(parcels)
+    assert taken <= 2 * (patient + 4) + 300
+    assert len([record for record in sent if record.startswith(b"4")]) == patient
+    assert all(record in sent for record in last.values())
+    assert outbox.nbytes == 0
+
+
 def test_the_newest_of_a_topic_that_keeps_one_is_what_goes() -> None:
     outbox = Outbox()
     for number in range(9):
