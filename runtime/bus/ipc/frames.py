@@ -18,7 +18,7 @@ from olympus.runtime.bus.ipc.pool import share
 from olympus.runtime.bus.ipc.reading import read_arrays, unpack_body
 from olympus.runtime.bus.ipc.records import ARRAYS, CALL, HEAD, LONG, TRACE
 from olympus.runtime.bus.ipc.shelf import ALIGN
-from olympus.runtime.errors import MessageError
+from olympus.runtime.errors import MessageError, SchemaError
 from olympus.runtime.messages import Header, Hop, Message, encode
 from olympus.runtime.messages.base import MAX_HOPS
 from olympus.runtime.messages.codec import checked_array, frame_of, schema_for
@@ -58,8 +58,8 @@ class Channel:
     """One row of messages from one publisher of another host."""
 
     __slots__ = (
-        "error", "incarnation", "key", "kind", "known", "parts", "source", "targets", "topic",
-        "type", "unlike",
+        "incarnation", "key", "kind", "known", "parts", "source", "targets", "topic", "type",
+        "unknown", "unlike",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +76,8 @@ class Channel:
         self.topic, self.type, self.source, self.incarnation = topic, kind[0], source, incarnation
         self.kind, self.key = kind, (topic, source)
         self.targets: list[Subscription[Any]] = []
-        self.error: MessageError | None = None
+        self.unknown = ""
+        """Why no message of this type can be read here."""
         self.known: Known | None = None
         self.unlike = b""
         """The last body that was not as `known`: one that comes twice in a row is worth knowing."""
@@ -84,7 +85,18 @@ class Channel:
         try:
             self.parts = parts_of(schema_for(*kind).cls)
         except MessageError as error:
-            self.error = error
+            self.unknown = str(error)
+
+    def refusal(self, why: str) -> MessageError:
+        """Return the error for one of its messages, a new one each time.
+
+        One that is raised again keeps all that it was raised through before, and so the memory of
+        every message that it refused.
+
+        Args:
+            why: The reason, if the type is known.
+        """
+        return SchemaError(self.unknown) if self.unknown else MessageError(why)
 
 
 class Lent:
@@ -203,7 +215,7 @@ class Frame:
             return made
         # What has nothing but fields, most of all there is: no more calls than it takes.
         if channel.parts is None or tier >= len(_TIERS):
-            raise channel.error or MessageError(f"{channel.type}: tier {tier}")
+            raise channel.refusal(f"{channel.type}: tier {tier}")
         try:
             body = msgpack.unpackb(self._record[HEAD.size :])
         except (ValueError, msgpack.UnpackException, RecursionError) as error:
@@ -254,7 +266,7 @@ class Frame:
         made, channel = self._message, self.channel
         if made is None:
             if channel.parts is None:
-                raise channel.error or MessageError(f"{channel.type} is unknown")
+                raise channel.refusal(f"{channel.type} is unknown")
             body, arrays, call, _ = self._taken_apart()
             header = _asked_header(call, self.head, channel.type)
             made = self._message = channel.parts.unpack(body, arrays, channel.type, header)
@@ -263,7 +275,7 @@ class Frame:
     def _read(self) -> Message:
         channel = self.channel
         if channel.parts is None:
-            raise channel.error or MessageError(f"{channel.type} is unknown")
+            raise channel.refusal(f"{channel.type} is unknown")
         header, body, arrays = self._opened()
         message: Message = channel.parts.unpack(body, arrays, channel.type, header)
         return message

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +50,21 @@ MESSAGES = (
     Reading(header=Header(seq=3, stamp=5, expires=8), name="a", value=1.5, unit="1"),
     Numbers(header=Header(seq=1, stamp=2), values=np.arange(12.0)),
 )
+
+
+def test_who_is_refused_is_not_remembered() -> None:
+    base = np.zeros(100, np.uint8)
+    kept = weakref.ref(base)
+    frame = frame_of(MESSAGES[0], name="none/Known")
+    told = Frame(frame.channel, frame.head, frame.as_it_came(), [base])
+    for read in (told.message, told.asked):
+        with pytest.raises(SchemaError, match="unknown message type"):
+            read()
+    channel = frame.channel
+    del base, told, frame, read
+    gc.collect()  # errors and the calls they came through refer to each other
+    assert kept() is None
+    assert channel.unknown
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
