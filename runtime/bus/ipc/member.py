@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import RELEASED
 from olympus.runtime.bus.ipc.calls import Calls
-from olympus.runtime.bus.ipc.door import Peer, enter, next_peer
+from olympus.runtime.bus.ipc.door import DoorError, Peer, enter, next_peer
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.outbox import Rule, strictest
 from olympus.runtime.bus.ipc.pair import Pair
@@ -285,11 +285,23 @@ class Member:
                 self._meet(peer)
         except BlockingIOError:
             return
+        except (DoorError, BusError) as error:  # who comes next may find room again
+            _log.error("%s", error)
         except OSError:  # the launcher is gone, and with it who could come; the others stay
             self._loop.remove_reader(self._door)
 
     def _meet(self, peer: Peer) -> None:
-        pair = Pair(peer, self.pools, self)
+        """Begin to talk with another host.
+
+        Raises:
+            BusError: The system grants nothing to do it with.
+        """
+        try:
+            pair = Pair(peer, self.pools, self)
+        except BusError as error:
+            for end in (peer.data, peer.talk):
+                end.close()
+            raise BusError(f"host {peer.host} can't be met: {error}") from error
         pair.tell("board", descriptors=(pair.board.memory.descriptor,))
         for number, (pattern, rule, _) in self._listening.items():
             pair.tell("sub", number, pattern, rule.overflow.value, rule.depth)

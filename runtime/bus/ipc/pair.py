@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections import deque
@@ -163,6 +164,8 @@ class Pair:
                     continue
                 said, descriptors = b"", []
             if not said:
+                for descriptor in descriptors:
+                    os.close(descriptor)
                 if in_between:
                     return
                 self._read_rest()
