@@ -25,7 +25,7 @@ from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.pool import Pools
 from olympus.runtime.bus.ipc.records import HEAD, Kind
 from olympus.runtime.bus.ipc.sender import Sender
-from olympus.runtime.bus.ipc.talk import hear, here
+from olympus.runtime.bus.ipc.talk import greet, hear, here
 from olympus.runtime.bus.link import Closable, Entity
 from olympus.runtime.bus.topics import matches
 from olympus.runtime.errors import BusError, MessageError
@@ -291,28 +291,16 @@ class Member:
             self._loop.remove_reader(self._door)
 
     def _meet(self, peer: Peer) -> None:
-        """Begin to talk with another host.
-
-        Raises:
-            BusError: The system grants nothing to do it with.
-        """
-        try:
-            pair = Pair(peer, self.pools, self)
-        except BusError as error:
-            for end in (peer.data, peer.talk):
-                end.close()
-            raise BusError(f"host {peer.host} can't be met: {error}") from error
-        pair.tell("board", descriptors=(pair.board.memory.descriptor,))
-        for number, (pattern, rule, _) in self._listening.items():
-            pair.tell("sub", number, pattern, rule.overflow.value, rule.depth)
-        for number, entity in self._entities.items():
-            pair.tell(*here(number, entity))
-        for name in self.calls.services:
-            pair.tell("serve", name)
-        pair.tell("met")
+        subs = [
+            ("sub", number, pattern, rule.overflow.value, rule.depth)
+            for number, (pattern, rule, _) in self._listening.items()
+        ]
+        things = [here(number, entity) for number, entity in self._entities.items()]
+        pair = greet(
+            self, peer, (*subs, *things, *(("serve", name) for name in self.calls.services))
+        )
         with self._changing:
             self._pairs[peer.number] = pair
-            self.readers = len(self._pairs)
 
     def _tell_all(self, *words: Any) -> None:
         for pair in self.pairs():

@@ -16,18 +16,44 @@ met                                     that was all there is to say at first
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from olympus.runtime.bus.ipc.board import OtherBoard
+from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.ipc.memory import map_memory
 from olympus.runtime.bus.ipc.outbox import Rule
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.link import Entity
+from olympus.runtime.errors import BusError
 from olympus.runtime.qos import Overflow
 
 if TYPE_CHECKING:
     from olympus.runtime.bus.ipc.member import Member
+
+
+def greet(member: Member, peer: Peer, words: Iterable[tuple[Any, ...]]) -> Pair:
+    """Begin to talk with another host.
+
+    Args:
+        member: Who begins.
+        peer: The other host.
+        words: All there is to say at first.
+
+    Raises:
+        BusError: The system grants nothing to do it with.
+    """
+    try:
+        pair = Pair(peer, member.pools, member)
+    except BusError as error:
+        for end in (peer.data, peer.talk):
+            end.close()
+        raise BusError(f"host {peer.host} can't be met: {error}") from error
+    pair.tell("board", descriptors=(pair.board.memory.descriptor,))
+    for said in (*words, ("met",)):
+        pair.tell(*said)
+    return pair
 
 
 def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -> bool:
