@@ -98,7 +98,8 @@ class DeviceLoop(Generic[D, T]):
     async def run(self) -> None:
         """Keep the device busy until this task is cancelled.
 
-        An error that is no DeviceError is a bug: it ends the loop and leaves this function.
+        An error that is no DeviceError is a bug: it ends the loop and leaves this function, as a
+        RuntimeError where it is one that would end more than that.
         """
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
@@ -122,7 +123,7 @@ class DeviceLoop(Generic[D, T]):
             try:
                 while not self._is_over:
                     self._serve(loop, self._device)
-            except Exception as error:  # noqa: BLE001  handed on to whoever awaits `run`
+            except BaseException as error:  # noqa: BLE001  handed on to whoever awaits `run`
                 loop.call_soon_threadsafe(_fail, ended, error)
 
     def _serve(self, loop: asyncio.AbstractEventLoop, device: D) -> None:
@@ -185,6 +186,12 @@ class DeviceLoop(Generic[D, T]):
             loop.call_soon_threadsafe(self._on_change, state, text)
 
 
-def _fail(ended: asyncio.Future[None], error: Exception) -> None:
-    if not ended.done():
-        ended.set_exception(error)
+def _fail(ended: asyncio.Future[None], error: BaseException) -> None:
+    if ended.done():
+        return
+    if isinstance(error, (StopIteration, SystemExit, KeyboardInterrupt)):
+        # No future can carry the first, and the others would end the whole host.
+        told = RuntimeError(f"the device's thread ended: {error!r}")
+        told.__cause__ = error
+        error = told
+    ended.set_exception(error)

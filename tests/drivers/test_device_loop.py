@@ -17,7 +17,7 @@ class Counter(Device):
 
     def __init__(self) -> None:
         self.allowed = threading.Semaphore(0)
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.refuses = 0
         self.count = 0
         self.opened = 0
@@ -38,7 +38,7 @@ class Counter(Device):
     def let(self, count: int = 1) -> None:
         self.allowed.release(count)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.failure = error
         self.let()
 
@@ -186,6 +186,17 @@ async def test_a_bug_leaves_the_loop() -> None:
     device.fail(ZeroDivisionError("a bug"))
     case = Case(device, 1)
     with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(case.loop.run(), 5)
+    assert not device.is_open
+
+
+@pytest.mark.parametrize("failure", [StopIteration(), SystemExit("no device for me")])
+async def test_what_no_future_can_carry_leaves_the_loop_too(failure: BaseException) -> None:
+    """A thread that ended without a word would leave who waits for it waiting for ever."""
+    device = Counter()
+    device.fail(failure)
+    case = Case(device, 1)
+    with pytest.raises(RuntimeError, match=f"the device's thread ended: {type(failure).__name__}"):
         await asyncio.wait_for(case.loop.run(), 5)
     assert not device.is_open
 
