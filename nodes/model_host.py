@@ -221,7 +221,7 @@ class ModelHost(Node):
                 stored = Registry().find(wish.to)
                 title = (await self._aside(model.swap, stored)).manifest.title
             else:
-                title = model.roll_back().manifest.title
+                title = (await self._aside(model.roll_back)).manifest.title
         except ModelError as error:
             self.log.error(str(error))
             return Ack(ok=False, text=str(error))
