@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,7 +95,7 @@ class ModelHost(Node):
             ConfigError: A far model is not allowed, or two models have the same name.
         """
         self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
-        self._origins: dict[str, ModelOrigin] = {}  # by the sha256 of the file
+        self._origins = defaultdict[str, ModelOrigin](ModelOrigin)  # by the sha256 of the file
         self._broken: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._router = await self._aside(self._new_router)  # it reads files, and may write one
@@ -104,25 +105,23 @@ class ModelHost(Node):
             self.clock,
             self.scheduler.running,
             hang_s=self.params.hang_s,
-            file=self._hang_file(),
+            file=self._run_file("hangs"),
             abort=self._abort,
             end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
         )
         hangs = self._hangs.counts()
         for wanted in self.params.served():
-            name = _short(wanted)
+            name = await self._aside(_name_of, wanted)
+            if name in self._names.values():
+                raise ConfigError(f"{self.name}: two models are called {name!r}; rename one")
+            self._names[wanted] = name
             if hangs.get(name, 0) >= MOST_HANGS:
                 self._break(name, _hung(name, hangs[name]))
                 continue
             try:
-                model = await self._aside(self._first, wanted)
+                self._models[name] = await self._aside(self._first, wanted)
             except ModelError as error:
                 self._break(name, str(error))
-                continue
-            self._names[wanted] = name = model.current.name
-            if name in self._models:
-                raise ConfigError(f"{self.name}: two models are called {name!r}; rename one")
-            self._models[name] = model
         self.log.info("models loaded", models=", ".join(self._models) or "none")
 
     def load(self, stored: StoredModel) -> OnnxModel | LlamaModel:
@@ -168,13 +167,13 @@ class ModelHost(Node):
                 model=routed.model,
                 is_cached=routed.is_cached,
                 passed_over=dict(routed.passed_over),
-                origin=self._origin(routed.digest),
+                origin=self._origins[routed.digest],
             )
         model, work = self._readied(question)
         outputs = await self.scheduler.run_quick(
             work, self._quick_ns, what=model.name, **wishes_of(question)
         )
-        return Inferred(tensors=tensors_of(outputs), origin=self._origin(model.digest))
+        return Inferred(tensors=tensors_of(outputs), origin=self._origins[model.digest])
 
     def infer_at_once(self, question: Infer) -> Inferred | None:
         """Run a tensor model that is quick here and now; None where it has to take its turn.
@@ -190,7 +189,7 @@ class ModelHost(Node):
         outcome = scheduler.run_now(work, what=model.name, **wishes_of(question))
         if outcome is None:
             return None
-        return Inferred(tensors=tensors_of(outcome.unwrap()), origin=self._origin(model.digest))
+        return Inferred(tensors=tensors_of(outcome.unwrap()), origin=self._origins[model.digest])
 
     @service("prompt")
     async def on_prompt(self, question: Prompt) -> Completed:
@@ -277,7 +276,7 @@ class ModelHost(Node):
     async def _carried_out(self, attempt: Attempt, question: Infer | Prompt) -> Mapping[str, Any]:
         if attempt.is_remote:
             return await self._far.carry_out(attempt, question)
-        return await self.compute(attempt, what=_short(attempt.name), **wishes_of(question))
+        return await self.compute(attempt, what=self._names[attempt.name], **wishes_of(question))
 
     @staticmethod
     async def _aside(work: Callable[..., T], *words: Any) -> T:
@@ -285,23 +284,19 @@ class ModelHost(Node):
         return await asyncio.to_thread(work, *words)  # varies: it only loads and swaps
 
     def _new_router(self) -> Router:
-        rules, folder = self.params.router, self.params.cache
-        if not folder and self.session is not None:
-            folder = str(self.session.run_dir / f"{self.name.replace('/', '.')}.answers")
+        rules = self.params.router
+        folder = self.params.cache or self._run_file("answers")
         joules = board_energy()
         if joules is None and any(one.joules for one in rules.budgets.values()):
             self.log.warning("this board counts no energy: budgets of joules are not kept")
         return Router(
             rules,
-            models=lambda name: self._served(self._names.get(name, _short(name))),
+            models=lambda name: self._served(self._names[name]),
             cache=Path(folder) if folder and rules.cache_ttl_s else None,
             now_ns=self.clock.now_ns,
             joules=joules,
             purse=purse_of(self.session.name, self.name) if self.session else None,
         )
-
-    def _origin(self, digest: str) -> ModelOrigin:
-        return self._origins.get(digest, ModelOrigin())
 
     def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
         return Swappable(Registry().find(wanted), self.load, self_test)
@@ -322,28 +317,32 @@ class ModelHost(Node):
         self._broken[name] = why
         self.log.error(why)
 
-    def _hang_file(self) -> Path | None:
+    def _run_file(self, ending: str) -> Path | None:
         if self.session is None:
             return None
-        return self.session.run_dir / f"{self.name.replace('/', '.')}.hangs"
+        return self.session.run_dir / f"{self.name.replace('/', '.')}.{ending}"
 
 
 def _hung(name: str, times: int) -> str:
     return f"model {name}: hung {times} times; it is not run again"
 
 
-def _short(name_or_path: str) -> str:
-    return Path(name_or_path).name if "/" in name_or_path else name_or_path
+def _name_of(wanted: str) -> str:
+    """Return a model's name in its manifest; where that can't be read, the end of its path."""
+    try:
+        return Registry().find(wanted).name
+    except ModelError:
+        return Path(wanted).name
 
 
 def _free(retired: list[OnnxModel | LlamaModel]) -> None:
     """Free versions that are out of use once no text of theirs is under way."""
     for model in list(retired):
-        if not isinstance(model, LlamaModel):
-            retired.remove(model)
-        elif model.is_idle:
-            retired.remove(model)
+        if isinstance(model, LlamaModel):
+            if not model.is_idle:
+                continue
             model.close()
+        retired.remove(model)
 
 
 async def _die(model: str, seconds: float) -> None:

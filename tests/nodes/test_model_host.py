@@ -3,11 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ from hypothesis.extra import numpy as arrays
 
 from olympus.models import llama_native
 from olympus.models.manifest import SelfTest, write_manifest
-from olympus.models.onnx import OnnxModel, open_model
-from olympus.models.registry import ZOO, Registry, StoredModel
+from olympus.models.onnx import open_model
+from olympus.models.registry import ZOO, Registry
 from olympus.nodes.model_host import ModelHost
-from olympus.runtime.config import Session
 from olympus.runtime.errors import ConfigError, MessageError, ModelError, ServiceError
 from olympus.runtime.messages import Ack, encode
 from olympus.runtime.messages.inference import (
@@ -298,46 +295,3 @@ async def test_a_text_s_meaning_is_told(model: str) -> None:
         asked = Prompt(model=model, tier=Tier.LOW, deadline=0, source="t", request=text)
         answer = json.loads((await bench.bus.call("models/prompt", asked, Completed)).answer)
     assert np.linalg.norm(answer["embedding"]) == pytest.approx(1, abs=1e-5)
-
-
-class Hanging(OnnxModel):
-    """A model with a single operator that does not come back, for now, and can't be aborted."""
-
-    def begin(self, inputs: Any) -> Any:
-        return partial(time.sleep, 1.0)
-
-    def abort(self, why: str = "") -> None:
-        """A single operator does not look whether it should end."""
-
-
-class HangingHost(ModelHost):
-    """A model host whose models hang; there is no trial run that would hang already."""
-
-    def load(self, stored: StoredModel) -> OnnxModel:
-        model = Hanging.__new__(Hanging)
-        model.manifest = stored.manifest.model_copy(update={"self_test": ()})
-        return model
-
-
-async def test_a_model_that_hangs_ends_the_process_and_after_two_times_is_not_run_again(
-    session: Session,
-) -> None:
-    params = {"models": ["sound-events"], "hang_s": 0.2}
-    asked = question("sound-events", x=PICTURE)
-    for _ in range(2):
-        async with running(HangingHost, params=params, name="models", session=session) as bench:
-            call = asyncio.create_task(bench.bus.call("models/infer", asked, Inferred))
-            await until(lambda: bool(bench.crashes))
-            assert "sound-events has hung" in bench.crashes[0]
-            call.cancel()
-            await asyncio.wait({call})
-    async with running(HangingHost, params=params, name="models", session=session) as bench:
-        with pytest.raises(ServiceError, match="hung 2 times; it is not run again"):
-            await bench.bus.call("models/infer", asked, Inferred)
-    assert json.loads((session.run_dir / "models.hangs").read_text()) == {"sound-events": 2}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
