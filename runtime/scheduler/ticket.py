@@ -101,7 +101,7 @@ class Ticket:
             self.pieces += 1
             self._hand_on_news()
             return None if more else Outcome(End.DONE, steps.result())
-        except Exception as error:  # noqa: BLE001  handed to the caller, who asked for it
+        except (Exception, SystemExit) as error:  # noqa: BLE001  handed to the caller, who asked
             return Outcome(End.FAILED, error=carried(error))
 
     def _hand_on_news(self) -> None:
@@ -120,17 +120,20 @@ def run_plain(work: Callable[[], Any]) -> Outcome:
     """Run work that can't be interrupted."""
     try:
         return _outcome(End.DONE, work(), None)
-    except Exception as error:  # noqa: BLE001  handed to the caller, who asked for it
+    except (Exception, SystemExit) as error:  # noqa: BLE001  handed to the caller, who asked
         return Outcome(End.FAILED, error=carried(error))
 
 
-def carried(error: Exception) -> Exception:
-    """Return an error in a form that a future can carry."""
+def carried(error: Exception | SystemExit) -> Exception:
+    """Return an error in a form that a future can carry, and that ends nobody but the job."""
     if isinstance(error, StopIteration):  # no future can: its caller would wait for ever
         made = RuntimeError("the job took from an iterator that had nothing left")
-        made.__cause__ = error
-        return made
-    return error
+    elif isinstance(error, SystemExit):  # it would end the worker, or the caller's whole host
+        made = RuntimeError(f"the job asked to exit: {error}")
+    else:
+        return error
+    made.__cause__ = error
+    return made
 
 
 def shed_error(job: Job, end: End, now_ns: int) -> JobDroppedError:

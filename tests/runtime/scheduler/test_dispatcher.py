@@ -1,6 +1,8 @@
 import asyncio
+import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -90,6 +92,29 @@ async def test_a_job_that_runs_out_of_items_fails_and_the_next_one_runs() -> Non
         await asyncio.wait_for(dispatcher.run(lambda: next(nothing)), 5)
     assert await asyncio.wait_for(dispatcher.run(lambda: 42), 5) == 42
     dispatcher.close()
+
+
+async def test_a_job_that_asks_to_exit_fails_its_caller_and_ends_neither_worker_nor_host() -> None:
+    dispatcher = narrow(SystemClock())
+    for work in (partial(sys.exit, "not today"), Exiting()):
+        with pytest.raises(RuntimeError, match="the job asked to exit: not today"):
+            await asyncio.wait_for(dispatcher.run(work), 5)
+    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 5) == 42
+    assert dispatcher.counts == {End.FAILED: 2, End.DONE: 1}
+    dispatcher.close()
+
+
+class Exiting:
+    """Work in steps, of which the first asks to exit."""
+
+    def step(self) -> bool:
+        sys.exit("not today")
+
+    def result(self) -> None:
+        """There is none."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 async def test_jobs_past_their_deadline_make_room_in_their_lane_while_another_runs() -> None:
