@@ -67,7 +67,7 @@ class ModelHost(Node):
             2.0,
             ge=0,
             le=100,
-            description="For how long a model may hold up the event loop: where its last runs "
+            description="How long a model may hold up the event loop: where 7 of its last 8 runs "
             "took no longer and nothing else waits it runs there. 0: always on a worker thread.",
         )
 

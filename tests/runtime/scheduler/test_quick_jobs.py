@@ -46,11 +46,14 @@ async def test_what_is_known_to_be_quick_runs_on_the_loops_own_thread(
     assert dispatcher.counts == {End.DONE: RUNS + 4}
 
 
-@pytest.mark.parametrize(("runs", "is_here"), [(RUNS - 1, False), (RUNS, True)])
-async def test_one_slow_run_sends_a_model_to_the_threads_until_it_is_forgotten(
-    dispatcher: Dispatcher, runs: int, is_here: bool
+@pytest.mark.parametrize(
+    ("slow", "runs", "is_here"), [(1, RUNS - 1, True), (2, RUNS - 2, False), (2, RUNS - 1, True)]
+)
+async def test_two_slow_runs_send_a_model_to_the_threads_until_one_is_forgotten(
+    dispatcher: Dispatcher, slow: int, runs: int, is_here: bool
 ) -> None:
-    dispatcher.call(lambda: time.sleep(1.1), what="eyes")
+    for _ in range(slow):
+        dispatcher.call(lambda: time.sleep(1.1), what="eyes")
     learn(dispatcher, runs)
     thread = await dispatcher.run_quick(threading.get_ident, QUICK_NS, what="eyes")
     assert (thread == threading.get_ident()) is is_here
