@@ -60,13 +60,14 @@ class Call:
         deadline = time.monotonic() + seconds
         try:
             self._send(deadline)
-            while True:
+            while time.monotonic() < deadline:
                 self._socket.settimeout(_left_s(deadline))
                 reply = _reply(self._socket.recv(_LARGEST_REPLY))
                 if reply.get("id") == self._mark:
                     return reply
         except OSError:
             return None
+        return None  # whoever answers, and answers something else, does not hold this up
 
     def _send(self, deadline: float) -> None:
         if not self._is_connected:

@@ -204,7 +204,7 @@ class SafetyClient:
         lease = LeaseReader(self._directory)
         at_ns = time.monotonic_ns()
         before = lease.check(at_ns).sequence
-        stopline.pull(self._directory, cause, by)
+        is_pulled = stopline.pull(self._directory, cause, by)
         deadline = time.monotonic() + ANSWER_S - PULL_AFTER_S
         try:
             while time.monotonic() < deadline:
@@ -216,6 +216,7 @@ class SafetyClient:
                 if is_latched and seen.sequence > before:
                     return {"at_ns": at_ns, "gates": ()}
                 time.sleep(LOOK_S)
+                is_pulled = is_pulled or stopline.pull(self._directory, cause, by)
         finally:
             lease.close()
         return None

@@ -16,6 +16,7 @@ from typing import Final
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.acks import Ack, Flag
+from olympus.runtime.safety.heartbeat import AHEAD_NS
 from olympus.runtime.safety.shared import suffixes
 
 PREFIX: Final = "neutral."
@@ -155,7 +156,8 @@ class NeutralLines:
                 heard_ns = ack.tick_ns
                 self._unheard_ns.pop(name, None)
             is_sure = ack is not None and _is_sure(ack, since_ns)
-            if is_sure or now_ns - heard_ns < SILENT_NS:
+            # A tick from the future is none, or it would count as heard until then.
+            if is_sure or -AHEAD_NS <= now_ns - heard_ns < SILENT_NS:
                 self._used.pop(name, None)
                 continue
             last_ns, count = self._used.get(name, (0, 0))

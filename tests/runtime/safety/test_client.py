@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import resource
@@ -11,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from olympus.runtime.safety.readback import Result
 from olympus.runtime.safety.settings import Settings
 from olympus.runtime.safety.state import Mode
 from olympus.runtime.safety.status import read_status
+from olympus.runtime.safety.stopline import FILE
 
 MS = 1_000_000
 SLACK_MS = 100  # for a busy machine; the figures in docs/safety.md are measured
@@ -250,7 +253,7 @@ def test_nonsense_is_no_status() -> None:
 class FakeGuardian:
     """Answers what it is told to, and grants without a lease."""
 
-    def __init__(self, directory: Path, replies: list[bytes], *, after_s: float = 0) -> None:
+    def __init__(self, directory: Path, replies: Iterable[bytes], *, after_s: float = 0) -> None:
         directory.mkdir(exist_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(directory / SOCKET))
@@ -263,8 +266,9 @@ class FakeGuardian:
         raw, sender = self._socket.recvfrom(4096)
         mark = json.loads(raw)["id"]
         time.sleep(self._after_s)
-        for reply in self._replies:
-            self._socket.sendto(reply.replace(b"MARK", str(mark).encode()), sender)
+        with contextlib.suppress(ConnectionRefusedError):  # the asker has gone
+            for reply in self._replies:
+                self._socket.sendto(reply.replace(b"MARK", str(mark).encode()), sender)
 
     def close(self) -> None:
         self._thread.join()
@@ -308,6 +312,28 @@ def test_a_stop_that_somebody_else_claims_to_have_taken_reaches_the_guardian(
     fake.close()
     assert outcome.is_confirmed, outcome
     assert LeaseReader(safety_dir).check(time.monotonic_ns()).mode is Mode.TRIPPED
+
+
+def test_a_flood_of_answers_does_not_hold_up_who_stops(safety_dir: Path) -> None:
+    fake = FakeGuardian(safety_dir, itertools.repeat(b'{"id": 0}'))  # until the asker has gone
+    outcome = SafetyClient(safety_dir).stop("button")
+    fake.close()
+    assert outcome.result is Result.UNCERTAIN
+    assert b"button" in (safety_dir / FILE).read_bytes()
+
+
+def test_a_stop_that_could_not_be_left_in_shared_memory_is_left_there_as_soon_as_it_can(
+    safety_dir: Path,
+) -> None:
+    outcomes: list[Result] = []
+    client = SafetyClient(safety_dir)
+    stopping = threading.Thread(target=lambda: outcomes.append(client.stop("button").result))
+    stopping.start()
+    time.sleep(0.2)
+    safety_dir.mkdir()
+    stopping.join()
+    assert outcomes == [Result.UNCERTAIN]
+    assert b"button" in (safety_dir / FILE).read_bytes()
 
 
 def test_who_answers_while_motion_is_still_permitted_has_not_stopped_it(safety_dir: Path) -> None:

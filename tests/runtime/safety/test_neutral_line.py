@@ -12,6 +12,7 @@ import pytest
 
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.acks import Ack, Flag, Reason
+from olympus.runtime.safety.heartbeat import AHEAD_NS
 from olympus.runtime.safety.neutral_line import (
     AGAIN_NS,
     SILENT_NS,
@@ -70,6 +71,16 @@ def test_a_gate_that_is_silent_after_a_stop_is_spoken_for(tmp_path: Path, port: 
     one.tend(acked(last_ns), since_ns=STOP_NS, now_ns=last_ns + SILENT_NS)
     assert port.heard() == b"\n" + FRAME
     assert one.written == 1
+    one.close()
+
+
+@pytest.mark.parametrize(("ahead_ns", "is_said"), [(AHEAD_NS, False), (AHEAD_NS + 1, True)])
+def test_a_gate_that_claims_to_tick_in_the_future_is_spoken_for(
+    tmp_path: Path, port: Port, ahead_ns: int, is_said: bool
+) -> None:
+    one = lines(tmp_path, port)
+    one.tend(acked(STOP_NS + ahead_ns), since_ns=STOP_NS, now_ns=STOP_NS)
+    assert (port.heard() == b"\n" + FRAME) is is_said
     one.close()
 
 
