@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from olympus.models.budgets import Cost
-from olympus.models.line import Line, LineError
+from olympus.models.line import LONGEST_ANSWER, Line, LineError
 from olympus.models.llama_request import read_wish
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
@@ -129,6 +129,8 @@ class RemoteModel:
         tokens = _billed_tokens(answer)
         if not tokens and text is not None:
             tokens = _read_tokens(body) + len(text) // 3
+        elif not tokens and len(raw) == LONGEST_ANSWER:  # its bill was cut off with its end
+            tokens = max(int(most.tokens), len(raw) // 3)
         on_bill(self._cost(tokens) if tokens else most)
         if text is None:
             raise ModelError(

@@ -123,7 +123,6 @@ class Router:
 
         Raises:
             ConfigError: A candidate is remote and that is not allowed, or there is no cache folder.
-            PurseError: What was spent before can't be read.
         """
         self._rules, self._now_ns, self._joules = rules, now_ns, joules
         self._loaded: dict[str, Local] = {}

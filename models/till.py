@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
@@ -32,24 +33,23 @@ class Till:
         now_ns: Callable[[], int],
         purse: Purse | None,
     ) -> None:
-        """Count what the purse remembers of the last day.
+        """Count what the purse remembers of the last day; where it can't be read, there is no call.
 
         Args:
             daily_budget: Money that may be spent in a day.
             callers: What each caller spends is noted there too.
             now_ns: Robot time; with a purse, Unix time.
             purse: Remembers the money beyond this process.
-
-        Raises:
-            PurseError: What was spent before can't be read.
         """
         self._callers, self._now_ns, self._purse = callers, now_ns, purse
         self._day = Ledger({_ALL: Budget(money=daily_budget)}, now_ns)
         self.unwritten = 0
         """Payments that could not be written down when they were made."""
-        if purse is not None:
-            for when_ns, money in purse.spent_since(now_ns() - round(DAY_S * 1e9)):
-                self._day.note(_ALL, Cost(money=money), when_ns)
+        self._lock, self._is_read = threading.Lock(), purse is None
+        try:
+            self._read()
+        except PurseError as error:
+            _log.error("no far model is called: %s", error)
 
     def check(self) -> None:
         """See whether there is money left; reads no file.
@@ -70,8 +70,9 @@ class Till:
 
         Raises:
             BudgetError: There is no money left, for the caller or for anybody.
-            PurseError: It could not be written down.
+            PurseError: It could not be written down, or what was spent before can't be read.
         """
+        self._read()
         with self._day.held(_ALL, Cost(money=most.money)), self._callers.held(caller, most):
             number = self._purse.begin(self._now_ns(), most.money) if self._purse else 0
             try:
@@ -81,6 +82,19 @@ class Till:
                 self._day.note(_ALL, Cost(money=paid.money))
                 self._callers.note(caller, paid)
                 self._write(number, paid.money)
+
+    def _read(self) -> None:
+        """Count what was spent before, once.
+
+        Raises:
+            PurseError: It can't be read.
+        """
+        with self._lock:
+            if self._is_read or self._purse is None:
+                return
+            for when_ns, money in self._purse.spent_since(self._now_ns() - round(DAY_S * 1e9)):
+                self._day.note(_ALL, Cost(money=money), when_ns)
+            self._is_read = True
 
     def _write(self, number: int, money: float) -> None:
         """Write down what was paid; where that fails the answer is given all the same."""

@@ -14,6 +14,7 @@ import pytest
 from tests.models.far_endpoint import PRICE, FarEndpoint, completion, serving
 
 from olympus.models.budgets import Cost
+from olympus.models.line import LONGEST_ANSWER
 from olympus.models.purse import Purse
 from olympus.models.remote import UNSAID_TOKENS
 from olympus.models.router import Routed, Router, RouterRules
@@ -341,6 +342,33 @@ def test_money_that_can_not_be_counted_is_not_spent_and_the_model_is_not_blamed(
     assert router.state("say") == {"remote:far": "closed"}
     (tmp_path / "new").unlink()
     router.call("say", HELLO, caller="x")
+
+
+def test_a_purse_that_can_not_be_read_stops_far_models_only_and_is_read_once_mended(
+    far: FarEndpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (file := tmp_path / "far.money").write_text("nonsense\n")
+    watch = Watch()
+    router = Router(rules(far.remote()), now_ns=watch, purse=Purse(file))
+    (told,) = caplog.messages
+    assert "no far model is called" in told and str(file) in told
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"far\.money: line 1 is no payment; .*mend it or"):
+            router.call("say", HELLO, caller="x")
+    assert far.asked == []
+    assert router.state("say") == {"remote:far": "closed"}
+    file.write_text(f"[{watch.ns}, 0.5]\n")
+    router.call("say", HELLO, caller="x")
+    with pytest.raises(ModelError, match="1 of 1 money are spent"):
+        router.call("say", HELLO, caller="x")
+
+
+def test_an_answer_longer_than_any_should_be_is_paid_for_by_its_length(far: FarEndpoint) -> None:
+    far.raw = completion("x" * (2 * LONGEST_ANSWER))
+    router = Router(rules(far.remote(daily_budget=1000.0)))
+    with pytest.raises(ModelError, match="its answer is no completion"):
+        router.call("say", HELLO, caller="x")
+    assert router.spent("x").tokens == LONGEST_ANSWER // 3
 
 
 def test_a_paid_answer_is_given_though_the_payment_can_not_be_written_down(
