@@ -13,8 +13,8 @@ import lmdb
 import msgpack
 import numpy as np
 
-from olympus.runtime.errors import StoreError
-from olympus.runtime.store.environment import open_environment, store_errors
+from olympus.runtime.errors import DamageError, StoreError
+from olympus.runtime.store.environment import DATA, open_environment, store_errors
 
 _log = logging.getLogger(__name__)
 MAP_BYTES: Final = 64 * 2**20
@@ -42,7 +42,12 @@ class AnswerCache:
         Raises:
             StoreError: It can't be opened.
         """
-        self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
+        try:
+            self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
+        except DamageError as error:  # a power cut may do that, since it does not wait for the disk
+            _log.warning("the remembered answers begin anew: %s", error)
+            _remove(folder / DATA)
+            self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
         self._ttl_ns, self._now_ns = round(ttl_s * 1e9), now_ns
         self.failures = 0
         """How often it could not be read or written."""
@@ -105,6 +110,13 @@ class AnswerCache:
     def _write(self, key: bytes, raw: bytes) -> None:
         with self._environment.begin(write=True) as writing:
             writing.put(key, raw)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink()
+    except OSError as error:
+        raise StoreError(f"{file} can't be removed: {error.strerror}") from error
 
 
 def key_of(sha256: str, request: Mapping[str, Any]) -> bytes:

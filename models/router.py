@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from olympus.models.registry import Registry
 from olympus.models.remote import RemoteModel, RemoteRules
 from olympus.models.swap import load
 from olympus.models.till import Till
-from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
+from olympus.runtime.errors import ConfigError, ModelError, StoreError, did_you_mean
 
+_log = logging.getLogger(__name__)
 REMOTE: Final = "remote:"
 Local = OnnxModel | LlamaModel
 
@@ -130,9 +132,7 @@ class Router:
         self._breakers: dict[tuple[str, str], Breaker] = {}
         if rules.cache_ttl_s and cache is None:
             raise ConfigError("cache_ttl_s needs a folder for the cache")
-        self._cache = (
-            AnswerCache(cache, rules.cache_ttl_s, now_ns) if cache and rules.cache_ttl_s else None
-        )
+        self._cache = _cache_in(cache, rules.cache_ttl_s, now_ns)
         budgets = {name: Budget(**one.model_dump()) for name, one in rules.budgets.items()}
         self._ledger = Ledger(budgets, now_ns)
         self._remote = rules.far_models()
@@ -289,6 +289,17 @@ class Router:
             tolerance = Tolerance(rules.failures, rules.slow_ms, rules.rest_s)
             self._breakers[task, name] = Breaker(tolerance, self._now_ns)
         return self._breakers[task, name]
+
+
+def _cache_in(folder: Path | None, ttl_s: float, now_ns: Callable[[], int]) -> AnswerCache | None:
+    """Open the memory of answers, if there is to be one; models serve without it too."""
+    if not folder or not ttl_s:
+        return None
+    try:
+        return AnswerCache(folder, ttl_s, now_ns)
+    except StoreError as error:
+        _log.error("no answer is remembered: %s", error)
+        return None
 
 
 def _judge(breaker: Breaker, attempt: Attempt, error: ModelError | None) -> None:

@@ -208,6 +208,35 @@ def test_callers_without_a_budget_of_their_own_are_kept_in_little_room() -> None
     assert ledger.spent("idle") == Cost()
 
 
+@pytest.mark.parametrize("nbytes", [0, 100, 4096, 10_000])
+def test_a_memory_of_answers_that_was_cut_off_begins_anew(
+    tmp_path: Path, make_model: Callable[..., Path], nbytes: int
+) -> None:
+    wanted, x = rules([str(make_model())], cache_ttl_s=60), {"x": np.ones((4000, 4), np.float32)}
+    router = Router(wanted, cache=tmp_path / "cache")
+    router.call("detect", x, caller="x")
+    router.close()
+    with (tmp_path / "cache" / "data.mdb").open("r+b") as file:
+        file.truncate(nbytes)
+    router = Router(wanted, cache=tmp_path / "cache")
+    assert [router.call("detect", x, caller="x").is_cached for _ in range(2)] == [False, True]
+    router.close()
+
+
+def test_models_serve_without_a_memory_that_can_not_be_opened(
+    tmp_path: Path, make_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    wanted = rules([str(make_model())], cache_ttl_s=60)
+    router = Router(wanted, cache=tmp_path / "cache")
+    (told,) = caplog.messages
+    assert "no answer is remembered" in told and str(tmp_path / "cache") in told
+    for _ in range(2):
+        x = {"x": np.ones((1, 4), np.float32)}
+        assert not router.call("detect", x, caller="x").is_cached
+    router.close()
+
+
 def test_an_answer_too_big_to_be_remembered_is_given(
     tmp_path: Path, make_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
