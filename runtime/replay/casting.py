@@ -108,7 +108,7 @@ def _load(name: str, uses: str) -> type[Node] | None:
         _touchy.setdefault(module, what)
 
     try:
-        with watching(note):
+        with watching(note, is_import=True):
             if why := why_not_imported(module):
                 raise ConfigError(f"uses: {uses}: {why}")
             return load_node_class(uses)

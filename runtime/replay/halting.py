@@ -21,8 +21,12 @@ OnReach = Callable[[str], None]
 """Told what the node reached for."""
 COMPUTES = ("/dev/dri", "/dev/nvidia", "/dev/kfd", "/dev/fd")
 """Devices on which models run."""
+_STARTS = ("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec")
 _SOCKETS = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg")
+_EVENTS = frozenset(("open", *_STARTS, *_SOCKETS))
 _watching: ContextVar[OnReach | None] = ContextVar("watching", default=None)
+_importing: ContextVar[bool] = ContextVar("importing", default=False)
+"""Whether what runs may start programs: libraries look for others by them when imported."""
 _guards: dict[int, OnReach] = {}
 """Who is told of other threads that have no context of who started them, by the thread of the
 replay."""
@@ -43,18 +47,23 @@ class Reached(Halted):
 
 
 @contextmanager
-def watching(on_reach: OnReach) -> Iterator[None]:
-    """Refuse devices and sockets to whatever runs within, and to the tasks that it begins.
+def watching(on_reach: OnReach, *, is_import: bool = False) -> Iterator[None]:
+    """Refuse devices, sockets and programs to whatever runs within, and to the tasks it begins.
 
-    Python itself tells of each file and socket that is opened by way of it (an audit hook); what a
-    library opens by itself it does not.
+    Python itself tells of each file and socket that is opened by way of it, and of each program
+    that is started (an audit hook); what a library opens by itself it does not.
+
+    Args:
+        on_reach: Told of what was refused, in the thread that reached for it.
+        is_import: A module is imported: programs may be started.
     """
     _install()
-    token = _watching.set(on_reach)
+    token, before = _watching.set(on_reach), _importing.set(is_import)
     try:
         yield
     finally:
         _watching.reset(token)
+        _importing.reset(before)
 
 
 @contextmanager
@@ -83,11 +92,14 @@ def _install() -> None:
 
 
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" and event not in _SOCKETS:
+    if event not in _EVENTS:
         return
     if (on_reach := _watching.get() or _guard()) is None:
         return
-    what = _device(arguments[0]) if event == "open" else _way_out(event, arguments[1])
+    if event in _STARTS:
+        what = None if _importing.get() else _program(event, arguments)
+    else:
+        what = _device(arguments[0]) if event == "open" else _way_out(event, arguments[1])
     if what is not None:
         on_reach(what)
         raise Reached
@@ -104,6 +116,14 @@ def _guard() -> OnReach | None:
 
 def _nobody(_: str) -> None:
     """The replay of which this thread was left over is told already, or over."""
+
+
+def _program(event: str, arguments: tuple[Any, ...]) -> str:
+    """Return what is started; of a shell, what it is given."""
+    name = arguments[0]
+    if event == "subprocess.Popen" and list(arguments[1][:2]) == ["/bin/sh", "-c"]:
+        name = arguments[1][2]
+    return f"the program {os.fsdecode(name)}"
 
 
 def _device(path: object) -> str | None:

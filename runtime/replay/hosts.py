@@ -120,7 +120,7 @@ def prepare(facts: dict[str, Any]) -> None:
         look_beside(Path(facts["node_dir"]))
     for plugin in facts["plugins"]:
         reached: list[str] = []
-        with suppress(Reached), watching(reached.append):
+        with suppress(Reached), watching(reached.append, is_import=True):
             if why := why_not_imported(plugin):
                 raise ConfigError(f"plugins: {why}")
         if reached:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,29 @@ def test_pins_and_sensors_in_sysfs_are_devices_and_processors_are_none(tmp_path:
                 os.open(path, os.O_WRONLY)
         Path("/sys/devices/system/cpu/online").read_text()
     assert told == ["/sys/class/gpio/export", "/sys/class/pwm/duty_cycle"]
+
+
+def test_programs_are_refused_but_for_a_module_that_is_imported(tmp_path: Path) -> None:
+    told: list[str] = []
+    made = tmp_path / "made"
+    begins = (
+        partial(subprocess.run, ["touch", str(made)], check=False),
+        partial(subprocess.run, f"touch {made}", shell=True, check=False),
+        partial(os.system, f"touch {made}"),
+        partial(os.posix_spawn, "/bin/touch", ["touch", str(made)], {}),
+    )
+    for begin in begins:
+        with watching(told.append), pytest.raises(Reached):
+            begin()
+    assert not made.exists()
+    assert told == [
+        "the program touch",
+        *[f"the program touch {made}"] * 2,
+        "the program /bin/touch",
+    ]
+    with watching(told.append, is_import=True):
+        begins[0]()
+    assert made.exists() and len(told) == 4
 
 
 def test_threads_are_refused_while_a_guard_stands_and_the_guarding_one_is_not() -> None:
