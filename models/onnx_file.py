@@ -20,6 +20,8 @@ PREFERRED = (
     CPU,
 )
 """Best first; a board uses those that its build of ONNX Runtime has."""
+NOWHERE = "/dev/null"
+"""Where ONNX Runtime looks for numbers outside a file: it would take any of the working folder."""
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 RUNTIME_ERRORS = (
     ort_errors.Fail,
@@ -87,10 +89,18 @@ def open_session(
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", NOWHERE
+    )
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(data, options, providers=list(providers))
     except RUNTIME_ERRORS as error:
+        if NOWHERE in str(error):
+            raise ModelError(
+                f"model {model}: the file keeps numbers in another file, which no sha256 vouches "
+                "for; make it one: onnx.save_model(onnx.load(FILE), ANOTHER_FILE)"
+            ) from error
         raise ModelError(
             f"model {model}: file can't be loaded by ONNX Runtime {ort.__version__}: {error}; "
             "is it a whole ONNX file?"
