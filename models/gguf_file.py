@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ _TEXT: Final = 8
 _LIST: Final = 9
 _BYTES: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Of a fact of fixed size, by the number of its type."""
+_WHOLE: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"}
+"""How Python reads a whole number, by the number of its type."""
 _MOST_DIMS: Final = 4
 _ALIGNMENT: Final = 32
 
@@ -67,8 +71,30 @@ def look_into(path: Path, data: bytes) -> GgufFile:
         raise ModelError(f"{path}: is cut off or damaged: fetch it again ({error})") from error
 
 
+def first_facts(path: Path, data: bytes | mmap) -> dict[str, int]:
+    """Read the whole numbers that stand before the words of a GGUF file, quick for any size.
+
+    Args:
+        path: What errors call it.
+        data: The whole file.
+
+    Returns:
+        Facts such as `llama.block_count`, by name; those after the first list are left out.
+
+    Raises:
+        ModelError: It is no GGUF file, or is cut off.
+    """
+    if data[:4] != b"GGUF" or len(data) < 8:
+        raise ModelError(f"{path}: is no whole GGUF file")
+    reader = _Reader(data)
+    try:
+        return dict(reader.first_facts())
+    except (struct.error, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: is no whole GGUF file: fetch it again ({error})") from error
+
+
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap) -> None:
         self._data, self._at = data, 4
 
     def all(self) -> GgufFile:
@@ -87,6 +113,17 @@ class _Reader:
             if one.start + math.prod(one.shape) * FLOATS.get(one.kind, 0) > len(self._data):
                 raise ValueError(f"tensor {one.name} lies beyond the end")
         return GgufFile(facts_end, placed)
+
+    def first_facts(self) -> Iterator[tuple[str, int]]:
+        self._at += 4 + 8  # version, number of tensors
+        for _ in range(self._number("Q")):
+            name, kind = self._text(), self._number("I")
+            if kind == _LIST:
+                return
+            if kind in _WHOLE:
+                yield name, self._number(_WHOLE[kind])
+            else:
+                self._skip(kind)
 
     def _number(self, kind: str) -> int:
         (found,) = struct.unpack_from(f"<{kind}", self._data, self._at)

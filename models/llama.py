@@ -16,19 +16,13 @@ from olympus.models import llama_native
 from olympus.models.generation import Generation, as_array
 from olympus.models.llama_place import Place
 from olympus.models.llama_request import Answering, Embedding, read_row, read_text, read_wish
+from olympus.models.llama_sizes import refuse_impossible, sizes_of
 from olympus.models.manifest import Manifest
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.sealed import SealedFile
 from olympus.models.wish import Completion, Wish
 from olympus.runtime.errors import ModelError, did_you_mean
 
-CONTEXT: Final = 2048
-BATCH: Final = 32
-"""Tokens of a prompt that are read in one step: the bound of how long an urgent job waits."""
-PLACES: Final = 4
-"""Generations that may be under way at once."""
-MOST_PLACES: Final = 256
-"""llama.cpp's own bound."""
 LONGEST_TEMPLATE: Final = 1 << 20
 
 
@@ -41,7 +35,7 @@ class LlamaModel:
         self.name = manifest.name
         self._handle, self._threads = handle, threads
         self.vocab = self.native.llama_model_get_vocab(handle)
-        places, self.batch, context = _sizes(manifest)
+        places, self.batch, context = sizes_of(manifest)
         trained = int(self.native.llama_model_n_ctx_train(handle))
         self.context_tokens = min(context, trained)
         self.places: Sequence[Place] = [Place(i, self) for i in range(places)]
@@ -66,9 +60,10 @@ class LlamaModel:
         manifest = stored.manifest
         if manifest.format != "gguf":
             raise ModelError(f"model {manifest.name}: format is {manifest.format}, not gguf")
-        _sizes(manifest)  # what is wrong with them is told before the file is read
+        sizes_of(manifest)  # what is wrong with them is told before the file is read
         native = llama_native.library()
         with SealedFile(stored) as sealed, llama_native.quiet_stderr():
+            refuse_impossible(manifest.name, sealed.path)
             settings = native.llama_model_default_params()
             settings.n_gpu_layers = 0
             handle = native.llama_model_load_from_file(sealed.path.encode(), settings)
@@ -306,27 +301,6 @@ def open_language_model(
         ModelError: It is not known, or can't be loaded.
     """
     return LlamaModel.load((registry or Registry()).find(name_or_path), threads=threads)
-
-
-def _sizes(manifest: Manifest) -> tuple[int, int, int]:
-    """Read places, micro-batch and context from a manifest; llama.cpp would end the process.
-
-    Raises:
-        ModelError: One is out of range; names it.
-    """
-    places = _size(manifest, "places", PLACES, 1, MOST_PLACES)
-    batch = _size(manifest, "micro_batch", max(BATCH, places), places, 4096)
-    return places, batch, _size(manifest, "context_tokens", CONTEXT, 8, 1 << 24)
-
-
-def _size(manifest: Manifest, name: str, default: int, least: int, most: int) -> int:
-    value = manifest.option(name, default)
-    if not (least <= value <= most and value == int(value)):
-        raise ModelError(
-            f"model {manifest.name}: options.{name} is {value:g}; write a whole number from "
-            f"{least} to {most}"
-        )
-    return int(value)
 
 
 def _unit(model: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:

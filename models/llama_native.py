@@ -64,6 +64,7 @@ def library() -> Any:
         raise ModelError(reason)
     import llama_cpp.llama_cpp as native
 
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else it starts gdb where it ends a process
     _silence(native)
     native.llama_backend_init()
     return native

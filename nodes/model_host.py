@@ -19,6 +19,7 @@ from olympus.models.router import Routed, Router, RouterRules
 from olympus.models.swap import Swappable, load, self_test
 from olympus.nodes.far_calls import FarCalls
 from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
+from olympus.nodes.load_marks import LoadMarks
 from olympus.nodes.model_questions import request_of, wishes_of
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 from olympus.runtime.messages import Ack
@@ -109,7 +110,7 @@ class ModelHost(Node):
             abort=self._abort,
             end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
         )
-        hangs = self._hangs.counts()
+        hangs, self._marks = self._hangs.counts(), LoadMarks(self._run_file("loading"))
         for wanted in self.params.served():
             name = await self._aside(_name_of, wanted)
             if name in self._names.values():
@@ -299,7 +300,8 @@ class ModelHost(Node):
         )
 
     def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
-        return Swappable(Registry().find(wanted), self.load, self_test)
+        with self._marks.loading(self._names[wanted]):
+            return Swappable(Registry().find(wanted), self.load, self_test)
 
     def _served(self, name: str) -> OnnxModel | LlamaModel:
         return self._swappable(name).current
@@ -318,13 +320,12 @@ class ModelHost(Node):
         self.log.error(why)
 
     def _run_file(self, ending: str) -> Path | None:
-        if self.session is None:
-            return None
-        return self.session.run_dir / f"{self.name.replace('/', '.')}.{ending}"
+        session, name = self.session, self.name.replace("/", ".")
+        return None if session is None else session.run_dir / f"{name}.{ending}"
 
 
 def _hung(name: str, times: int) -> str:
-    return f"model {name}: hung {times} times; it is not run again"
+    return f"model {name}: hung {times} times; it is not run again until the next launch"
 
 
 def _name_of(wanted: str) -> str:

@@ -85,8 +85,9 @@ def _tidy(session: Session) -> None:
     for folder in (session.log_dir, session.run_dir / "hosts"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
-    for address in session.run_dir.glob("*.url"):
-        address.unlink()
+    for kind in ("*.url", "*.hangs", "*.loading"):  # models may be others, or mended, by now
+        for old in session.run_dir.glob(kind):
+            old.unlink()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
@@ -80,6 +82,23 @@ def loop_model(folder: Path, name: str, *, least: int = 0) -> Path:
 
 def load(folder: Path, **more: float) -> OnnxModel:
     return OnnxModel.load(Registry().find(folder), **more)  # type: ignore[arg-type]
+
+
+def test_numbers_outside_the_file_that_was_hashed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime looks for them
+    row = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 500])
+    sum_ = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 500])
+    numbers = numpy_helper.from_array(np.ones((1, 500), np.float32), "numbers")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "numbers"], ["y"])], "sum", [row], [sum_], [numbers]
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save_model(made, "sum.onnx", save_as_external_data=True, location="numbers.bin")
+    assert Path("numbers.bin").stat().st_size == 2000
+    with pytest.raises(ModelError, match=r"model sum: .*numbers in another file.*onnx\.save_model"):
+        describe(tmp_path / "sum.onnx", licence="MIT")
 
 
 def test_a_loop_without_end_is_aborted_and_other_runs_of_it_are_not(tmp_path: Path) -> None:
@@ -179,3 +198,60 @@ async def hangs_and_the_good_one_serves(seat: Seat) -> None:
             await hanging
     with pytest.raises(BusError, match="endless: hung 2 times; it is not run again"):
         await ask(seat, "endless", rounds(1))
+
+
+async def served(seat: Seat, model: str) -> Any:
+    """Return what a model answers; None while nobody serves it."""
+    try:
+        return (await ask(seat, model, {"x": ROW}))["y"].tolist()
+    except BusError:
+        return None
+
+
+ENDING_HOST = """
+import os
+from olympus.nodes.model_host import ModelHost
+
+
+class EndingHost(ModelHost):
+    \"\"\"A model host with a model that ends the process while it is loaded, since some time.\"\"\"
+
+    def load(self, stored):
+        if stored.name == "ending" and (stored.folder / "damaged").exists():
+            os.abort()  # as llama.cpp does
+        return super().load(stored)
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(180)
+async def test_a_model_that_ends_the_process_when_loaded_is_left_out_and_the_others_serve(
+    make_model: MakeModel,
+) -> None:
+    ending, good = make_model("ending"), make_model("good")
+    respawn = {"policy": "always", "delay_s": 0.1}
+    params = {"models": [str(ending), str(good)]}
+    launch = {
+        "name": "ends",
+        "hosts": {"models": {"respawn": respawn}},
+        "nodes": {"models": {"uses": "ending_host:EndingHost", "params": params}},
+    }
+    with tempfile.TemporaryDirectory(prefix="mh") as short:
+        (Path(short) / "ending_host.py").write_text(ENDING_HOST)
+        (file := Path(short) / "ends.yaml").write_text(yaml.safe_dump(launch))
+        (root := Path(short) / "r").mkdir(mode=0o700)
+        (left := root / "olympus" / "ends").mkdir(mode=0o700, parents=True)
+        (left / "models.hangs").write_text('{"good": 2}')  # of another launch: it counts no more
+        with Launched(file, root=root) as robot:
+            robot.until_active()
+            async with robot.joined() as seat:
+                for model in ("ending", "good"):
+                    assert (await ask(seat, model, {"x": ROW}))["y"].tolist() == [[2, 4, 6, 8]]
+                (ending / "damaged").touch()
+                os.kill(robot.ledger("models")["pid"], signal.SIGKILL)
+                await seat.until(lambda: seat.hosts["models"].restarts >= 3, "it is left out")
+                async with asyncio.timeout(30):
+                    while await served(seat, "good") != [[2, 4, 6, 8]]:
+                        await asyncio.sleep(0.05)
+                with pytest.raises(BusError, match="ending: ended this process 2 times while it"):
+                    await ask(seat, "ending", {"x": ROW})

@@ -327,6 +327,9 @@ def damaged(folder: Path, change: str) -> StoredModel:
         data = data[: len(data) // 2]
     elif change == "no gguf":
         data[:4] = b"NOPE"
+    elif change in ("block_count", "context_length"):
+        place = data.index(key := f"llama.{change}".encode()) + len(key) + 4  # behind its type
+        data[place : place + 4] = (2**31).to_bytes(4, "little")
     manifest = source.manifest.model_dump(exclude_unset=True)
     file = {"path": "m.gguf", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     if change == "other hash":
@@ -341,6 +344,8 @@ def damaged(folder: Path, change: str) -> StoredModel:
     [
         ("truncated", "whole GGUF file"),
         ("no gguf", "whole GGUF file"),
+        ("block_count", "its file says llama.block_count = 2147483648, which is not from 1 to 512"),
+        ("context_length", "its file says llama.context_length = 2147483648"),
         ("other hash", "m.gguf has sha256"),
     ],
 )
