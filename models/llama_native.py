@@ -64,7 +64,8 @@ def library() -> Any:
         raise ModelError(reason)
     import llama_cpp.llama_cpp as native
 
-    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else it starts gdb where it ends a process
+    # Else it starts a debugger where it ends a process, which takes seconds.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # varies: only how a process ends
     _silence(native)
     native.llama_backend_init()
     return native
