@@ -18,6 +18,9 @@ from olympus.runtime.errors import ConfigError, did_you_mean
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}\Z")
 _FILE = "session.json"
+_HUB = "hub.sock"
+_MOST_PATH = 107
+"""Bytes in the name of a socket. Source: unix(7)."""
 _PARTS = ("safety", "logs", "hosts")
 """Folders of a session. None may be a link: they are emptied when a session begins."""
 
@@ -132,12 +135,18 @@ def new_session(name: str) -> Session:
 
     Raises:
         ConfigError: The name is not usable, a session of that name is running, or its folder can't
-            be made.
+            be made, or lies too deep.
     """
     if not _NAME.match(name):
         raise ConfigError(f"session name {name!r}: use letters, digits, '_', '.', '-'; at most 41")
     with _alone_in(run_root()) as root:
         run_dir = root / name
+        if (length := len(os.fsencode(run_dir / _HUB))) > _MOST_PATH:
+            raise ConfigError(
+                f"sockets in {run_dir} would have names of {length} bytes and more, where the system "
+                f"takes {_MOST_PATH}; set XDG_RUNTIME_DIR to a shorter place, such as /run/user/"
+                f"{os.getuid()}, or take a shorter --session NAME"
+            )
         old = _running(run_dir)
         if old is not None:
             raise ConfigError(
@@ -152,7 +161,7 @@ def new_session(name: str) -> Session:
         session = Session(
             name=name,
             run_dir=run_dir,
-            endpoint=f"unixsock-stream/{run_dir}/hub.sock",
+            endpoint=f"unixsock-stream/{run_dir}/{_HUB}",
             clock_offset_ns=wall_offset_ns(),
             pid=os.getpid(),
             pid_started=process_started(os.getpid()) or 0,

@@ -128,6 +128,20 @@ def test_a_run_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
         run_root()
 
 
+def test_a_run_folder_that_lies_too_deep_for_a_socket_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 107 - len(os.fsencode(tmp_path)) - len("//olympus/patrol/hub.sock")
+    for length in (room, room + 1):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * length)))
+        if length == room:
+            new_session("patrol")
+            continue
+        with pytest.raises(ConfigError, match="108 bytes .* set XDG_RUNTIME_DIR to a shorter"):
+            new_session("patrol")
+        assert not any((tmp_path / ("x" * length) / "olympus").iterdir())
+
+
 @pytest.mark.parametrize("part", ["", "logs", "safety", "hosts"])
 def test_a_session_does_not_follow_links_out_of_its_folder(part: str, tmp_path: Path) -> None:
     home, folder = tmp_path / "home", run_root() / "patrol"
