@@ -141,12 +141,7 @@ def new_session(name: str) -> Session:
         raise ConfigError(f"session name {name!r}: use letters, digits, '_', '.', '-'; at most 41")
     with _alone_in(run_root()) as root:
         run_dir = root / name
-        if (length := len(os.fsencode(run_dir / _HUB))) > _MOST_PATH:
-            raise ConfigError(
-                f"sockets in {run_dir} would have names of {length} bytes and more, where the system "
-                f"takes {_MOST_PATH}; set XDG_RUNTIME_DIR to a shorter place, such as /run/user/"
-                f"{os.getuid()}, or take a shorter --session NAME"
-            )
+        _check_length(run_dir)
         old = _running(run_dir)
         if old is not None:
             raise ConfigError(
@@ -171,6 +166,21 @@ def new_session(name: str) -> Session:
         except OSError as error:
             raise ConfigError(_no_folder(error)) from error
     return session
+
+
+def _check_length(run_dir: Path) -> None:
+    """Refuse a folder in which no socket could have a name.
+
+    Raises:
+        ConfigError: It lies too deep.
+    """
+    length = len(os.fsencode(run_dir / _HUB))
+    if length > _MOST_PATH:
+        raise ConfigError(
+            f"sockets in {run_dir} would have names of {length} bytes and more, where the system "
+            f"takes {_MOST_PATH}; set XDG_RUNTIME_DIR to a shorter place, such as /run/user/"
+            f"{os.getuid()}, or take a shorter --session NAME"
+        )
 
 
 def _made(folder: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_run_folder_that_lies_too_deep_for_a_socket_is_named_with_the_way_out(
         if length == room:
             new_session("patrol")
             continue
-        with pytest.raises(ConfigError, match="108 bytes .* set XDG_RUNTIME_DIR to a shorter"):
+        with pytest.raises(ConfigError, match=r"108 bytes .* set XDG_RUNTIME_DIR to a shorter"):
             new_session("patrol")
         assert not any((tmp_path / ("x" * length) / "olympus").iterdir())
 
