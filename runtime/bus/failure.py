@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from olympus.runtime.errors import OlympusError, ServiceError
+from olympus.runtime.errors import BusError, OlympusError, ServiceError
 
 MAX_BYTES = 16 * 1024
+MAX_CALLS = 256
+"""Questions that one host answers at the same time, for each way they come; more are refused."""
 
 
 def failure_bytes(error: OlympusError) -> bytes:
     """Return an error as it travels: `Class: text`, in UTF-8, cut off at 16 KiB."""
     return f"{type(error).__name__}: {error}".encode(errors="replace")[:MAX_BYTES]
+
+
+def busy(count: int) -> BusError:
+    """Return the error for who asks a host that answers too many questions already."""
+    return BusError(f"{count} calls are being answered; try later")
 
 
 def failure_of(raw: bytes, service: str) -> ServiceError:

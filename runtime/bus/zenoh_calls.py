@@ -19,13 +19,11 @@ from dataclasses import dataclass
 import zenoh
 from zenoh.handlers import Callback
 
-from olympus.runtime.bus.failure import failure_bytes, failure_of
+from olympus.runtime.bus.failure import MAX_CALLS, busy, failure_bytes, failure_of
 from olympus.runtime.bus.link import Closable, ServeHandler
 from olympus.runtime.bus.zenoh_samples import FRAME, Declared
 from olympus.runtime.errors import BusError, OlympusError
 
-MAX_CALLS = 256
-"""Calls that one host carries out at the same time; more are refused."""
 _PATIENCE_S = 3600.0
 """How long a caller waits who doesn't say."""
 _GRACE_S = 1.0
@@ -165,7 +163,7 @@ class ZenohCalls:
         caller, number, patience_s = _call_of(query)
         call = _CallId(caller, number or -next(self._numbers))
         if len(self._running) >= MAX_CALLS or call in self._running:
-            _refuse(query, BusError(f"{len(self._running)} calls are being answered; try later"))
+            _refuse(query, busy(len(self._running)))
             return
         task = self._loop.create_task(_answer(query, handler, patience_s))
         self._running[call] = task

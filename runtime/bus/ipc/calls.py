@@ -9,7 +9,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from olympus.runtime.bus.failure import failure_bytes, failure_of
+from olympus.runtime.bus.failure import MAX_CALLS, busy, failure_bytes, failure_of
 from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
@@ -139,6 +139,9 @@ class Calls:
         return True
 
     def _begin(self, pair: Pair, number: int, frame: Frame, answer: Message | None = None) -> None:
+        under_way = len(self._answering)
+        if under_way >= MAX_CALLS or (pair, number) in self._answering:
+            return self._send_bare(pair, Kind.FAILURE, number, failure_bytes(busy(under_way)))
         task = self._loop.create_task(self._answer(pair, number, frame, answer))
         self._answering[pair, number] = task
         task.add_done_callback(lambda _: self._answering.pop((pair, number), None))

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from olympus.runtime.bus import Bus
-from olympus.runtime.bus.failure import MAX_BYTES, failure_bytes, failure_of
+from olympus.runtime.bus.failure import MAX_BYTES, MAX_CALLS, failure_bytes, failure_of
 from olympus.runtime.bus.hub import open_hub
-from olympus.runtime.bus.zenoh_calls import MAX_CALLS
 from olympus.runtime.bus.zenoh_config import open_session
 from olympus.runtime.bus.zenoh_link import ZenohLink
 from olympus.runtime.clock import SystemClock

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from olympus.runtime.bus import Bus
+from olympus.runtime.bus.failure import MAX_CALLS
 from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.pool import Pools
@@ -20,7 +21,7 @@ from olympus.runtime.bus.ipc.reading import read_arrays
 from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing
 from olympus.runtime.bus.ipc.shelf import ALIGN, SHORT
 from olympus.runtime.clock import SystemClock
-from olympus.runtime.errors import BusError, MessageError
+from olympus.runtime.errors import BusError, MessageError, ServiceError
 from olympus.runtime.messages import Empty, schema_by_class
 from olympus.runtime.messages.inference import Inferred, arrays_of, tensors_of
 
@@ -105,3 +106,30 @@ async def test_each_question_waits_for_as_long_as_it_may(buses: tuple[Bus, Bus])
     assert not long.done()
     release.set()
     assert isinstance(await asyncio.wait_for(long, 20), Empty)
+
+
+async def test_a_host_that_answers_too_much_already_refuses(buses: tuple[Bus, Bus]) -> None:
+    here, there = buses
+    begun, release = 0, asyncio.Event()
+
+    async def patient(_: Empty) -> Empty:
+        nonlocal begun
+        begun += 1
+        await release.wait()
+        return Empty()
+
+    there.serve("patient", Empty, patient)
+    while here.near is None or here.near.known_server_of("patient") is None:
+        await asyncio.sleep(0.002)
+    calls = [
+        asyncio.create_task(here.call("patient", Empty(), timeout_s=60)) for _ in range(MAX_CALLS)
+    ]
+    async with asyncio.timeout(20):
+        while begun < MAX_CALLS:
+            await asyncio.sleep(0.002)
+    with pytest.raises(ServiceError, match="256 calls are being answered; try later"):
+        await here.call("patient", Empty(), timeout_s=20)
+    release.set()
+    answers = await asyncio.wait_for(asyncio.gather(*calls), 20)
+    assert all(isinstance(answer, Empty) for answer in answers)
+    assert isinstance(await here.call("patient", Empty(), timeout_s=20), Empty)
