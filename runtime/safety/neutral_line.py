@@ -25,6 +25,9 @@ PREFIX: Final = "neutral."
 SILENT_NS: Final = 45_000_000
 """A gate that has not ticked for so long after a stop is not waited for any more."""
 
+BRAKED_NS: Final = 600_000_000
+"""So long after a stop every brake has ended: a gate that ticks and drives on is spoken for too."""
+
 AGAIN_NS: Final = 20_000_000
 """How soon the frame is written again; ten times slower after the first second."""
 
@@ -140,7 +143,7 @@ class NeutralLines:
                 self._open(name, path)
 
     def tend(self, acks: Mapping[str, Ack], *, since_ns: int, now_ns: int) -> None:
-        """Write neutral wherever a gate has not handed it on since a stop and is silent now.
+        """Write neutral wherever a gate has not handed it on since a stop, and is silent or late.
 
         Args:
             acks: What the gates last did; one that is missing here has never been heard, and is
@@ -157,7 +160,8 @@ class NeutralLines:
                 self._unheard_ns.pop(name, None)
             is_sure = ack is not None and _is_sure(ack, since_ns)
             # A tick from the future is none, or it would count as heard until then.
-            if is_sure or -AHEAD_NS <= now_ns - heard_ns < SILENT_NS:
+            is_heard = -AHEAD_NS <= now_ns - heard_ns < SILENT_NS
+            if is_sure or (is_heard and now_ns - since_ns < BRAKED_NS):
                 self._used.pop(name, None)
                 continue
             last_ns, count = self._used.get(name, (0, 0))

@@ -13,8 +13,10 @@ import pytest
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety.acks import Ack, Flag, Reason
 from olympus.runtime.safety.heartbeat import AHEAD_NS
+from olympus.runtime.safety.limits import LONGEST_BRAKE_S
 from olympus.runtime.safety.neutral_line import (
     AGAIN_NS,
+    BRAKED_NS,
     SILENT_NS,
     NeutralLine,
     NeutralLines,
@@ -81,6 +83,19 @@ def test_a_gate_that_claims_to_tick_in_the_future_is_spoken_for(
     one = lines(tmp_path, port)
     one.tend(acked(STOP_NS + ahead_ns), since_ns=STOP_NS, now_ns=STOP_NS)
     assert (port.heard() == b"\n" + FRAME) is is_said
+    one.close()
+
+
+@pytest.mark.parametrize(("since_stop_ns", "is_said"), [(BRAKED_NS - 1, False), (BRAKED_NS, True)])
+def test_a_gate_that_answers_and_drives_on_is_spoken_for_once_every_brake_has_ended(
+    tmp_path: Path, port: Port, since_stop_ns: int, is_said: bool
+) -> None:
+    one, now_ns = lines(tmp_path, port), STOP_NS + since_stop_ns
+    one.tend(acked(now_ns), since_ns=STOP_NS, now_ns=now_ns)
+    assert (port.heard() == b"\n" + FRAME) is is_said
+    one.tend(acked(now_ns, Flag.NEUTRAL), since_ns=STOP_NS, now_ns=now_ns + AGAIN_NS)
+    assert port.heard() == b""
+    assert BRAKED_NS / 1e9 > LONGEST_BRAKE_S
     one.close()
 
 
