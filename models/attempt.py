@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from olympus.models.blame import UnfitError
 from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
 from olympus.models.llama_request import Answering, Embedding
@@ -18,10 +19,6 @@ from olympus.runtime.scheduler.work import Abortable
 
 Model = OnnxModel | LlamaModel | RemoteModel
 Value = Mapping[str, Any]
-
-
-class UnfitError(ModelError):
-    """A request is not for this model, which is no fault of the model."""
 
 
 class Attempt:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from olympus.runtime.errors import ModelError
+from olympus.models.blame import BlamelessError
 
 DAY_S: Final = 86400.0
 SPANS: Final = 256
@@ -49,7 +49,7 @@ class Budget:
     window_s: float = DAY_S
 
 
-class BudgetError(ModelError):
+class BudgetError(BlamelessError):
     """A caller has used up what it may spend."""
 
 

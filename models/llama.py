@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.models import llama_native
+from olympus.models.blame import BusyError
 from olympus.models.generation import Generation, as_array
 from olympus.models.llama_place import Place
 from olympus.models.llama_request import Answering, Embedding, read_row, read_text, read_wish
@@ -237,12 +238,12 @@ class LlamaModel:
         """Give a generation the free place that holds most of its prompt already.
 
         Raises:
-            ModelError: All are taken.
+            BusyError: All are taken.
         """
         with self._lock:
             free = [place for place in self.places if not place.is_taken]
             if not free:
-                raise ModelError(
+                raise BusyError(
                     f"model {self.name}: {len(self.places)} generations are under way already; let "
                     "one end or raise options.places"
                 )

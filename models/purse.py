@@ -12,8 +12,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from olympus.models.blame import BlamelessError
 from olympus.models.budgets import DAY_S
-from olympus.runtime.errors import ModelError
 from olympus.runtime.store.places import store_of
 
 LINES: Final = 10_000
@@ -25,8 +25,8 @@ Entry = tuple[int, float, int]
 """When, ns of Unix time; how much; which call it was, 0 where nobody said."""
 
 
-class PurseError(ModelError):
-    """Payments can't be read or written down: no fault of the model that would be paid."""
+class PurseError(BlamelessError):
+    """Payments can't be read or written down."""
 
 
 def purse_of(session: str, node: str) -> Purse:

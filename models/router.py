@@ -13,12 +13,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from olympus.models.answers import AnswerCache, key_of
-from olympus.models.attempt import Attempt, UnfitError, Value
+from olympus.models.attempt import Attempt, Value
+from olympus.models.blame import BlamelessError
 from olympus.models.breaker import Breaker, Tolerance
-from olympus.models.budgets import DAY_S, Budget, BudgetError, Cost, Ledger
+from olympus.models.budgets import DAY_S, Budget, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel
-from olympus.models.purse import Purse, PurseError
+from olympus.models.purse import Purse
 from olympus.models.registry import Registry
 from olympus.models.remote import RemoteModel, RemoteRules
 from olympus.models.swap import load
@@ -306,7 +307,7 @@ def _judge(breaker: Breaker, attempt: Attempt, error: ModelError | None) -> None
     """Hold against a model what is its fault."""
     if error is None:
         breaker.succeeded(attempt.cost.ms)
-    elif isinstance(error, BudgetError | PurseError | UnfitError):
+    elif isinstance(error, BlamelessError):
         breaker.given_up()
     else:
         breaker.failed()

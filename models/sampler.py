@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.models import llama_native
+from olympus.models.blame import UnfitError
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ModelError
 
@@ -68,14 +69,14 @@ class Sampler:
             scores: One for each token of the vocabulary.
 
         Raises:
-            ModelError: The grammar leaves no token.
+            UnfitError: The grammar leaves no token.
         """
         native, choices = self._ground.native, self._choices
         choices.load(scores)
         if self._rules is not None:
             native.llama_sampler_apply(self._rules, choices.pointer)
             if not choices.is_any_left():
-                raise ModelError(
+                raise UnfitError(
                     f"model {self._ground.name}: the grammar leaves no way on from here; a rule "
                     "of it can't be completed with what the model can write"
                 )

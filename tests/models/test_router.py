@@ -17,8 +17,10 @@ from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
 from olympus.models.breaker import Breaker, Tolerance
 from olympus.models.budgets import ACCOUNTS, SPANS, Budget, BudgetError, Cost, Ledger
+from olympus.models.llama import LlamaModel
 from olympus.models.registry import Registry
 from olympus.models.router import Router, RouterRules
+from olympus.models.swap import load
 from olympus.runtime.errors import ConfigError, ModelError
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
@@ -109,6 +111,38 @@ def test_who_asks_wrongly_opens_no_circuit(
     assert router.state("detect") == {model: "closed"}
     assert router.call("detect", right, caller="other").model == model
     router.close()
+
+
+@needs_llama
+def test_a_grammar_that_leaves_no_way_on_opens_no_circuit() -> None:
+    router = Router(rules(["planner"], failures=1))
+    dead = 'root ::= "go " name\nname ::= "\\x00"'
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"no model serves it: planner: .*no way on"):
+            router.call("detect", {"prompt": "go", "grammar": dead}, caller="clumsy")
+    assert router.call("detect", {"prompt": "go", "max_tokens": 1}, caller="other")
+    router.close()
+
+
+@needs_llama
+def test_a_model_that_has_its_hands_full_is_passed_over_and_not_blamed() -> None:
+    model = load(Registry().find("planner"))
+    assert isinstance(model, LlamaModel)
+    router = Router(rules(["planner"], failures=1), models=lambda _: model)
+    texts = [
+        next(router.routing("detect", {"prompt": "go"}, caller="x"))
+        for _ in range(len(model.places))
+    ]
+    for text in texts:
+        text.step()
+    for _ in range(2):
+        with pytest.raises(ModelError, match="generations are under way already"):
+            router.call("detect", {"prompt": "go"}, caller="y")
+    texts.pop().close()
+    assert router.call("detect", {"prompt": "go", "max_tokens": 1}, caller="y")
+    for text in texts:
+        text.close()
+    model.close()
 
 
 def test_a_slow_model_is_left_alone_though_its_answer_is_given() -> None:
