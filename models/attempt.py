@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from olympus.models.blame import UnfitError
 from olympus.models.budgets import Cost
 from olympus.models.llama import LlamaModel
@@ -148,6 +150,15 @@ class Attempt:
         if isinstance(work, Abortable):
             work.abort()
 
+    def _ran(self, run: OnnxRun) -> Value:
+        try:
+            return run()
+        except ModelError as error:
+            for name, array in self.request.items():  # the model took them: they are arrays
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise UnfitError(f"{error}; input {name} holds NaN or infinity") from error
+            raise
+
     def _on_bill(self, cost: Cost) -> None:
         self._tokens, self._money = cost.tokens, cost.money
 
@@ -158,5 +169,5 @@ class Attempt:
         if isinstance(model, RemoteModel):
             self._value = {"text": model.complete(self.request, self._on_bill)}
         elif self._run is not None:
-            self._value = self._run()
+            self._value = self._ran(self._run)
         return False

@@ -113,6 +113,21 @@ def test_who_asks_wrongly_opens_no_circuit(
     router.close()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_who_asks_about_no_number_opens_no_circuit(
+    make_model: Callable[..., Path], bad: float
+) -> None:
+    model = str(make_model())
+    router = Router(rules([model], failures=1))
+    x = np.ones((2, 4), np.float32)
+    wrong = x.copy()
+    wrong[1, 3] = bad
+    for _ in range(2):
+        with pytest.raises(ModelError, match="input x holds NaN or infinity"):
+            router.call("detect", {"x": wrong}, caller="clumsy")
+    assert router.call("detect", {"x": x}, caller="other").model == model
+
+
 @needs_llama
 def test_a_grammar_that_leaves_no_way_on_opens_no_circuit() -> None:
     router = Router(rules(["planner"], failures=1))
