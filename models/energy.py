@@ -6,14 +6,17 @@ microjoules and begins anew behind `max_energy_range_uj`.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+_log = logging.getLogger(__name__)
 POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """The energy counters of all processor packages, added up."""
+    """The energy counters of all processor packages, added up; any thread may ask it."""
 
     def __init__(self, zones: Sequence[Path]) -> None:
         """Begin at zero.
@@ -23,15 +26,32 @@ class EnergyMeter:
         """
         self._zones = {zone: _number(zone / "energy_uj") for zone in zones}
         self._used_uj = 0
+        self._is_told = False
+        self._lock = threading.Lock()
 
     def __call__(self) -> float:
-        """Return the energy used since the beginning, joules."""
-        for zone, before in self._zones.items():
-            now = _number(zone / "energy_uj")
-            wrapped = _number(zone / "max_energy_range_uj") if now < before else 0
-            self._used_uj += now - before + wrapped
-            self._zones[zone] = now
-        return self._used_uj / 1e6
+        """Return the energy used since the beginning, joules.
+
+        What can't be read now is left out until it can; that is told once.
+        """
+        with self._lock:
+            for zone, before in self._zones.items():
+                try:
+                    self._add(zone, before)
+                except (OSError, ValueError) as error:
+                    self._tell(zone, error)
+            return self._used_uj / 1e6
+
+    def _add(self, zone: Path, before: int) -> None:
+        now = _number(zone / "energy_uj")
+        wrapped = _number(zone / "max_energy_range_uj") if now < before else 0
+        self._used_uj += now - before + wrapped
+        self._zones[zone] = now
+
+    def _tell(self, zone: Path, error: Exception) -> None:
+        if not self._is_told:
+            _log.error("energy is not counted while %s can't be read: %s", zone, error)
+        self._is_told = True
 
 
 def board_energy(root: Path = POWERCAP) -> Callable[[], float] | None:
@@ -46,7 +66,7 @@ def board_energy(root: Path = POWERCAP) -> Callable[[], float] | None:
     zones = sorted(root.glob("*:[0-9]"))  # packages; `intel-rapl:0:1` is a part of one
     try:
         return EnergyMeter(zones) if zones else None
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
