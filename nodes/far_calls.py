@@ -39,7 +39,7 @@ class FarCalls:
 
         def call() -> None:
             now_ns = self._clock.now_ns()
-            if 0 < question.deadline <= now_ns:
+            if question.deadline and question.deadline <= now_ns:  # 0 is never
                 job = Job(0, question.tier, question.deadline, question.source, attempt.name)
                 raise shed_error(job, End.EXPIRED, now_ns)
             attempt.step()
