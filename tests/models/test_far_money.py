@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -485,3 +487,32 @@ def test_the_thread_that_calls_does_all_that_waits_for_the_disk(
     with pytest.raises(StopIteration):
         routing.send(attempt.result())
     assert purse.threads == [call.ident, call.ident]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from olympus.models.purse import Purse
+from olympus.models.router import Router, RouterRules
+rules = RouterRules.model_validate_json(sys.argv[1])
+Router(rules, purse=Purse(Path(sys.argv[2])), now_ns=time.time_ns).call(
+    "say", {"prompt": "hello", "max_tokens": 900}, caller="x"
+)
+"""
+
+
+def test_processes_that_are_killed_in_the_midst_of_their_calls_do_not_outspend_the_day(
+    far: FarEndpoint, tmp_path: Path
+) -> None:
+    far.free.clear()
+    wanted = rules(far.remote()).model_dump_json()
+    words = [sys.executable, "-c", KILLED, wanted, str(tmp_path / "far.money")]
+    for calls in (1, 2, 3):
+        process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        far.wait_for(calls)
+        process.kill()
+        process.wait(20)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode != 0
+    assert "of 1 money are spent" in done.stderr
+    assert len(far.asked) == 3  # each may have cost nearly half

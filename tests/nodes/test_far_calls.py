@@ -102,3 +102,22 @@ async def test_a_far_call_whose_deadline_has_passed_is_not_made(far: FarEndpoint
         with pytest.raises(ServiceError, match="past its deadline"):
             await bench.bus.call("models/prompt", question(deadline=1), Completed)
     assert far.asked == []
+
+
+async def test_a_host_that_ends_cuts_off_its_calls_and_counts_them_as_the_most(
+    far: FarEndpoint, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    async with hosting(far, session) as bench:
+        far.free.clear()
+        call = asyncio.create_task(bench.bus.call("models/prompt", question(), Completed))
+        await asked(far, 1)
+    call.cancel()
+    await asyncio.wait({call})
+    (file,) = tmp_path.rglob("models.money")
+    async with asyncio.timeout(10):
+        while len(lines := file.read_text().splitlines()) < 2:
+            await asyncio.sleep(0.01)
+    begun, ended = (json.loads(line) for line in lines)
+    assert begun[1:] == ended[1:]
+    assert 0 < ended[1] < 0.1
