@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from olympus.models.budgets import Cost
 from olympus.models.line import LONGEST_ANSWER, Line, LineError
-from olympus.models.llama_request import read_wish
+from olympus.models.llama_request import read_text, read_wish
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
 
@@ -160,7 +160,9 @@ class RemoteModel:
             raise ModelError(f"model {self.name}: max_tokens is above {_MOST_TOKENS}; write less")
         if wish.grammar or wish.schema is not None:
             raise ModelError(f"model {self.name}: a far model can't be held to grammar or schema")
-        rows = request.get("messages") or [{"role": "user", "content": str(request["prompt"])}]
+        rows = request.get("messages")
+        if not rows:
+            rows = [{"role": "user", "content": read_text(self.name, request, "prompt")}]
         if not _are_rows(rows):
             raise ModelError(f"model {self.name}: a message needs 'role' and 'content'")
         body = {"model": self._endpoint.model, "messages": list(rows)}
