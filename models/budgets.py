@@ -109,6 +109,8 @@ class Ledger:
         names are easily made up, and room is not.
         """
         self._budgets, self._now_ns = budgets, now_ns
+        self._limits = {caller: _limits(budget) for caller, budget in budgets.items()}
+        self._limits_of_others = self._limits.get("*", ())
         self._accounts: dict[str, _Account] = {}  # who spent last is last
         self._lock = threading.RLock()
 
@@ -123,10 +125,9 @@ class Ledger:
             if account is None:
                 return
             account.forget(self._now_ns())
-            budget, spent, held = self._budget(caller), account.total, account.held
-            for name in _SPENDABLE:
-                limit = getattr(budget, name)
-                if limit is not None and getattr(spent, name) + getattr(held, name) >= limit:
+            spent = account.total if not account.holds else _sum((account.total, account.held))
+            for name, limit in self._limits.get(caller, self._limits_of_others):
+                if getattr(spent, name) >= limit:
                     raise BudgetError(f"caller {caller}: {self._told(account, name, limit)}")
 
     @contextmanager
@@ -192,6 +193,11 @@ class Ledger:
             if not account.holds and name not in self._budgets:
                 del self._accounts[name]
                 return
+
+
+def _limits(budget: Budget) -> tuple[tuple[str, float], ...]:
+    told = ((name, getattr(budget, name)) for name in _SPENDABLE)
+    return tuple((name, limit) for name, limit in told if limit is not None)
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
