@@ -102,7 +102,8 @@ class RemoteModel:
             ModelError: As `check`.
         """
         body = self._body(request)
-        return self._cost(_read_tokens(body) + int(body.get("max_tokens", UNSAID_TOKENS)))
+        read = len(json.dumps(body))  # no token is shorter than a byte
+        return self._cost(read + int(body.get("max_tokens", UNSAID_TOKENS)))
 
     def complete(self, request: Mapping[str, Any], on_bill: Callable[[Cost], None]) -> str:
         """Ask it.
