@@ -210,8 +210,10 @@ def timer(period_s: float | None = None, *, hz: str | None = None) -> Callable[[
         hz: so many times a second, by the parameter of this name, also when it changes.
 
     Raises:
-        ConfigError: Neither or both are given, or the period is not positive.
+        ConfigError: Neither or both are given, the period is not positive, or `hz` is no name.
     """
+    if hz is not None and not isinstance(hz, str):
+        raise ConfigError(f"hz={hz!r}: it names a parameter; a fixed period is timer(seconds)")
     if (period_s is None) == (hz is None):
         raise ConfigError("a timer needs either a period in seconds or hz='name of a parameter'")
     if period_s is not None and period_s <= 0:

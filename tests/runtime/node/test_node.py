@@ -237,7 +237,9 @@ def test_a_handler_must_say_what_it_takes() -> None:
         declared_by(Vague)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"period_s": 1.0, "hz": "rate_hz"}, {"period_s": 0.0}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"period_s": 1.0, "hz": "rate_hz"}, {"period_s": 0.0}, {"hz": 100.0}]
+)
 def test_a_timer_needs_one_positive_period(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         timer(**arguments)
