@@ -67,7 +67,8 @@ class AnswerCache:
         if raw is None or len(raw) < _EXPIRY.size:
             return None
         (expires_ns,) = _EXPIRY.unpack_from(raw)
-        if self._now_ns() >= expires_ns:
+        # Further ahead than any is written: the clock was set back, so its age is not known.
+        if not 0 < expires_ns - self._now_ns() <= self._ttl_ns:
             return None
         try:
             return msgpack.unpackb(raw[_EXPIRY.size :], object_hook=_as_array)

@@ -348,6 +348,17 @@ def test_an_answer_that_is_damaged_counts_as_not_there(tmp_path: Path, damage: b
     assert cache.get(b"k")["y"].tolist() == [1, 1, 1]
 
 
+def test_an_answer_from_the_future_counts_as_not_there(tmp_path: Path) -> None:
+    watch = Watch()
+    watch.forward(1000)
+    cache = AnswerCache(tmp_path / "cache", 60.0, watch)
+    cache.put(b"k", {"y": 1})
+    assert cache.get(b"k") == {"y": 1}
+    watch.forward(-1)  # the clock was set back while nothing ran
+    assert cache.get(b"k") is None
+    cache.close()
+
+
 def test_a_full_memory_is_emptied(tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path, 60, Watch(), map_bytes=2**20)
     for i in range(40):
