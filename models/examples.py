@@ -52,13 +52,14 @@ def read_examples(folder: Path, manifest: Manifest) -> list[Example]:
 
 
 def _read(path: Path, manifest: Manifest) -> dict[str, Array]:
-    if path.suffix == ".npz":
+    kind = path.suffix.lower()
+    if kind == ".npz":
         arrays = dict(_loaded(path))
     elif len(manifest.inputs) != 1:
         names = ", ".join(tensor.name for tensor in manifest.inputs)
         raise ModelError(f"{path}: the model has several inputs; give .npz files with {names}")
     else:
-        array = _picture(path, manifest.inputs[0]) if path.suffix != ".npy" else _loaded(path)
+        array = _picture(path, manifest.inputs[0]) if kind != ".npy" else _loaded(path)
         arrays = {manifest.inputs[0].name: array}
     for tensor in manifest.inputs:
         if tensor.name not in arrays:

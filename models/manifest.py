@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +15,7 @@ from olympus.models import complaints
 from olympus.runtime.errors import ModelError
 
 MANIFEST_NAME = "manifest.yaml"
+_NAME, _LONGEST_NAME = r"^[a-z0-9][a-z0-9._-]*$", 64
 
 Task = Literal[
     "detect",
@@ -182,7 +184,7 @@ class Recipe(Part):
 class Manifest(Part):
     """Everything that is known about one model."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+    name: Annotated[str, Field(pattern=_NAME, max_length=_LONGEST_NAME)]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][A-Za-z0-9.+-]+)?$")]
     task: Task
     format: Literal["onnx", "gguf"] = "onnx"
@@ -263,6 +265,11 @@ class Manifest(Part):
         if isinstance(value, str | bool) or not math.isfinite(value):
             raise ModelError(f"model {self.name}: options.{name} is {value!r}; write a number")
         return float(value)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a model can be called so."""
+    return len(text) <= _LONGEST_NAME and re.match(_NAME, text) is not None
 
 
 def parse_manifest(text: str, where: str) -> Manifest:

@@ -20,6 +20,7 @@ from olympus.models.manifest import (
     Accuracy,
     Manifest,
     WeightQuantization,
+    is_name,
     make_manifest,
     read_manifest,
     write_manifest,
@@ -81,7 +82,8 @@ def shrink_onnx(
         tell: Called with what is done next, which may take minutes.
 
     Raises:
-        ModelError: A file is wrong or quantized already, or `onnx` is not installed.
+        ModelError: A file is wrong or quantized already, `out` holds another model or can't be
+            made, or `onnx` is not installed.
     """
     try:
         from olympus.models.training.quantize import SCHEME, quantize
@@ -94,11 +96,12 @@ def shrink_onnx(
     for name in keep_float:
         if name not in outputs:
             raise ModelError(f"{source}: has no output {name!r}; {did_you_mean(name, outputs)}")
+    path = out / f"{source.stem.removesuffix('_float')}-int8.onnx"
+    _refuse_occupied(path)
     tell(f"reading the examples in {examples}")
     calibration, judged = split(read_examples(examples, manifest))
     tell(f"calibrating with {len(calibration)} examples")
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{source.stem.removesuffix('_float')}-int8.onnx"
+    _make(out)
     source_sha256 = quantize(source, path, (e.feed for e in calibration), keep_float=keep_float)
     draft = _renewed(manifest, path)
     stored, old = StoredModel(draft, out), StoredModel(manifest, source.parent)
@@ -124,15 +127,17 @@ def shrink_gguf(
         runs: Texts to time.
 
     Raises:
-        ModelError: The kind is unknown, a file is wrong, or llama.cpp is not here.
+        ModelError: The kind is unknown, a file is wrong, `out` holds another model or can't be
+            made, or llama.cpp is not here.
     """
     if kind not in GGUF_TYPES:
         raise ModelError(f"GGUF type {kind!r}: {did_you_mean(kind, GGUF_TYPES)}")
     native = llama_native.library()
     manifest = manifest_of(source)
     _refuse_quantized(source)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{source.stem.removesuffix('-f32').removesuffix('-f16')}-{kind}.gguf"
+    _refuse_occupied(path)
+    _make(out)
     settings = native.llama_model_quantize_default_params()
     settings.ftype, settings.nthread = getattr(native, f"LLAMA_FTYPE_{GGUF_TYPES[kind]}"), 1
     with llama_native.quiet_stderr():
@@ -157,6 +162,31 @@ def _refuse_quantized(source: Path) -> None:
             f"{source}: is quantized already (tensor {small[0]}); name the float file it was made "
             "from"
         )
+
+
+def _refuse_occupied(path: Path) -> None:
+    """Keep a manifest that stands where that of the new file would, if it is of another file.
+
+    Raises:
+        ModelError: There is one.
+    """
+    beside = path.parent / MANIFEST_NAME
+    if beside.exists() and (other := read_manifest(beside).model_file.path) != path.name:
+        raise ModelError(f"{beside}: describes {other}; give another folder with --out")
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of the new model.
+
+    Raises:
+        ModelError: The system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: can't be made ({error.strerror}); give another folder with --out"
+        ) from error
 
 
 def _own_prompts(manifest: Manifest) -> Sequence[str]:
@@ -203,8 +233,14 @@ def _file(name: str, data: bytes) -> dict[str, object]:
 
 
 def _renewed(manifest: Manifest, path: Path) -> Manifest:
-    """Describe the new file, without what was only measured on the old one."""
+    """Describe the new file, without what was only measured on the old one.
+
+    It is called like its folder, by which a registry finds it, where a model can be called so.
+    """
     data = manifest.model_dump(mode="json", exclude_unset=True)
+    called = path.parent.resolve().name
+    if is_name(called):
+        data["name"] = called
     for gone in ("accuracy", "latency", "memory_mb", "quantization", "self_test"):
         data.pop(gone, None)
     return make_manifest(data | {"files": [_file(path.name, path.read_bytes())]}, str(path))

@@ -227,6 +227,36 @@ def test_a_wrong_example_is_named(tmp_path: Path) -> None:
     assert "wants [1, 16]" in str(result.exception)
 
 
+def test_the_small_model_is_found_by_its_folder_and_leaves_every_other_manifest_alone(
+    tmp_path: Path,
+) -> None:
+    source = float_model(tmp_path)
+    folder = examples(tmp_path / "examples", 8)
+    (folder / "000.npy").rename(folder / "000.NPY")
+    ask = ("quantize", source, "--calibration", folder, "--n", 10)
+    assert run(*ask).exit_code == 0
+    assert Registry([tmp_path]).find("net-int8").name == "net-int8"
+    assert run(*ask).exit_code == 0  # the same file once more
+    before = (tmp_path / "net-int8" / "manifest.yaml").read_text().replace("net-int8", "other")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.yaml").write_text(before)
+    result = run(*ask, "--out", other)
+    assert "describes other.onnx; give another folder with --out" in str(result.exception)
+    assert (other / "manifest.yaml").read_text() == before
+
+
+def test_an_out_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
+    source = float_model(tmp_path)
+    (tmp_path / "file").touch()
+    result = run(
+        *("quantize", source, "--calibration", examples(tmp_path / "examples", 8)),
+        *("--out", tmp_path / "file" / "deep"),
+    )
+    assert isinstance(result.exception, ModelError)
+    assert "can't be made (Not a directory)" in str(result.exception)
+
+
 @pytest.mark.parametrize("name", ["999.npy", "999.npz"])
 def test_an_example_that_is_no_array_is_named(tmp_path: Path, name: str) -> None:
     source = float_model(tmp_path / "float")
