@@ -25,7 +25,8 @@ class Arrival:
     time_ns: int
     tier: Tier
     pieces_ns: tuple[int, ...]
-    """How long each of its pieces takes, one or more."""
+    """How long each of its pieces takes, one or more; a single one is a model's run, which a lane
+    may abort."""
     deadline_ns: int = NEVER_NS
     """Absolute."""
     source: str = ""
@@ -85,6 +86,8 @@ class _Running:
     job: Job
     pieces: tuple[int, ...]
     done: int = 0
+    is_cut: bool = False
+    """Whether its only piece is aborted before its end."""
 
 
 class _Simulation:
@@ -126,7 +129,9 @@ class _Simulation:
             self._queue.charge(running.job.tier, running.pieces[running.done], now_ns)
             running.done += 1
             aborts = self._queue.rules.lanes[running.job.tier].aborts_late
-            if running.done == len(running.pieces):
+            if running.is_cut:
+                self._end(worker, running, End.ABORTED, now_ns)
+            elif running.done == len(running.pieces):
                 self._end(worker, running, End.DONE, now_ns)
             elif aborts and now_ns > running.job.deadline_ns:
                 self._end(worker, running, End.ABORTED, now_ns)
@@ -152,7 +157,11 @@ class _Simulation:
         self._settle(self._queue.arrive(job), arrival.time_ns)
 
     def _begin_piece(self, worker: int, running: _Running, now_ns: int) -> None:
-        end_ns = now_ns + running.pieces[running.done]
+        end_ns, late_ns = now_ns + running.pieces[running.done], running.job.deadline_ns + 1
+        aborts = self._queue.rules.lanes[running.job.tier].aborts_late
+        if aborts and len(running.pieces) == 1 and end_ns > late_ns:
+            end_ns, running.is_cut = late_ns, True
+            running.pieces = (late_ns - now_ns,)
         heapq.heappush(self._ends, (end_ns, worker, running))
 
     def _use_free_workers(self, now_ns: int) -> None:

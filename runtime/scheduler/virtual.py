@@ -12,6 +12,7 @@ from olympus.runtime.scheduler.job import NEVER_NS, End, Job
 from olympus.runtime.scheduler.profile import Pace, Profile
 from olympus.runtime.scheduler.queue import Queue, Shed
 from olympus.runtime.scheduler.ticket import Outcome, Ticket, shed_error
+from olympus.runtime.scheduler.work import Abortable
 
 
 class VirtualWorkers:
@@ -124,13 +125,16 @@ class VirtualWorkers:
     async def _run(self, slot: int, ticket: Ticket) -> None:
         outcome: Outcome | None = None
         while outcome is None:
-            piece_ns = self._piece_ns(ticket)
+            piece_ns, is_cut = self._cut(ticket, self._piece_ns(ticket))
             outcome = ticket.advance()
+            if is_cut:  # what came of it would not have been there yet
+                outcome = None
             if piece_ns:
                 await self._clock.sleep(piece_ns / NS_PER_S)
             now_ns = self._clock.now_ns()
             self._queue.charge(ticket.job.tier, piece_ns, now_ns)
-            if outcome is None and (ticket.is_cancelled or self._is_too_late(ticket, now_ns)):
+            is_late = is_cut or self._is_too_late(ticket, now_ns)
+            if outcome is None and (ticket.is_cancelled or is_late):
                 end = End.CANCELLED if ticket.is_cancelled else End.ABORTED
                 outcome = Outcome(end, error=shed_error(ticket.job, end, now_ns))
             if outcome is None and self._queue.must_yield(slot, now_ns):
@@ -154,6 +158,14 @@ class VirtualWorkers:
             return 0
         number = ticket.job.number
         return self._pace.piece_ns(profile, seed=self._seed, job=number, piece=ticket.pieces)
+
+    def _cut(self, ticket: Ticket, piece_ns: int) -> tuple[int, bool]:
+        """Return how long a piece lasts, and whether it is aborted then: just past the deadline."""
+        late_ns = ticket.job.deadline_ns + 1 - self._clock.now_ns()
+        aborts = self._queue.rules.lanes[ticket.job.tier].aborts_late
+        if aborts and piece_ns > late_ns and isinstance(ticket.work, Abortable):
+            return max(0, late_ns), True
+        return piece_ns, False
 
     def _is_too_late(self, ticket: Ticket, now_ns: int) -> bool:
         aborts = self._queue.rules.lanes[ticket.job.tier].aborts_late

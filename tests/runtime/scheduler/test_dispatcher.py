@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 from olympus.runtime.clock import SystemClock, VirtualClock, run_virtual
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import Dispatcher, End, JobDroppedError, LaneRules, ResourceRules
+from olympus.runtime.scheduler.profile import Profile
 
 
 def narrow(clock: SystemClock) -> Dispatcher:
@@ -184,3 +186,34 @@ def test_under_a_virtual_clock_a_job_runs_at_once_on_the_loops_thread() -> None:
         )
 
     assert run_virtual(main(), clock)
+
+
+class Run:
+    """A model's run, which can be aborted."""
+
+    def __call__(self) -> str:
+        return "seen"
+
+    def abort(self) -> None:
+        """It takes no real time."""
+
+
+@pytest.mark.parametrize(("aborts", "is_run", "ms"), [(1, 1, 4), (1, 0, 9), (0, 1, 9)])
+def test_in_virtual_time_too_a_run_is_aborted_late_where_its_lane_says_so(
+    aborts: int, is_run: int, ms: int
+) -> None:
+    clock = VirtualClock()
+    rules = ResourceRules(lanes={Tier.NORMAL: LaneRules(aborts_late=bool(aborts))})
+    nine_ms = 9_000_000
+    profile = Profile(board="here", n=1, p50_ns=nine_ms, p99_ns=nine_ms, worst_ns=nine_ms)
+
+    async def main() -> tuple[End, int]:
+        dispatcher, begun_ns = Dispatcher(clock, resources=[rules]), clock.now_ns()
+        work = Run() if is_run else (lambda: "seen")
+        until_ns = begun_ns + 4_000_000
+        with contextlib.suppress(JobDroppedError):
+            await dispatcher.run(work, deadline_ns=until_ns, profile=profile)
+        (end,) = dispatcher.counts
+        return end, (clock.now_ns() - begun_ns) // 1_000_000
+
+    assert run_virtual(main(), clock) == (End.ABORTED if ms == 4 else End.LATE, ms)

@@ -88,6 +88,17 @@ def test_a_pre_empted_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert events == [Event.ARRIVED, Event.STARTED, Event.PREEMPTED, Event.RESUMED, Event.DONE]
 
 
+def test_a_run_that_is_aborted_late_ends_just_past_its_deadline_as_in_real_time() -> None:
+    rules = ResourceRules(lanes={Tier.HIGH: LaneRules(aborts_late=True)})
+    run = Arrival(time_ns=0, tier=Tier.HIGH, pieces_ns=(9 * MS,), deadline_ns=4 * MS)
+    text = Arrival(time_ns=0, tier=Tier.HIGH, pieces_ns=(3 * MS,) * 3, deadline_ns=9 * MS)
+    (cut, ended) = simulate(rules, [run, text]).fates
+    assert (cut.end, cut.end_ns) == (End.ABORTED, 4 * MS + 1)
+    assert (ended.end, ended.end_ns) == (End.ABORTED, 10 * MS + 1)  # after a whole piece of it
+    (late,) = simulate(ResourceRules(), [run]).fates
+    assert (late.end, late.end_ns) == (End.LATE, 9 * MS)
+
+
 def test_a_guaranteed_share_keeps_the_lowest_tier_alive_under_overload() -> None:
     row = [
         Arrival(time_ns=i * MS, tier=Tier.HIGH, pieces_ns=(2 * MS,), source="camera")
