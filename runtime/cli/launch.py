@@ -52,7 +52,7 @@ def launch(  # noqa: PLR0913  a command has as many options as people need
     ] = False,
     no_import: NoImport = False,
     overcommit: Annotated[
-        bool, typer.Option("--overcommit", help="Start although CRITICAL jobs can be late.")
+        bool, typer.Option("--overcommit", help="Start although CRITICAL jobs may be late.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:

@@ -63,7 +63,7 @@ class Options:
     understand: Callable[[str], Command] = as_spoken
     """Turns the mission's sentence into a command."""
     overcommits: bool = False
-    """Start although CRITICAL jobs can be late on the launch file's board."""
+    """Start although CRITICAL jobs can be late on the launch file's board, or nobody knows."""
 
 
 class Launch:

@@ -68,11 +68,17 @@ def run_launch(
 
 
 def _refuse_the_impossible(plan: LaunchPlan, board: str) -> None:
-    if impossible := timing(plan, board).impossible:
-        raise LaunchError(
-            f"on {board} CRITICAL jobs can be late: {'; '.join(impossible)}; `olympus check` shows "
-            "the whole table, --overcommit starts it all the same"
-        )
+    found = timing(plan, board)
+    if found.impossible:
+        why = f"CRITICAL jobs can be late: {'; '.join(found.impossible)}"
+    elif found.unjudged:
+        why = f"nobody knows whether CRITICAL jobs are in time: {'; '.join(found.unjudged)}"
+    else:
+        return
+    raise LaunchError(
+        f"on {board} {why}; `olympus check` shows the whole table, --overcommit starts it all the "
+        "same"
+    )
 
 
 async def _launched(plan: LaunchPlan, session: Session, report: Report, options: Options) -> int:

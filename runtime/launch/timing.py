@@ -68,6 +68,9 @@ class Timing:
     """MB of each model in each host that keeps it, by host and model, where it was measured."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    """Why nobody knows whether CRITICAL jobs are in time: what was not measured of theirs, or of
+    others that share their resource."""
 
     @property
     def memory_mb(self) -> float:
@@ -118,6 +121,10 @@ class _Timing:
         self._notes: list[str] = []
         self._memory: dict[tuple[str, str], float] = {}
         self._called: dict[tuple[str, str], str] = {}  # what a host's model was called first
+        self._unmeasured: list[tuple[str, str]] = []
+        """Where a job runs that nobody has measured, and what is to be said of it."""
+        self._urgent: set[str] = set()
+        """Resources that have CRITICAL jobs."""
 
     def keep(self, models: Mapping[str, Sequence[str]]) -> None:
         """Count the memory of models that nodes keep, and tell those that no job stands for."""
@@ -157,7 +164,8 @@ class _Timing:
             loads,
             self._memory,
             (*self._problems, *late),
-            (*self._notes, *self._shared_cores()),
+            (*self._notes, *self._shared_cores(), *self._without_cores(loads)),
+            tuple(why for where, why in self._unmeasured if where in self._urgent),
         )
 
     def _by_resource(
@@ -171,7 +179,11 @@ class _Timing:
                 if name not in rules:
                     hint = did_you_mean(name, rules)
                     raise ConfigError(f"{node.where}: host {node.host} has no {name!r}; {hint}")
+                where, told = f"{node.host}/{name}", len(self._problems)
+                if tier_of(job.tier) is Tier.CRITICAL:
+                    self._urgent.add(where)
                 profile = self._profile(node, job)
+                self._unmeasured += [(where, why) for why in self._problems[told:]]
                 if profile is not None:
                     task = _task(node, job, profile)
                     found.setdefault((node.host, name), []).append((node, job, task, profile))
@@ -225,6 +237,21 @@ class _Timing:
             f"core {core} is shared by {', '.join(names)}; their answers hold only if it is not"
             for core, names in sorted(users.items())
             if len(names) > 1
+        ]
+
+    def _without_cores(self, loads: Mapping[str, float]) -> list[str]:
+        """Say which resources with jobs may run on whatever processor the others run on."""
+        free = [
+            f"{host}/{name}"
+            for host in self._plan.hosts
+            for name, rules in self._rules(host).items()
+            if f"{host}/{name}" in loads and not rules.cores
+        ]
+        if len(loads) < 2 or not free:
+            return []
+        return [
+            f"without `cores`: {', '.join(free)}; the answers hold only while each of their "
+            "workers finds a processor that is free"
         ]
 
 

@@ -175,3 +175,39 @@ def test_a_launch_whose_critical_jobs_can_be_late_does_not_start(write: Write) -
         run_launch(slow)
     with pytest.raises(LaunchError, match=r"looking at|uses"):  # it goes on to the next obstacle
         run_launch(slow, options=Options(overcommits=True))
+
+
+@pytest.mark.parametrize(("lost", "whose"), [("eye", "look"), ("talk", "speak")])
+def test_a_launch_whose_critical_jobs_nobody_measured_does_not_start(
+    write: Write, lost: str, whose: str
+) -> None:
+    file = launch_file(write, more="board: toy\n")
+    (file.parent / "toy.yaml").write_text(PROFILES.replace(f"  {lost}:", "  other:"))
+    found = timing(make_plan(file), "toy")
+    assert not found.impossible  # what is known of them is well
+    (why,) = found.unjudged
+    assert why.startswith(f"{whose}: ")
+    with pytest.raises(LaunchError, match=rf"nobody knows.*{whose}: .*{lost}.*--overcommit"):
+        run_launch(file)
+
+
+def test_what_was_not_measured_is_no_reason_where_nothing_is_critical(write: Write) -> None:
+    text = NODES.replace("tier: critical", "tier: high").format(resource="{}")
+    write(PROFILES.replace("  eye:", "  other:"), "toy.yaml")
+    found = timing(make_plan(write(text + "board: toy\n")), "toy")
+    assert found.problems
+    assert not found.unjudged
+
+
+def test_resources_without_cores_are_told_where_several_have_jobs(write: Write) -> None:
+    write(PROFILES, "toy.yaml")
+    job = "jobs: [{model: eye, rate_hz: 1}]"
+    text = f"""
+profiles: [toy.yaml]
+hosts: {{a: {{resources: {{cpu: {{cores: [1]}}}}}}, b: {{}}}}
+nodes: {{x: {{uses: a, host: a, {job}}}, y: {{uses: a, host: b, {job}}}}}
+"""
+    found = timing(make_plan(write(text)), "toy")
+    assert [note for note in found.notes if note.startswith("without `cores`: b/cpu;")]
+    alone = text.replace(f", y: {{uses: a, host: b, {job}}}", "")
+    assert not any("without" in note for note in timing(make_plan(write(alone)), "toy").notes)
