@@ -18,8 +18,11 @@ _TEXT: Final = 8
 _LIST: Final = 9
 _BYTES: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Of a fact of fixed size, by the number of its type."""
-_WHOLE: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"}
-"""How Python reads a whole number, by the number of its type."""
+_NUMBERS: Final = {
+    **{0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"},
+    **{6: "f", 12: "d"},
+}
+"""How Python reads a number, by the number of its type."""
 _MOST_DIMS: Final = 4
 _ALIGNMENT: Final = 32
 
@@ -71,8 +74,8 @@ def look_into(path: Path, data: bytes) -> GgufFile:
         raise ModelError(f"{path}: is cut off or damaged: fetch it again ({error})") from error
 
 
-def first_facts(path: Path, data: bytes | mmap) -> dict[str, int]:
-    """Read the whole numbers that stand before the words of a GGUF file, quick for any size.
+def first_facts(path: Path, data: bytes | mmap) -> dict[str, int | float]:
+    """Read the numbers that stand before the words of a GGUF file, quick for any size.
 
     Args:
         path: What errors call it.
@@ -114,21 +117,24 @@ class _Reader:
                 raise ValueError(f"tensor {one.name} lies beyond the end")
         return GgufFile(facts_end, placed)
 
-    def first_facts(self) -> Iterator[tuple[str, int]]:
+    def first_facts(self) -> Iterator[tuple[str, int | float]]:
         self._at += 4 + 8  # version, number of tensors
         for _ in range(self._number("Q")):
             name, kind = self._text(), self._number("I")
             if kind == _LIST:
                 return
-            if kind in _WHOLE:
-                yield name, self._number(_WHOLE[kind])
+            if kind in _NUMBERS:
+                yield name, self._unpacked(_NUMBERS[kind])
             else:
                 self._skip(kind)
 
     def _number(self, kind: str) -> int:
-        (found,) = struct.unpack_from(f"<{kind}", self._data, self._at)
+        return int(self._unpacked(kind))
+
+    def _unpacked(self, kind: str) -> int | float:
+        found: tuple[int | float] = struct.unpack_from(f"<{kind}", self._data, self._at)
         self._at += struct.calcsize(f"<{kind}")
-        return int(found)
+        return found[0]
 
     def _text(self) -> str:
         return self._taken(self._number("Q")).decode("utf-8", "replace")

@@ -1,7 +1,8 @@
-"""Sizes of a language model for which llama.cpp would end the process, refused by name."""
+"""Numbers of a language model for which llama.cpp would end the process, refused by name."""
 
 from __future__ import annotations
 
+import math
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final
@@ -43,17 +44,21 @@ def _size(manifest: Manifest, name: str, default: int, least: int, most: int) ->
 
 
 def refuse_impossible(model: str, path: str) -> None:
-    """Refuse sizes in a file for which llama.cpp would end the process, or take all memory.
+    """Refuse numbers in a file for which llama.cpp would end the process, or take all memory.
 
     Raises:
         ModelError: One is out of range; names it. Or it is no whole GGUF file.
     """
     with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         facts = first_facts(Path(f"model {model}"), data)
-    for name, most in _MOST.items():
-        for fact, value in facts.items():
-            if fact.endswith(f".{name}") and not 1 <= value <= most:
-                raise ModelError(
-                    f"model {model}: its file says {fact} = {value}, which is not from 1 to {most};"
-                    " is it a whole GGUF file?"
-                )
+    for fact, value in facts.items():
+        name = fact.rpartition(".")[2]
+        if name in _MOST and not 1 <= value <= _MOST[name]:
+            wrong = f"which is not from 1 to {_MOST[name]}"
+        elif not math.isfinite(value) or (name.endswith("_epsilon") and value < 0):
+            wrong = "which is no number to compute with"
+        else:
+            continue
+        raise ModelError(
+            f"model {model}: its file says {fact} = {value}, {wrong}; is it a whole GGUF file?"
+        )

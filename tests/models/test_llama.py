@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import fields
@@ -319,6 +320,9 @@ def test_sizes_that_would_end_the_process_are_refused_by_name(option: str, value
         LlamaModel.load(StoredModel(manifest, source.folder))
 
 
+EPSILON = "attention.layer_norm_rms_epsilon"
+
+
 def damaged(folder: Path, change: str) -> StoredModel:
     """Copy the planner with one thing wrong, hash and size told as they are."""
     source = Registry().find("planner")
@@ -327,9 +331,10 @@ def damaged(folder: Path, change: str) -> StoredModel:
         data = data[: len(data) // 2]
     elif change == "no gguf":
         data[:4] = b"NOPE"
-    elif change in ("block_count", "context_length"):
+    elif change in ("block_count", "context_length", EPSILON):
         place = data.index(key := f"llama.{change}".encode()) + len(key) + 4  # behind its type
-        data[place : place + 4] = (2**31).to_bytes(4, "little")
+        no_number = struct.pack("<f", math.nan)
+        data[place : place + 4] = no_number if change == EPSILON else (2**31).to_bytes(4, "little")
     manifest = source.manifest.model_dump(exclude_unset=True)
     file = {"path": "m.gguf", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     if change == "other hash":
@@ -346,6 +351,7 @@ def damaged(folder: Path, change: str) -> StoredModel:
         ("no gguf", "whole GGUF file"),
         ("block_count", "its file says llama.block_count = 2147483648, which is not from 1 to 512"),
         ("context_length", "its file says llama.context_length = 2147483648"),
+        (EPSILON, f"its file says llama.{EPSILON} = nan, which is no number to compute with"),
         ("other hash", "m.gguf has sha256"),
     ],
 )
