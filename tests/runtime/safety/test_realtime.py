@@ -23,20 +23,27 @@ import pytest
 from olympus.runtime.safety import realtime
 from olympus.runtime.safety.settings import Settings
 
+Rank = tuple[int, int, int]
+"""Policy, priority and niceness of a thread."""
 
-def of_this_process() -> dict[str, object]:
-    """Tell what was granted to this process and its threads, as far as these tests change it."""
-    group = Path("/proc/self/autogroup")
-    threads = set()
+
+def ranks() -> dict[int, Rank]:
+    """Return those of all threads of this process, some of which tests before these have left."""
+    found = {}
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
             number = int(task.name)
             policy, priority = os.sched_getscheduler(number), os.sched_getparam(number)
             nice = os.getpriority(os.PRIO_PROCESS, number)
-            threads.add((policy, priority.sched_priority, nice))
+            found[number] = policy, priority.sched_priority, nice
+    return found
+
+
+def of_this_process() -> dict[str, object]:
+    """Tell what was granted to this process, as far as these tests change it."""
+    group = Path("/proc/self/autogroup")
     kinds = (resource.RLIMIT_RTTIME, resource.RLIMIT_RTPRIO, resource.RLIMIT_MEMLOCK)
     return {
-        "threads": threads,
         "session": group.read_text() if group.exists() else "",
         "limits": [resource.getrlimit(kind) for kind in kinds],
         "user": os.geteuid(),
@@ -46,9 +53,11 @@ def of_this_process() -> dict[str, object]:
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     """Leave nothing behind: the tests that come after run in this process too."""
-    before = of_this_process()
+    before, had = of_this_process(), ranks()
     yield
     assert of_this_process() == before
+    usual = had[threading.get_native_id()]
+    assert {n: rank for n, rank in ranks().items() if rank != had.get(n, usual)} == {}
 
 
 def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
@@ -63,29 +72,34 @@ def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
     assert realtime.storage_kind(safety_dir.parent, mounts) == "granted: tmpfs"
 
 
+def now_and_before(had: dict[int, Rank]) -> list[tuple[int, Rank]]:
+    """Return each thread that is there now, with the rank it had; a new one with this one's."""
+    return [(number, had.get(number, had[threading.get_native_id()])) for number in ranks()]
+
+
 @pytest.fixture
 def _niceness() -> Iterator[None]:
     group = Path("/proc/self/autogroup")
-    had = group.read_text().split()[-1:] if group.exists() else []
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    session = group.read_text().split()[-1:] if group.exists() else []
+    had = ranks()
     yield
-    for task in Path("/proc/self/task").iterdir():
+    for number, (_, _, nice) in now_and_before(had):
         with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
-            os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
-    if had:
+            os.setpriority(os.PRIO_PROCESS, number, nice)
+    if session:
         time.sleep(0.15)  # the kernel takes no second one sooner, of those without privilege
-        group.write_text(had[0])
+        group.write_text(session[0])
 
 
 @pytest.fixture
 def ordinary() -> Iterator[None]:
-    usual = os.sched_getscheduler(0)
+    had = ranks()
     yield
     ctypes.CDLL(None).munlockall()
     gc.unfreeze()
-    for task in Path("/proc/self/task").iterdir():
+    for number, (policy, priority, _) in now_and_before(had):
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setscheduler(int(task.name), usual, os.sched_param(0))
+            os.sched_setscheduler(number, policy, os.sched_param(priority))
 
 
 @pytest.mark.usefixtures("_niceness", "ordinary")
