@@ -14,6 +14,7 @@ from typing import Final
 
 from olympus.models.blame import BlamelessError
 from olympus.models.budgets import DAY_S
+from olympus.runtime.store.durable import sync_folder
 from olympus.runtime.store.places import store_of
 
 LINES: Final = 10_000
@@ -101,7 +102,7 @@ class Purse:
             with self._path.open("ab+", buffering=0) as file:
                 _add(file, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
             if is_new:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
         except OSError as error:
             raise PurseError(self._told(f"can't be written ({error.strerror})")) from error
         self._lines += len(entries)
@@ -194,12 +195,3 @@ def _add(file: FileIO, raw: bytes) -> None:
     except OSError:
         file.truncate(whole_nbytes)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new file's name on the disk too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,6 +18,7 @@ from typing import Any, Self
 from olympus.runtime.errors import DamageError, StoreError, StoreFullError
 from olympus.runtime.security.chain import BEGIN, KEY, NOTHING, Anchor, Reader, Record, sealed
 from olympus.runtime.security.keys import SigningKey
+from olympus.runtime.store.durable import sync_folder
 from olympus.runtime.store.room import Ballast
 
 FILE = "audit.jsonl"
@@ -137,7 +138,7 @@ class AuditLog:
         if not self.head.number:
             told["public"] = self._key.public
             self.append([(at_ns, BEGIN, told)])
-            _sync_folder(self.file.parent)
+            sync_folder(self.file.parent)
         elif torn:
             lost = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
             self.append([(at_ns, "interrupted", lost)])
@@ -187,11 +188,3 @@ def _opened(file: Path) -> int:
             f"another process writes the audit log {file}; end the robot that keeps it first"
         ) from None
     return descriptor
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
