@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus import Bus, Entity, Origin, PublisherOptions, SubscriptionOptions
+from olympus.runtime.bus.ipc.frames import Channel, Frame
+from olympus.runtime.bus.ipc.records import HEAD
 from olympus.runtime.bus.link import (
     AnswerHistory,
     Closable,
@@ -23,11 +25,13 @@ from olympus.runtime.clock import SystemClock, VirtualClock
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import (
     Command,
+    Empty,
     Header,
     Image,
     Message,
     Reading,
     Twist,
+    schema_by_class,
 )
 from olympus.runtime.qos import QoS, Tier
 
@@ -342,4 +346,28 @@ async def test_the_rows_that_a_subscription_remembers_are_bounded_and_the_busy_o
         await asyncio.sleep(0)
     assert len(subscription._seen) == MOST_ROWS
     assert subscription.dropped == {"duplicate": 1}
+    await bus.close()
+
+
+async def test_a_publisher_that_goes_on_in_order_is_not_the_one_forgotten() -> None:
+    bus = Bus(VirtualClock())
+    seen: list[Any] = []
+    subscription = bus.subscribe("e", Empty, seen.append, SubscriptionOptions(qos=QoS.queue(64)))
+    card = schema_by_class(Empty)
+    kind = (card.name, card.version, card.hash)
+
+    def arrive(source: str, seq: int) -> None:
+        head = (0, 1, 0, 5, seq, 1, 0, 1, 0, 1)
+        frame = Frame(Channel("e", kind, source, 1), head, HEAD.pack(*head) + b"\x90", [])
+        assert not subscription.arrive(frame, later=False)
+
+    arrive("busy", 1)
+    for number in range(MOST_ROWS - 1):
+        arrive(f"passer-by {number}", 1)
+    arrive("busy", 2)
+    arrive("one more", 1)  # now somebody has to be forgotten
+    before = len(seen)
+    arrive("busy", 1)
+    assert (len(seen), subscription.dropped) == (before, {"duplicate": 1})
+    assert before == MOST_ROWS + 2
     await bus.close()
