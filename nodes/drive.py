@@ -112,11 +112,15 @@ class Drive(Node):
     async def on_activate(self) -> None:
         """Open the base and start the gate's thread."""
         self._loop, self._is_telling = asyncio.get_running_loop(), True
+        # What a drive before this one vouched for may still count, and lapse while this one moves.
+        await self._report_condition("base", False, "is being opened")
         await asyncio.to_thread(self._open)
         start = self._memory.read() or Pose(*self.params.start_pose)
         self._reckoning = DeadReckoning(self._base.wheel_radius_m, self._base.track_m, start)
         self._motors = self._make_motors()
         self._motors.start()
+        with suppress(DeviceError):  # on_report says so, and opens it again
+            await self._vouch(self._base.state())
 
     async def on_deactivate(self) -> None:
         """Bring the motors to rest and let the base go."""
@@ -182,8 +186,7 @@ class Drive(Node):
         self.diagnostics.publish(
             Diagnostic(level="ok", name="drive/gate", text="ticks by reason", values=values)
         )
-        await self._report_condition("base", True, "answers")
-        await self._watch_battery(state)
+        await self._vouch(state)
 
     @property
     def ticks(self) -> dict[str, int]:
@@ -329,10 +332,12 @@ class Drive(Node):
                 # Nobody heard it. This node's end is one stop more that nobody can miss.
                 raise SafetyError(f"{cause}, and the stop came to nothing: {outcome.text}")
 
-    async def _watch_battery(self, state: BaseState) -> None:
+    async def _vouch(self, state: BaseState) -> None:
+        """Tell how the battery stands, and then that the base answers: then both words are new."""
         is_ok = not math.isfinite(state.charge) or state.charge >= self.params.min_charge
         text = f"battery at {state.charge:.0%}, {self.params.min_charge:.0%} are needed"
         await self._report_condition("battery", is_ok, text)
+        await self._report_condition("base", True, "answers")
 
     async def _report_condition(self, name: str, is_ok: bool, text: str) -> None:
         """Tell the guardian about something that motion depends on."""

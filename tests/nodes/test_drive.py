@@ -337,6 +337,20 @@ async def test_a_low_battery_trips_and_keeps_the_rover_stopped(
         await permit()
 
 
+async def test_no_word_of_a_drive_before_this_one_permits_motion(
+    driving: Driving, building: Any, guardian_of_drive: Any
+) -> None:
+    del building  # it only has to be there
+    for name in ("base", "battery"):
+        guardian_of_drive.client.report(name, ok=True, text="said by one that is gone")
+    async with driving(), asyncio.timeout(10):
+        while (status := await asyncio.to_thread(guardian_of_drive.client.status)).blockers:
+            await asyncio.sleep(0.01)
+        told = {one.name: one.text for one in status.conditions}
+        assert told["base"] == "answers"
+        assert told["battery"].startswith("battery at")
+
+
 async def test_a_drive_started_anew_goes_on_where_it_was(
     driving: Driving, permit: Permit, building: Any, until: Until
 ) -> None:
