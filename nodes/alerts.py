@@ -37,7 +37,16 @@ from olympus.runtime.node import Field, Node, NodeParams, output, timer
 from olympus.runtime.qos import Tier
 from olympus.runtime.safety.events import FILE as EVENTS
 
-Event = Literal["trip", "permit", "boot", "end", "reset refused", "reset stuck"]
+Event = Literal[
+    "trip",
+    "permit",
+    "boot",
+    "end",
+    "reset refused",
+    "reset stuck",
+    "socket lost",
+    "socket remade",
+]
 STOPS: tuple[Event, ...] = ("trip", "boot", "end")
 _TOLD = ("cause", "by", "evidence", "is_kill", "why")
 

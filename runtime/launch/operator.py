@@ -107,6 +107,8 @@ class Operator:
             self._report.say(f"motion {what}: {cause} (by {by}); {way}", "warning")
         elif event.get("event") == "permit":
             self._report.say(f"motion permitted (by {by})", "good")
+        elif event.get("event") == "socket remade":
+            self._report.say("the guardian's socket was deleted; it is bound again", "warning")
 
     def keys(self, leave: Callable[[], None]) -> dict[str, Callable[[], None]]:
         """Return what each key does.

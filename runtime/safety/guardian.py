@@ -6,7 +6,6 @@ prints one line of JSON when it is ready. Standard library only.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -14,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -23,6 +23,7 @@ from olympus.runtime.safety import realtime
 from olympus.runtime.safety.backstop import load as load_backstop
 from olympus.runtime.safety.feeders import Feeders, make_feeders
 from olympus.runtime.safety.keeper import Keeper
+from olympus.runtime.safety.lock import DirectoryLock
 from olympus.runtime.safety.mailbox import Datagram, Mailbox
 from olympus.runtime.safety.processes import has_terminal
 from olympus.runtime.safety.protocol import (
@@ -46,14 +47,14 @@ from olympus.runtime.safety.stopinput import StopButton
 CHECK: Final = "--check"
 """First argument of a guardian that only reads its configuration and loads its backstops."""
 
-LOCK: Final = "guardian.lock"
-"""Name of the file that keeps a second guardian out of the safety directory."""
-
 _MOST_PER_PERIOD: Final = 64
 """More datagrams wait for the next period, so that a flood can't take the processor."""
 
 _LEAST_PER_PERIOD: Final = 4
 """So many are answered even when the next look is due already; the others wait for it."""
+
+_SOCKET_LOOK_NS: Final = 500_000_000
+"""So often it is looked whether the socket's name still leads here."""
 
 
 class Guardian:
@@ -73,7 +74,7 @@ class Guardian:
         """
         self._settings = settings
         keys = read_keys(settings.keys_file) if settings.keys_file else {}
-        self._lock = _locked(private_directory(settings.dir))
+        self._lock = DirectoryLock(private_directory(settings.dir))
         self._button = _button(settings)
         self.keeper = Keeper(settings, backstops=_feeders(settings), button=self._button)
         """The decisions."""
@@ -86,9 +87,11 @@ class Guardian:
         except SafetyError:
             self.keeper.close()
             self._poll.close()
-            os.close(self._lock)
+            self._lock.close()
             raise
-        self._hear(self._mailbox.fileno(), self._answer_next)
+        self._hear_mailbox()
+        self._former: Mailbox | None = None
+        self._socket_due_ns, self._is_unbound = 0, False
         self._watch_button()
         self._seals = SealReader(settings.dir, keys, self.keeper.counters)
         self._manager = ServiceManager()
@@ -115,6 +118,7 @@ class Guardian:
             self.keeper.tick()
             self._watch_button()
             self._watch_lock()
+            self._watch_socket(time.monotonic_ns())
             self._manager.feed(time.monotonic_ns())
             self._watch_parent()
             now_ns = time.monotonic_ns()
@@ -127,10 +131,11 @@ class Guardian:
         self.keeper.stop(self._ending or "guardian closed", "guardian")
         self.keeper.close()
         self._seals.close()
+        self._forget_former()
         self._mailbox.close()
         self._poll.close()
         self._manager.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def ready(self) -> str:
         """The line that says it is ready, as JSON."""
@@ -171,10 +176,13 @@ class Guardian:
         if descriptor is not None:
             self._hear(descriptor, self.keeper.read_button)
 
-    def _answer_next(self) -> None:
-        datagram = self._mailbox.receive()
+    def _hear_mailbox(self) -> None:
+        self._hear(self._mailbox.fileno(), partial(self._answer_next, self._mailbox))
+
+    def _answer_next(self, mailbox: Mailbox) -> None:
+        datagram = mailbox.receive()
         if datagram is not None:
-            self._mailbox.answer(datagram.sender, self._reply(datagram))
+            mailbox.answer(datagram.sender, self._reply(datagram))
 
     def _reply(self, datagram: Datagram) -> Mapping[str, object]:
         try:
@@ -221,23 +229,47 @@ class Guardian:
             return self.keeper.reset(request.by, request.latch, authority)
         return self.keeper.report(request)
 
-    def _watch_lock(self) -> None:
+    def _watch_lock(self) -> bool:
         """Keep the directory: where the lock was deleted, a second guardian could permit motion."""
         try:
-            if os.path.samestat(os.fstat(self._lock), (self._settings.dir / LOCK).stat()):
-                return
-        except OSError:
-            pass  # it has no name any more
-        try:
-            anew = _locked(self._settings.dir)
+            is_kept = self._lock.keeps()
         except SafetyError:
             self.end(f"another guardian keeps {self._settings.dir}")
-        except OSError:
-            return  # nobody else can make one there either; it is tried again at the next look
-        else:
-            os.close(self._lock)
-            self._lock = anew
-            self.keeper.counters["locks_remade"] += 1
+            return False
+        self.keeper.counters["locks_remade"] = self._lock.remade
+        return is_kept
+
+    def _watch_socket(self, now_ns: int) -> None:
+        """Keep its name: where it was deleted or taken, nobody could ask for anything."""
+        if now_ns < self._socket_due_ns:
+            return
+        self._socket_due_ns = now_ns + _SOCKET_LOOK_NS
+        self._forget_former()
+        # The lock is looked at last: a name that another guardian took is its own.
+        if self._mailbox.is_displaced() and self._watch_lock():
+            self._bind_again()
+
+    def _forget_former(self) -> None:
+        if self._former is not None:
+            self._poll.unregister(self._former.fileno())
+            self._former.close()
+            self._former = None
+
+    def _bind_again(self) -> None:
+        try:
+            anew = Mailbox(self._settings.dir)
+        except (OSError, SafetyError) as error:
+            if not self._is_unbound:
+                self.keeper.note("socket lost", why=str(error))
+            self._is_unbound = True
+            return
+        # Whoever asked by the former one is answered by it until the next look.
+        self._former, self._mailbox = self._mailbox, anew
+        anew.unanswered = self._former.unanswered
+        self._hear_mailbox()
+        self._is_unbound = False
+        self.keeper.counters["sockets_remade"] += 1
+        self.keeper.note("socket remade")
 
     def _watch_parent(self) -> None:
         if self._settings.die_with_parent and os.getppid() != self._parent:
@@ -308,18 +340,6 @@ def _announce(line: str) -> None:
         os.write(1, f"{line}\n".encode())
     except OSError as error:  # the launcher may be gone; the guardian then notices by itself
         sys.stderr.write(f"guardian: nobody reads the ready line: {error}\n")
-
-
-def _locked(directory: Path) -> int:
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise SafetyError(
-            f"another guardian keeps {directory}; end it first, or use another directory"
-        ) from error
-    return descriptor
 
 
 if __name__ == "__main__":  # pragma: no cover  (runs in a process of its own)

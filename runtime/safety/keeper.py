@@ -79,7 +79,7 @@ class Keeper:
         self.state: State = stop_state.boot(epoch, now_ns(), self._lease.earlier_kill())
         """The stop state."""
         self._lease.revoke(epoch, self.state.mode)
-        self._note("boot")
+        self.note("boot")
 
     def tick(self) -> None:
         """Look at everything once; renew the lease, or trip."""
@@ -151,10 +151,10 @@ class Keeper:
         self._act(step, now_ns)
         if self.state.is_reset_stuck(now_ns) and not was_stuck:
             self.counters["stuck_resets"] += 1
-            self._note("reset stuck", by=by)
+            self.note("reset stuck", by=by)
         if step.refusal:
             self.counters["refused_resets"] += 1
-            self._note("reset refused", by=by, why=step.refusal)
+            self.note("reset refused", by=by, why=step.refusal)
         return step.refusal
 
     def report(self, condition: ConditionReport) -> str:
@@ -221,13 +221,20 @@ class Keeper:
             "counters": dict(self.counters),
         }
 
+    def note(self, event: str, **details: object) -> None:
+        """Write down an event; never waits."""
+        now_ns, state = self._now_ns(), self.state
+        stamp_ns = now_ns + self._settings.clock_offset_ns
+        about = {"event": event, "written_ns": now_ns, "stamp_ns": stamp_ns, "state": state.mode}
+        self._log.add(about | {"epoch": state.epoch, "latch": state.latch} | details)
+
     def close(self) -> None:
         """Take the lease back and close everything."""
         self._lease.revoke(self.state.epoch, self.state.mode)
         self._backstops.close(is_neutral=self.outlook(self._now_ns()).is_neutral)
         if self._button is not None:
             self._button.close()
-        self._note("end")
+        self.note("end")
         self._log.close()
         for one in (
             self._lease,
@@ -258,19 +265,13 @@ class Keeper:
         if step.action is Action.LATCH:
             self._lease.revoke(step.state.epoch, step.state.mode)
             self.counters["trips"] += 1
-            self._note("trip", **told_trip(step.state.trips[-1]))
+            self.note("trip", **told_trip(step.state.trips[-1]))
         elif step.action is Action.GRANT:
             self._lease.grant(step.state.epoch, now_ns, until_ns)
             self._granted = step.state.epoch
-            self._note("permit", by=step.state.granted_by)
+            self.note("permit", by=step.state.granted_by)
         elif step.action is Action.RENEW:
             self._lease.renew(step.state.epoch, until_ns)
-
-    def _note(self, event: str, **details: object) -> None:
-        now_ns, state = self._now_ns(), self.state
-        stamp_ns = now_ns + self._settings.clock_offset_ns
-        about = {"event": event, "written_ns": now_ns, "stamp_ns": stamp_ns, "state": state.mode}
-        self._log.add(about | {"epoch": state.epoch, "latch": state.latch} | details)
 
     def _pressed(self) -> Iterator[str]:
         if self._button is not None and (problem := self._button.problem()):

@@ -64,6 +64,13 @@ class Mailbox:
                 f"can't bind {self._path}: {error}; use a shorter or another safety directory"
             ) from error
 
+    def is_displaced(self) -> bool:
+        """Tell whether nobody comes here by its name: deleted, moved, taken, or closed to us."""
+        try:
+            return _identity(self._path.stat()) != _identity(self._about)
+        except OSError:
+            return True
+
     def fileno(self) -> int:
         """The socket's descriptor, for poll."""
         return self._socket.fileno()
@@ -92,6 +99,10 @@ class Mailbox:
         with contextlib.suppress(OSError):
             if os.path.samestat(self._path.stat(), self._about):
                 self._path.unlink()
+
+
+def _identity(about: os.stat_result) -> tuple[int, ...]:
+    return about.st_dev, about.st_ino, about.st_mode, about.st_uid
 
 
 def _credentials(control: list[tuple[int, int, bytes]]) -> tuple[int | None, int | None]:

@@ -45,6 +45,7 @@ async def test_a_stop_from_elsewhere_is_told_with_its_cause_and_the_way_out(
     await asyncio.sleep(0)  # it notes what is old
     append(file, event="permit", by=BY)
     append(file, event="trip", cause="heard a shout", by="rover/navigator")
+    append(file, event="socket remade")
     append(file, event="permit", by="anna")
     async with asyncio.timeout(10):
         while "anna" not in stream.getvalue():
@@ -54,6 +55,7 @@ async def test_a_stop_from_elsewhere_is_told_with_its_cause_and_the_way_out(
     assert stream.getvalue().splitlines() == [
         "warning: motion stopped: heard a shout (by rover/navigator); "
         "permit it again with: olympus reset",
+        "warning: the guardian's socket was deleted; it is bound again",
         "motion permitted (by anna)",
     ]
 

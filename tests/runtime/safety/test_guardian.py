@@ -20,7 +20,8 @@ import pytest
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.safety import spawn
 from olympus.runtime.safety.client import SafetyClient
-from olympus.runtime.safety.guardian import LOCK, Guardian, main
+from olympus.runtime.safety.guardian import Guardian, main
+from olympus.runtime.safety.lock import LOCK
 from olympus.runtime.safety.mailbox import Mailbox
 from olympus.runtime.safety.protocol import SOCKET
 from olympus.runtime.safety.settings import Settings
@@ -220,6 +221,91 @@ def test_a_lock_that_can_not_be_made_anew_is_tried_again(
     safety_dir.with_name("elsewhere").rename(safety_dir)
     until_true(lambda: serving.keeper.counters["locks_remade"] > looks)
     assert (safety_dir / LOCK).exists()
+
+
+def _taken(path: Path) -> None:
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    "hurt",
+    [
+        Path.unlink,
+        lambda path: path.rename(path.with_name("elsewhere")),
+        _taken,
+        lambda path: path.chmod(0),
+    ],
+    ids=["deleted", "moved", "taken", "closed"],
+)
+def test_a_socket_whose_name_is_gone_is_bound_again_and_told_once(
+    serving: Guardian,
+    safety_dir: Path,
+    until_true: Callable[..., None],
+    hurt: Callable[[Path], object],
+) -> None:
+    hurt(safety_dir / SOCKET)
+    until_true(lambda: serving.keeper.counters["sockets_remade"] == 1)
+    client = SafetyClient(safety_dir)
+    assert client.status().counters["sockets_remade"] == 1
+    assert "the stop is latched" in client.stop("test").text
+    with pytest.raises(SafetyError, match="another guardian keeps"):
+        Guardian(settings(safety_dir))
+    time.sleep(0.6)  # one look more: it stays the same
+    assert client.status().counters["sockets_remade"] == 1
+    assert _events(safety_dir).count("socket remade") == 1
+    assert (safety_dir / SOCKET).stat().st_mode & 0o777 == 0o600
+
+
+def test_who_asked_by_the_former_socket_is_answered_until_the_next_look(safety_dir: Path) -> None:
+    guardian = Guardian(settings(safety_dir))
+    caller, now_ns = Caller(safety_dir), time.monotonic_ns()
+    caller.socket.send(b"stop")
+    (safety_dir / SOCKET).unlink()
+    guardian._watch_socket(now_ns)
+    assert guardian.keeper.counters["sockets_remade"] == 1
+    guardian._answer_until(time.monotonic_ns())
+    assert caller.hear()["latch"] == 1
+    guardian._watch_socket(now_ns + 1_000_000_000)
+    with pytest.raises(ConnectionRefusedError):
+        caller.socket.send(b"stop")
+    caller.socket.close()
+    guardian.close()
+
+
+def test_a_socket_that_can_not_be_bound_again_is_told_once_until_it_can(
+    serving: Guardian, safety_dir: Path, until_true: Callable[..., None]
+) -> None:
+    (safety_dir / SOCKET).unlink()
+    (safety_dir / SOCKET).mkdir()
+    until_true(lambda: "socket lost" in _events(safety_dir))
+    time.sleep(1.1)  # two looks more
+    (safety_dir / SOCKET).rmdir()
+    until_true(lambda: "socket remade" in _events(safety_dir))
+    assert _events(safety_dir) == ["boot", "socket lost", "socket remade"]
+    assert SafetyClient(safety_dir).status().counters["sockets_remade"] == 1
+
+
+def test_a_guardian_whose_directory_another_one_took_does_not_bind_its_socket(
+    safety_dir: Path,
+) -> None:
+    first = Guardian(settings(safety_dir))
+    (safety_dir / LOCK).unlink()
+    second = Guardian(settings(safety_dir))
+    of_second = (safety_dir / SOCKET).stat().st_ino
+    first._watch_socket(time.monotonic_ns())
+    first.serve()  # it ends by itself
+    first.close()
+    assert "socket remade" not in _events(safety_dir)
+    assert (safety_dir / SOCKET).stat().st_ino == of_second
+    second.close()
+
+
+def _events(directory: Path) -> list[str]:
+    return [
+        json.loads(line)["event"] for line in (directory / "events.jsonl").read_text().splitlines()
+    ]
 
 
 def test_a_path_too_long_for_a_socket_is_named(safety_dir: Path) -> None:
