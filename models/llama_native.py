@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -30,10 +31,20 @@ def missing(cpuinfo: Path = _CPUINFO) -> str:
             " needs (any x86-64 since 2013 has it); build llama-cpp-python yourself without them"
         )
     try:
-        import llama_cpp  # noqa: F401
+        _import()
     except (ImportError, OSError, RuntimeError) as error:
         return f"{WAY_OUT} ({error})"
     return ""
+
+
+@cache
+def _import() -> None:
+    import llama_cpp._utils as theirs
+
+    # It opens /dev/null twice for as long as the process lives; Python complains at the end.
+    for name in ("outnull_file", "errnull_file"):
+        if nowhere := getattr(theirs, name, None):
+            atexit.register(nowhere.close)
 
 
 def lacking_flags(cpuinfo: Path = _CPUINFO, machine: str = "") -> list[str]:

@@ -6,6 +6,8 @@ import math
 import os
 import random
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import fields
@@ -33,6 +35,13 @@ PROMPTS = (
     "patrol the P1 N1 times , then wait N2 seconds",
     "wait until you hear a S1",
 )
+
+
+@needs_llama
+def test_a_process_that_loads_it_leaves_no_file_open() -> None:
+    code = "from olympus.models import llama_native; llama_native.library()"
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
 
 
 @pytest.fixture(scope="module")
