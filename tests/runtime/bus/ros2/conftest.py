@@ -63,8 +63,22 @@ RCLPY = pytest.param(
         pytest.mark.skipif(not has_rclpy(), reason="rclpy does not import: no ROS 2 is installed"),
     ],
 )
-DOMAIN = 87
-"""Of the tests with rclpy, which meet everybody on this machine who has the same."""
+DOMAINS = range(60, 100)
+"""Of the tests with rclpy: on a machine of its own nobody takes so high a number."""
+
+
+@pytest.fixture(scope="session")
+def domain() -> Iterator[int]:
+    """Return a domain of ROS that no other run of these tests on this machine is in."""
+    with socket.socket(socket.AF_UNIX) as claim:
+        for number in DOMAINS:
+            try:
+                claim.bind(f"\0olympus-tests-in-ros-domain-{number}")
+            except OSError:
+                continue  # another run's, until it ends
+            yield number
+            return
+    pytest.fail(f"other runs of these tests hold all of the domains {DOMAINS}")
 
 
 @pytest.fixture(params=["zenoh", RCLPY])
@@ -72,7 +86,8 @@ def way(request: pytest.FixtureRequest, router: str) -> dict[str, Any]:
     """Return the settings of a graph over each backend."""
     if request.param == "rclpy":
         distro = os.environ.get("ROS_DISTRO", "jazzy")
-        return {"backend": "rclpy", "domain": DOMAIN, "distro": distro}
+        domain = request.getfixturevalue("domain")
+        return {"backend": "rclpy", "domain": domain, "distro": distro}
     return _over_zenoh(router)
 
 

@@ -134,7 +134,8 @@ def stage(session: Session, way: dict[str, Any], join_any: Join) -> Stage:
     @asynccontextmanager
     async def made(**more: Any) -> AsyncIterator[Scene]:
         settings = way | {"interfaces": more.pop("interfaces", [])}
-        entry = {"ros": "/navigate_to_pose", "type": NAVIGATE, "service": "rover/navigate"} | more
+        entry = {"ros": "/navigate_to_pose", "type": NAVIGATE, "service": "rover/navigate"}
+        entry |= {"patience_s": 20.0} | more
         package = entry["type"].split("/")[0]
         if way["backend"] == "rclpy" and importlib.util.find_spec(package) is None:
             pytest.skip(f"the installed ROS has no {package}")
@@ -186,8 +187,10 @@ async def test_a_goal_tells_how_it_goes_and_how_it_ended(stage: Stage, until: Un
 async def test_who_gives_up_has_the_goal_called_off(stage: Stage, until: Until) -> None:
     async with stage() as scene:
         scene.serve()
-        with pytest.raises(BusError):
-            await scene.go(ENDLESS, timeout_s=1.0)
+        going = asyncio.create_task(scene.go(ENDLESS, timeout_s=3.0))
+        await until(lambda: scene.nav2.begun)
+        with pytest.raises(BusError, match="no answer in 3 s"):
+            await going
         await until(lambda: scene.nav2.called_off)
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[3] / "runtime" / "bus" / "ros2" / "olympus_msgs"
-DOMAIN = 89
 STRING, IMAGE, SWITCH = "std_msgs/msg/String", "sensor_msgs/msg/Image", "std_srvs/srv/SetBool"
 ORDER = "int32 order\n---\nint32[] sequence\n---\nint32[] sequence"
 FIVE = RosQos(durability=Durability.TRANSIENT_LOCAL, depth=5)
@@ -71,21 +71,21 @@ def test_what_the_installed_ros_lacks_comes_with_the_way_out() -> None:
 
 
 @pytest.fixture
-async def one() -> AsyncIterator[Participant]:
-    made = join_graph(Joining.model_validate({"backend": "rclpy", "domain": DOMAIN}))
+async def one(domain: int) -> AsyncIterator[Participant]:
+    made = join_graph(Joining.model_validate({"backend": "rclpy", "domain": domain}))
     yield made
     await made.close()
 
 
 @pytest.fixture
-def robot() -> Robot:
-    return plain_robot
+def robot(domain: int) -> Robot:
+    return partial(plain_robot, domain)
 
 
 @contextmanager
-def plain_robot(*words: str) -> Iterator[Iterator[Any]]:
+def plain_robot(domain: int, *words: str) -> Iterator[Iterator[Any]]:
     """Run a robot in plain rclpy; what it says comes line by line."""
-    command = [sys.executable, str(HERE / "_rclpy_robot.py"), str(DOMAIN), *words]
+    command = [sys.executable, str(HERE / "_rclpy_robot.py"), str(domain), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1)
     try:
         assert process.stdout is not None
