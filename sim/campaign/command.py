@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import signal
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from olympus.sim.campaign.faults import Fault, loaded_while
 from olympus.sim.campaign.report import failures, load, picture, save, summary, table
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import Moment, measure_stops, soak, told
-from olympus.sim.campaign.trial import Result, run_trial
+from olympus.sim.campaign.trial import CANT_GO_ON, Result, run_trial
 from olympus.sim.campaign.watching import CampaignError
 
 app = typer.Typer(no_args_is_help=True, help="Hurt a running robot on purpose, and time its stop.")
@@ -25,6 +26,10 @@ app = typer.Typer(no_args_is_help=True, help="Hurt a running robot on purpose, a
 Seed = Annotated[int, typer.Option(help="The same seed hurts in the same order, moments included.")]
 Out = Annotated[Path | None, typer.Option(help="File that results are added to, JSON lines.")]
 Loaded = Annotated[bool, typer.Option("--loaded", help="Keep every core busy meanwhile.")]
+
+
+_STUCK = 3
+"""So many trials in a row in which the campaign itself fails end it."""
 
 
 def plan(seed: int, count: int, names: list[str]) -> list[tuple[int, Fault]]:
@@ -99,9 +104,12 @@ def run(
             if out is not None:
                 save(out, [result])
             typer.echo(_line(result))
+            if _is_stuck(results):
+                typer.echo(f"{_STUCK} trials one after the other could not go on: the end")
+                break
         typer.echo(_summary(rig, seed, results))
     typer.echo(table(results))
-    _judge(results)
+    _judge(results, "".join(f" --fault {shlex.quote(name)}" for name in fault or []))
 
 
 @app.command()
@@ -174,17 +182,26 @@ def _summary(rig: Rig, seed: int, results: list[Result]) -> str:
     lines = [f"\nseed {seed}, {len(results)} trials, the robot was launched {rig.starts} times"]
     lines += [f"false trip: {cause}" for cause in rig.false_trips]
     lines += [f"begun again {n} times: {w}" for w, n in Counter(rig.excused).most_common()]
+    if rig.standstills.refused:
+        lines.append(f"whether the machine stood still was not seen: {rig.standstills.refused}")
+    lines += [f"begun again, {why}" for why in rig.stood_still]
     return "\n".join(lines)
+
+
+def _is_stuck(results: list[Result]) -> bool:
+    last = [one.verdict.startswith(CANT_GO_ON) for one in results[-_STUCK:]]
+    return len(last) == _STUCK and all(last)
 
 
 def _line(result: Result) -> str:
     ms = "      -" if result.ms is None else f"{result.ms:7.1f}"
     verdict = "" if result.verdict == "ok" else f"  <<< {result.verdict}"
     head = f"{result.index:5} {ms} ms  {result.fault:50} {result.layer:16}"
-    return f"{head} {result.cause[:60]}{verdict}"
+    still = f"  (a processor stood still for {result.still_ms:.0f} ms)" if result.still_ms else ""
+    return f"{head} {result.cause[:60]}{still}{verdict}"
 
 
-def _judge(results: list[Result]) -> None:
-    bad = failures(results)
+def _judge(results: list[Result], more: str = "") -> None:
+    bad = failures(results, more=more)
     if bad:
         raise SafetyError(f"{len(bad)} of {len(results)} trials were not ok:\n" + "\n".join(bad))

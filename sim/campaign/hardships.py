@@ -14,8 +14,8 @@ from pathlib import Path
 from olympus.runtime.safety.protocol import LARGEST, SOCKET
 from olympus.runtime.safety.seal import seal
 from olympus.sim.campaign.faults import HOLD_S, Begin, punctual
-from olympus.sim.campaign.rig import Rig
-from olympus.sim.campaign.surroundings import KEY_NAME
+from olympus.sim.campaign.rig import Rig, is_running
+from olympus.sim.campaign.surroundings import KEY_NAME, Remote
 from olympus.sim.campaign.watching import CampaignError, WrongAnswerError
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -97,7 +97,7 @@ def out_of_memory(host: str) -> Begin:
         (folder / "cgroup.procs").write_text(str(pid))
         seen_ns = rig.wound(host, "hog 2")
         until = time.monotonic() + 2
-        while _is_running(pid) and time.monotonic() < until:
+        while is_running(pid) and time.monotonic() < until:
             seen_ns = time.monotonic_ns()
             time.sleep(0.0005)
         rig.begun_ns = seen_ns  # it was still alive then
@@ -114,12 +114,6 @@ def out_of_memory(host: str) -> Begin:
     return begin
 
 
-def _is_running(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
 def cut_off(how: str) -> Begin:
     """Let a commander on another machine drive, and then lose it.
 
@@ -129,17 +123,8 @@ def cut_off(how: str) -> Begin:
     """
 
     def begin(rig: Rig, _: random.Random) -> Callable[[], None]:
-        remote = rig.remote()
-        remote.tell("on")
-        time.sleep(_SETTLE_S)
-        rig.wound("control", "mute 3")
-        time.sleep(_SETTLE_S)
-        rig.observer.catch_up()
-        if not rig.observer.is_driven:
-            rig.wound("control", "good 0")
-            remote.tell("off")
-            raise CampaignError("the other machine's commands do not drive")
-        pid = rig.pid("gateway")
+        pid, remote = rig.pid("gateway"), rig.remote()
+        _let_drive(rig, remote)
         with punctual():
             rig.begun_ns = time.monotonic_ns()
             if how == "cable":
@@ -153,7 +138,7 @@ def cut_off(how: str) -> Begin:
             with suppress(OSError):
                 os.kill(pid, 18)
             time.sleep(_SETTLE_S)  # a link that comes back, its commander still commanding
-            with suppress(OSError):
+            with suppress(CampaignError):
                 remote.tell("off")
             with suppress(CampaignError):
                 rig.wound("control", "good 0")
@@ -161,6 +146,28 @@ def cut_off(how: str) -> Begin:
         return end
 
     return begin
+
+
+def _let_drive(rig: Rig, remote: Remote) -> None:
+    """Let the other machine's commander drive in place of the robot's own.
+
+    Raises:
+        CampaignError: It does not come to that; the robot's own commands on, and it alone.
+    """
+    try:
+        remote.tell("on")
+        time.sleep(_SETTLE_S)
+        rig.wound("control", "mute 3")
+        time.sleep(_SETTLE_S)
+        rig.observer.catch_up()
+        if not rig.observer.is_driven:
+            raise CampaignError("the other machine's commands do not drive")
+    except CampaignError:  # it must not command on in the trials that come
+        with suppress(CampaignError):
+            remote.tell("off")
+        with suppress(CampaignError):
+            rig.wound("control", "good 0")
+        raise
 
 
 def commanded(kind: str) -> Begin:

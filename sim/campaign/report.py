@@ -82,13 +82,32 @@ def summary(results: Sequence[Result], must_stop: Collection[str]) -> str:
     return "\n".join(rows)
 
 
-def failures(results: Sequence[Result]) -> list[str]:
-    """Return what went wrong, a sentence each, with what replays it."""
-    return [
-        f"{one.fault}: {one.verdict} (--seed {one.seed} --only {one.index}; {one.cause})"
-        for one in results
-        if one.verdict != "ok"
+def failures(results: Sequence[Result], *, more: str = "") -> list[str]:
+    """Return all that is known of each trial that is not ok, with the commands that repeat it.
+
+    Args:
+        results: Of all trials.
+        more: Words of the command that these were planned with, besides seed and count.
+    """
+    return [_failure(one, more) for one in results if one.verdict != "ok"]
+
+
+def _failure(one: Result, more: str) -> str:
+    command = f"./run faults --seed {one.seed}{more}{' --loaded' * one.is_loaded}"
+    before = max(0, one.index - 2)
+    still = f"a processor stood still for {one.still_ms:.0f} ms"
+    if not one.still_ms:
+        still = "no processor was seen to stand still"
+    lines = [
+        f"trial {one.index}: {one.fault}: {one.verdict}",
+        f"  cause: {one.cause or 'nothing was latched, or nobody says'}",
+        f"  load average {one.at_s:.1f}; {still}; {one.stolen_ms:.0f} ms were stolen from them",
+        f"  again: {command} --only {one.index}",
+        f"  again, after the two before it: {command} --first {before} --count {one.index + 1}",
     ]
+    if one.evidence and one.evidence != one.cause:
+        lines.insert(2, "  evidence: " + one.evidence.replace("\n", "\n  "))
+    return "\n".join(lines)
 
 
 def picture(results: Sequence[Result]) -> str:

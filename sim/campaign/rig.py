@@ -17,6 +17,7 @@ from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.safety.client import SafetyClient
 from olympus.runtime.safety.status import Status
+from olympus.sim.campaign.standstill import Standstills
 from olympus.sim.campaign.surroundings import Cable, Remote, SmallDisk, WallClock, write_key
 from olympus.sim.campaign.victims import socket_name
 from olympus.sim.campaign.watching import CampaignError, Watching
@@ -26,7 +27,9 @@ START_S = 60.0
 PERMIT_S = 45.0
 _PRESS_S = 0.25
 _DRIVEN_S = 3.0
-_WOUNDED_S = 2.0
+_WOUNDED_S = 5.0
+_BACK_S = 20.0
+_LOOK_S = 0.03
 _MODULES = {"gate": b"olympus.nodes.motor_process", "gateway": b"olympus.runtime.bus.gateway"}
 
 
@@ -53,17 +56,22 @@ class Rig:
         self.starts = 0
         """How often the robot was launched."""
         self.observer = Watching(self.root / "ttyRIG")
+        self.standstills = Standstills()
+        """Knows when the machine itself stood still."""
         self.begun_ns = 0
         """When the newest fault took hold, if that was later than it was begun."""
         self.false_trips: list[str] = []
         """Causes of trips that came before anything was hurt."""
         self.excused: list[str] = []
         """Why trials were begun again: what kept the motor from driving when it was to be hurt."""
+        self.stood_still: list[str] = []
+        """Trials that were begun again since the machine itself stood still, and for how long."""
         self._robot: Launched | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start the observer and the robot."""
+        """Start the observers and the robot."""
+        self._stack.enter_context(self.standstills)
         self._stack.enter_context(self.observer)
         self.start()
         return self
@@ -148,14 +156,19 @@ class Rig:
     def pid(self, process: str) -> int:
         """Return the process of a name; `gate` is that of the motors, `gateway` Zenoh's.
 
+        One that was killed is waited for: it drives without those that nothing waits for, and the
+        launcher writes down anew who runs once a second only while it has no room to.
+
         Raises:
             CampaignError: It is not running.
         """
-        module = _MODULES.get(process)
-        found = self._running(module) if module else self.robot.pids().get(process, 0)
-        if not found:
-            raise CampaignError(f"{process} is not running")
-        return found
+        module, until = _MODULES.get(process), time.monotonic() + _BACK_S
+        while time.monotonic() < until:
+            found = self._running(module) if module else self.robot.pids().get(process, 0)
+            if found and is_running(found):
+                return found
+            time.sleep(_LOOK_S)
+        raise CampaignError(f"{process} is not running")
 
     def wound(self, host: str, words: str) -> int:
         """Send a wound to the victim in a host.
@@ -171,10 +184,27 @@ class Rig:
             sender.settimeout(_WOUNDED_S)
             try:
                 sender.bind("")  # a name of the kernel's choice, to be answered at
-                sender.sendto(words.encode(), socket_name(self.name, node))
+                self._hand_over(sender, words.encode(), socket_name(self.name, node))
                 return int(sender.recv(100))
             except OSError as error:
                 raise CampaignError(f"{words!r} does not reach {node}: {error}") from error
+
+    def _hand_over(self, sender: socket.socket, words: bytes, name: str) -> None:
+        """Send it as soon as somebody listens; a victim that was killed is waited for.
+
+        Raises:
+            ConnectionRefusedError: Nobody does, after all.
+        """
+        until = time.monotonic() + _BACK_S
+        while True:
+            try:
+                sender.sendto(words, name)
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return
 
     def status(self) -> Status | None:
         """Return the guardian's view, or None while none answers."""
@@ -204,7 +234,7 @@ class Rig:
                     self.client.reset("campaign")
                 if self.observer.happens(lambda: self.observer.is_driven, _DRIVEN_S):
                     return True
-            time.sleep(_PRESS_S if status is not None and not status.blockers else 0.03)
+            time.sleep(_PRESS_S if status is not None and not status.blockers else _LOOK_S)
         return False
 
     def _is_alive(self) -> bool:
@@ -221,3 +251,10 @@ class Rig:
                 if module in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return 0
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there and has not ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import socket
 import struct
@@ -21,6 +22,7 @@ from olympus.sim.campaign.watching import CampaignError
 
 DISK_MB: Final = 96
 KEY_NAME: Final = "campaign"
+_SESSION_S: Final = 20.0
 _SOURCE = Path(__file__).with_name("clockstep.c")
 
 
@@ -147,8 +149,11 @@ class Remote:
             stdout=subprocess.PIPE,
             text=True,
         )
-        if self._process.stdout is None or not self._process.stdout.readline():
-            raise CampaignError("the remote commander gets no session")
+        out = self._process.stdout
+        if out is None or not select.select([out], [], [], _SESSION_S)[0] or not out.readline():
+            self._process.kill()
+            self._process.wait()
+            raise CampaignError(f"the remote commander gets no session within {_SESSION_S:g} s")
 
     @property
     def pid(self) -> int:
@@ -161,10 +166,17 @@ class Remote:
         return self._process.poll() is None
 
     def tell(self, word: str) -> None:
-        """Tell it `on` or `off`."""
+        """Tell it `on` or `off`.
+
+        Raises:
+            CampaignError: It has ended.
+        """
         if self._process.stdin is not None:
-            self._process.stdin.write(word + "\n")
-            self._process.stdin.flush()
+            try:
+                self._process.stdin.write(word + "\n")
+                self._process.stdin.flush()
+            except OSError as error:
+                raise CampaignError(f"the remote commander has ended: {error}") from error
 
     def close(self) -> None:
         """End it."""

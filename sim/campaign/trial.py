@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable
@@ -11,24 +10,37 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
-from olympus.runtime.config import Session
+from olympus.runtime.errors import OlympusError
+from olympus.sim.campaign.evidence import (
+    LEAD_NS,
+    STILL_MS,
+    evidence_of,
+    false_trip,
+    is_latched,
+    status_of,
+    told_still,
+)
 from olympus.sim.campaign.faults import HOLD_S, Fault
 from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.standstill import stolen_ms
 from olympus.sim.campaign.watching import CampaignError, Change, WrongAnswerError
 
 FAIL_MS: Final = 1000.0
 """A motor that is not neutral by then is a failure."""
 
-WRITTEN_NS: Final = 2_000_000_000
-"""What hosts write so near to a false trip may explain it."""
+CANT_GO_ON: Final = "the campaign can't go on"
 
 _GIVE_UP_S = 2.0
-_MOST_LINES = 20
+_PATIENCE_S = 10.0  # a harness of ordinary priority hears of a trip later than it comes
 _REST_S = 0.2
 _ATTEMPTS = 5
+_MOST_ATTEMPTS = 15  # with those in which the machine stood still
+_MOST_DRIVES = 10
 _TAKEN_NS = 100_000_000  # by then a trip has reached the motor
 _LOOK_NS = 5_000_000  # a trip bears the time at which the look began that found the fault
 _LAYERS = {SEQ_RANGE - 1: "guardian's hand", SEQ_RANGE - 2: "drive's hand"}
+_LATE = ("silent for", "too late to renew", "saw the lease lapse")
+NEEDLESS: Final = "it stopped without need"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +64,20 @@ class Result:
     is_loaded: bool = False
     at_s: float = 0.0
     """Load average of the machine, one minute."""
+    still_ms: float = 0.0
+    """Longest time for which a processor of the machine itself stood still meanwhile."""
+    stolen_ms: float = 0.0
+    """What the host of a virtual machine took of its processors meanwhile, all told."""
+    evidence: str = ""
+    """Of a trial that is not ok: what was measured, and what hosts wrote at that time."""
 
 
 def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool) -> Result:
     """Do one trial; the same seed and index choose the same moment.
 
     A motor that was at neutral already when it was to be hurt (a late command made it pause, or a
-    false trip came first) proves nothing: the trial is begun again, and that is counted.
+    false trip came first) proves nothing: the trial is begun again, and that is counted. So is one
+    in which it stopped without need since the machine itself stood still, if the witness saw that.
 
     Args:
         rig: It is driving afterwards no more.
@@ -67,28 +86,38 @@ def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool)
         index: The trial's number.
         is_loaded: Whether somebody keeps the cores busy, for the record.
 
-    Raises:
-        CampaignError: The rig can't be brought to drive.
+    Returns:
+        What came of it; where the campaign itself could not go on, that is the verdict.
     """
-    for attempt in range(_ATTEMPTS):
+    about = Result(fault.name, index, seed, is_loaded=is_loaded)
+    left = _ATTEMPTS
+    for attempt in range(_MOST_ATTEMPTS):
         chance = random.Random(f"{seed}:{index}" + f":{attempt}" * bool(attempt))
-        result = _attempt(rig, fault, chance, Result(fault.name, index, seed, is_loaded=is_loaded))
+        stood = len(rig.stood_still)
+        try:
+            result = _attempt(rig, fault, chance, about)
+        except (OlympusError, OSError) as error:
+            verdict = f"{CANT_GO_ON}: {type(error).__name__}: {error}"
+            return replace(about, verdict=verdict, at_s=_load(), evidence=evidence_of(rig))
         if result is not None:
             return result
-    return Result(
-        fault.name, index, seed, f"could not be begun: {rig.excused[-1]}", is_loaded=is_loaded
-    )
+        left -= len(rig.stood_still) == stood
+        if not left:
+            break
+    why = rig.stood_still[-1] if left else rig.excused[-1]
+    return replace(about, verdict=f"could not be begun: {why}", at_s=_load())
 
 
 def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Result | None:
-    """Hurt it once; None where it was not driving at that moment."""
+    """Hurt it once; None where it was not driving at that moment, or the machine stood still."""
     _drive(rig, chance.uniform(0.05, 0.25))
+    had_ms = stolen_ms()
     begun_ns = rig.begun_ns = time.monotonic_ns()
     try:
         end = fault.begin(rig, chance)
     except WrongAnswerError as error:
         return replace(about, verdict=str(error), at_s=_load())
-    except CampaignError as error:  # a victim that is not there again yet
+    except (CampaignError, OSError) as error:  # a victim that is not there again yet
         rig.excused.append(str(error))
         return None
     begun_ns = rig.begun_ns
@@ -104,42 +133,107 @@ def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Re
         return None
     time.sleep(_REST_S)
     rig.observer.catch_up()
-    again = rig.observer.driven_after(change.at_ns) if change is not None else None
-    if fault.expect in ("drive", "any") and not _is_latched(rig):
+    still = rig.standstills.between(begun_ns - LEAD_NS, time.monotonic_ns())
+    about = replace(
+        about,
+        verdict=verdict,
+        ms=tripped_ms,
+        cause=cause,
+        at_s=_load(),
+        still_ms=round(still[0].ms, 1) if still else 0.0,
+        stolen_ms=stolen_ms() - had_ms,
+    )
+    if fault.expect == "drive":
+        return _driven_on(rig, about, change)
+    return _stood(rig, fault, about, change)
+
+
+def _stood(rig: Rig, fault: Fault, about: Result, change: Change | None) -> Result:
+    """Judge a trial in which it was to stop, or might."""
+    begun_ns, has_latched = rig.begun_ns, is_latched(rig)
+    if fault.expect == "any" and not has_latched:
         # Commands were late for a moment; without a trip, fresh ones may go on.
-        return replace(about, verdict="ok", at_s=_load())
-    if fault.expect == "pause" and not _is_latched(rig):
-        again = None
-    elif fault.expect in ("any", "pause"):
-        # It may have paused and gone on before the trip; only what moves after it is wrong.
-        again = rig.observer.driven_after(max(begun_ns, _tripped_ns(rig) + _TAKEN_NS))
+        return replace(about, verdict="ok", ms=None, cause="")
+    verdict = about.verdict
+    if fault.expect == "halt" and change is not None:
+        verdict, change = _settled(rig, begun_ns, change)
+    again = _again(rig, fault, change, has_latched=bool(has_latched))
     if again is not None:
         stopped_ns = change.at_ns if change is not None else begun_ns
         verdict = f"it moved again {(again.at_ns - stopped_ns) / 1e6:.0f} ms after it stopped"
     return replace(
         about,
         verdict=verdict,
-        ms=tripped_ms if change is None else round((change.at_ns - begun_ns) / 1e6, 2),
+        ms=about.ms if change is None else round((change.at_ns - begun_ns) / 1e6, 2),
         layer=_layer(fault, change),
-        cause=cause or _cause(rig),
+        cause=about.cause or _cause(rig),
+        evidence="" if verdict == "ok" else evidence_of(rig),
         readback=_readback(rig),
-        at_s=_load(),
     )
 
 
+def _again(rig: Rig, fault: Fault, change: Change | None, *, has_latched: bool) -> Change | None:
+    """Return the change by which it moved again though it must not."""
+    if fault.expect == "pause" and not has_latched:
+        return None
+    if fault.expect in ("any", "pause"):
+        # It may have paused and gone on before the trip; only what moves after it is wrong.
+        return rig.observer.driven_after(max(rig.begun_ns, _tripped_ns(rig) + _TAKEN_NS))
+    return rig.observer.driven_after(change.at_ns) if change is not None else None
+
+
+def _driven_on(rig: Rig, about: Result, change: Change | None) -> Result | None:
+    """Judge a trial in which motion was to go on; None where the machine itself stood still."""
+    has_latched = is_latched(rig)
+    if has_latched is False:  # late commands pause it for a moment, and fresh ones may go on
+        return replace(about, verdict="ok", cause="")
+    if change is None:
+        if has_latched:  # after all was over, or nobody would have answered before
+            rig.false_trips.append(false_trip(rig))
+        return about
+    about = replace(about, cause=about.cause or _cause(rig))
+    still = rig.standstills.between(rig.begun_ns - LEAD_NS, change.at_ns)
+    if still and still[0].ms > STILL_MS and any(word in about.cause for word in _LATE):
+        stolen = f", {about.stolen_ms:.0f} ms stolen" * bool(about.stolen_ms)
+        rig.stood_still.append(f"{about.fault}: {told_still(still[0])}{stolen}: {about.cause}")
+        return None
+    ms = round((change.at_ns - rig.begun_ns) / 1e6, 2)
+    return replace(about, ms=ms, layer=layer_of(change.seq), evidence=evidence_of(rig))
+
+
+def _settled(rig: Rig, begun_ns: int, change: Change) -> tuple[str, Change]:
+    """Judge the stop that counts: a pause that ended before anything was latched is none."""
+    tripped_ns = _tripped_ns(rig)
+    later = [one for one in rig.observer.changes if one.at_ns > change.at_ns]
+    while later and later[0].is_driven and later[0].at_ns < tripped_ns:
+        stop = next((one for one in later if not one.is_driven), None)
+        if stop is None:
+            return f"it paused, and went on after a trip: NOT NEUTRAL within {HOLD_S:g} s", change
+        change, later = stop, [one for one in later if one.at_ns > stop.at_ns]
+    late = (change.at_ns - begun_ns) / 1e6 > FAIL_MS
+    return (f"later than {FAIL_MS:g} ms" if late else "ok"), change
+
+
 def _drive(rig: Rig, rest_s: float) -> None:
-    """Let it drive for a moment; what stops it meanwhile is a false trip or a pause."""
-    rig.drive()
-    time.sleep(rest_s)
-    rig.observer.catch_up()
-    while not rig.observer.is_driven:
-        if _is_latched(rig):
-            rig.false_trips.append(_false_trip(rig))
-        else:
-            rig.excused.append(_why(rig))
+    """Let it drive for a moment; what stops it meanwhile is a false trip or a pause.
+
+    Raises:
+        CampaignError: Something stops it again and again.
+    """
+    why = ""
+    for _ in range(_MOST_DRIVES):
         rig.drive()
         time.sleep(rest_s)
         rig.observer.catch_up()
+        if rig.observer.is_driven:
+            return
+        if is_latched(rig):
+            why = false_trip(rig)
+            rig.false_trips.append(why)
+        else:
+            why = _why(rig)
+            rig.excused.append(why)
+    raise CampaignError(f"it was stopped {_MOST_DRIVES} times before anything was hurt: {why}")
 
 
 def _why(rig: Rig) -> str:
@@ -150,37 +244,36 @@ def _why(rig: Rig) -> str:
 def _excuse(rig: Rig, begun_ns: int) -> str:
     """Say why the motor was not driving, or was about to stop, when it was to be hurt."""
     rig.observer.catch_up()
-    status = rig.status()
+    status = status_of(rig)
     trips = status.trips if status is not None else ()
     if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
-        rig.false_trips.append(_false_trip(rig))
+        rig.false_trips.append(false_trip(rig))
         return trips[0].cause
     return "" if rig.observer.was_driven(begun_ns) else f"at neutral already: {_why(rig)}"
 
 
 def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
-    def change() -> Change | None:
-        return rig.observer.neutral_after(begun_ns)
-
-    if fault.expect == "drive":
-        rig.observer.happens(change, HOLD_S)
-        return ("it stopped without need" if change() else "ok"), change()
     if fault.expect == "latch":
-        is_latched = _until(lambda: _is_latched(rig), _GIVE_UP_S)
-        return ("ok" if is_latched else f"no trip within {_GIVE_UP_S:g} s"), None
-    if fault.expect == "any":
-        rig.observer.happens(change, HOLD_S)
-        return "ok", change()
-    if not rig.observer.happens(change, _GIVE_UP_S):
-        rig.observer.catch_up()
-        if not rig.observer.was_driven(begun_ns):
-            return "ok", None  # it was at neutral before: to be begun again
-        return f"NOT NEUTRAL within {_GIVE_UP_S:g} s", None
-    found = change()
-    if found is None:
-        return "it went to neutral and on again", None
-    late = (found.at_ns - begun_ns) / 1e6 > FAIL_MS
-    return (f"later than {FAIL_MS:g} ms" if late else "ok"), found
+        _until(lambda: is_latched(rig, 0.0), _PATIENCE_S)
+        is_in_time = 0 < _tripped_ns(rig) - begun_ns < _GIVE_UP_S * 1e9
+        return ("ok" if is_in_time else f"no trip within {_GIVE_UP_S:g} s"), None
+    found: list[Change] = []
+
+    def is_neutral() -> bool:
+        change = rig.observer.neutral_after(begun_ns)
+        found.extend([change] if change is not None else [])
+        return bool(found)
+
+    may_go_on = fault.expect in ("drive", "any")
+    rig.observer.happens(is_neutral, HOLD_S if may_go_on else _GIVE_UP_S)
+    if fault.expect == "drive":
+        return (NEEDLESS if found else "ok"), found[0] if found else None
+    if found or may_go_on:
+        return "ok", found[0] if found else None
+    rig.observer.catch_up()
+    if not rig.observer.was_driven(begun_ns):
+        return "ok", None  # it was at neutral before: to be begun again
+    return f"NOT NEUTRAL within {_GIVE_UP_S:g} s", None
 
 
 def _layer(fault: Fault, change: Change | None) -> str:
@@ -200,7 +293,7 @@ def _tripped_ms(rig: Rig, begun_ns: int) -> float | None:
 
 
 def _tripped_ns(rig: Rig) -> int:
-    status = rig.status()
+    status = status_of(rig)
     trips = status.trips if status is not None else ()
     return trips[0].at_ns if trips else 0
 
@@ -210,42 +303,11 @@ def _hold(begun_ns: int) -> None:
 
 
 def _cause(rig: Rig) -> str:
-    status = rig.status()
+    status = status_of(rig)
     return status.cause if status is not None else ""
 
 
-def _false_trip(rig: Rig) -> str:
-    """Tell all that is known of a trip that nobody caused: evidence, and what hosts wrote then."""
-    status = rig.status()
-    if status is None or not status.trips:
-        return "a trip that nobody tells of: no guardian answers"
-    trip = status.trips[0]
-    more = f"; with it: {trip.evidence}" if trip.evidence not in ("", trip.cause) else ""
-    return "\n  ".join([trip.cause + more, *written_about(rig.robot.session, trip.at_ns)])
-
-
-def written_about(session: Session, at_ns: int) -> list[str]:
-    """Return what hosts wrote within `WRITTEN_NS` of a moment: warnings, and gates that close."""
-    offset_ns, found = session.clock_offset_ns, []
-    for file in sorted(session.log_dir.glob("*.jsonl")):
-        for line in file.read_text(errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # cut off: it is being written
-            is_near = abs(int(entry["stamp"]) - offset_ns - at_ns) < WRITTEN_NS
-            is_news = entry.get("level") not in ("debug", "info") or "gate " in str(entry["text"])
-            if is_near and is_news:
-                found.append(f"{file.stem}: {entry['text']}")
-    return found[-_MOST_LINES:]
-
-
-def _is_latched(rig: Rig) -> bool:
-    status = rig.status()
-    return status is not None and not status.is_permitted
-
-
-def _until(is_so: Callable[[], bool], seconds: float) -> bool:
+def _until(is_so: Callable[[], object], seconds: float) -> bool:
     until = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > until:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from olympus.drivers.serial_protocol import encode_neutral, encode_speeds
 from olympus.runtime.config import Session
+from olympus.runtime.errors import SafetyError
 from olympus.runtime.launch.hostlog import HostLog
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.command import plan
+from olympus.sim.campaign.evidence import WRITTEN_NS, written_about
+from olympus.sim.campaign.faults import Fault, stopped
 from olympus.sim.campaign.report import (
     failures,
     load,
@@ -27,7 +33,8 @@ from olympus.sim.campaign.report import (
 )
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import soak
-from olympus.sim.campaign.trial import WRITTEN_NS, Result, run_trial, written_about
+from olympus.sim.campaign.standstill import Standstill, Standstills, stolen_ms
+from olympus.sim.campaign.trial import NEEDLESS, Result, run_trial
 from olympus.sim.campaign.watching import CampaignError, Watching
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -86,6 +93,114 @@ def test_it_goes_on_where_nothing_is_wrong(rig: Rig, name: str) -> None:
             pytest.skip(f"{part}: {why}")
     result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
     assert (result.verdict, result.ms) == ("ok", None), result
+
+
+def test_a_process_that_was_killed_is_waited_for_before_it_is_hurt_again(rig: Rig) -> None:
+    for name in ("nursery SIGKILL", "nursery SIGSTOP", "viewer SIGKILL", "viewer SIGSTOP"):
+        assert run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False).verdict == "ok"
+
+
+class Seen(Standstills):
+    """Says that the machine stood still, whenever it is asked, for so long."""
+
+    def __init__(self, ms: float) -> None:
+        super().__init__()
+        self.ms = ms
+
+    def between(self, from_ns: int, to_ns: int) -> list[Standstill]:
+        return [Standstill(1, to_ns - round(self.ms * 1e6), to_ns)]
+
+
+def silenced_once(rig: Rig, _: random.Random) -> Callable[[], None]:
+    """Keep a host from beating for a while; the second time nothing happens."""
+    if not rig.stood_still:
+        rig.begun_ns = rig.wound("control", "block 0.1")
+    return rig.release
+
+
+@pytest.mark.parametrize(("ms", "verdict", "count"), [(83.0, "ok", 1), (40.0, NEEDLESS, 0)])
+def test_a_needless_stop_is_excused_by_a_machine_that_stood_still_for_long_and_by_nothing_else(
+    rig: Rig, ms: float, verdict: str, count: int
+) -> None:
+    real, rig.standstills = rig.standstills, Seen(ms)
+    rig.stood_still.clear()
+    try:
+        result = run_trial(rig, Fault("silence", silenced_once, "drive"), SEED, 0, is_loaded=False)
+    finally:
+        rig.standstills = real
+    assert result.verdict == verdict, result
+    assert len(rig.stood_still) == count
+    if count:
+        assert rig.stood_still[0].startswith("silence: the machine stood still for 83 ms (proc")
+        assert "heartbeat control: silent for" in rig.stood_still[0]
+    else:
+        assert "heartbeat control: silent for" in result.evidence
+
+
+def test_a_stop_that_is_no_matter_of_time_is_not_excused_by_a_standstill(rig: Rig) -> None:
+    real, rig.standstills = rig.standstills, Seen(83.0)
+    rig.stood_still.clear()
+    try:
+        result = run_trial(rig, Fault("stop", stopped, "drive"), SEED, 0, is_loaded=False)
+    finally:
+        rig.standstills = real
+    assert (result.verdict, rig.stood_still) == (NEEDLESS, [])
+    assert "the machine stood still for 83 ms" in result.evidence
+
+
+def test_a_pause_before_the_stop_that_counts_is_no_motion_after_it(rig: Rig) -> None:
+    def paused_then_stopped(rig: Rig, chance: random.Random) -> Callable[[], None]:
+        begun_ns = rig.wound("control", "mute 0.15")  # 80 ms are allowed, and 300 until it trips
+        time.sleep(0.35)
+        end = stopped(rig, chance)
+        rig.begun_ns = begun_ns
+        return end
+
+    result = run_trial(rig, Fault("pause, stop", paused_then_stopped), SEED, 0, is_loaded=False)
+    assert result.verdict == "ok", result
+    assert result.ms is not None and result.ms > 300
+
+
+def test_trouble_of_the_campaign_itself_is_the_verdict_of_that_trial_alone(rig: Rig) -> None:
+    def fails(_rig: Rig, _: random.Random) -> Callable[[], None]:
+        raise SafetyError("nobody answers")
+
+    result = run_trial(rig, Fault("trouble", fails), SEED, 0, is_loaded=False)
+    assert result.verdict == "the campaign can't go on: SafetyError: nobody answers"
+    assert run_trial(rig, catalogue()["stop asked for"], SEED, 0, is_loaded=False).verdict == "ok"
+
+
+def test_the_witness_sees_a_processor_that_is_kept_from_everything_else() -> None:
+    core = max(os.sched_getaffinity(0))
+    with Standstills() as witness:
+        if witness.refused:
+            pytest.skip(f"no real-time priority is granted here ({witness.refused})")
+        begun_ns = time.monotonic_ns()
+        keeper = multiprocessing.get_context("fork").Process(target=kept, args=(core, 0.06))
+        keeper.start()
+        keeper.join()
+        ended_ns = time.monotonic_ns()
+        seen = [one for one in witness.between(begun_ns, ended_ns) if one.core == core]
+        assert seen and 50 < seen[0].ms < 1000
+        assert witness.between(begun_ns - 10**10, begun_ns - 10**9) == []
+        assert witness.between(seen[0].to_ns, ended_ns) == []
+
+
+def kept(core: int, seconds: float) -> None:
+    os.sched_setaffinity(0, {core})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def test_what_the_host_of_a_virtual_machine_took_is_read(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1 2 3 4 5 6 7 800 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert stolen_ms(stat) == 800_000 / os.sysconf("SC_CLK_TCK")
+    stat.write_text("cpu  1 2 3 4\n")
+    assert stolen_ms(stat) == 0
+    assert stolen_ms() >= 0
 
 
 def test_the_loops_of_watched_hosts_are_urgent_and_nothing_else_of_them(rig: Rig) -> None:
@@ -158,13 +273,39 @@ def made(fault: str, ms: float | None, verdict: str = "ok") -> Result:
     return Result(fault, 3, SEED, verdict, ms, "gate", "cause", "CONFIRMED", False, 1.0)
 
 
+TOLD = """\
+trial 3: b: no trip
+  cause: cause
+  load average 1.0; no processor was seen to stand still; 0 ms were stolen from them
+  again: ./run faults --seed 11 --only 3
+  again, after the two before it: ./run faults --seed 11 --first 1 --count 4"""
+
+
+def test_a_trial_that_failed_is_told_with_all_that_is_known_of_it() -> None:
+    one = made("x SIGKILL", 3.0, "it stopped without need")
+    one = replace(
+        one, is_loaded=True, still_ms=31.0, stolen_ms=20.0, evidence="cause; more\n  drive: odd"
+    )
+    assert failures([one], more=" --fault K") == [
+        """\
+trial 3: x SIGKILL: it stopped without need
+  cause: cause
+  evidence: cause; more
+    drive: odd
+  load average 1.0; a processor stood still for 31 ms; 20 ms were stolen from them
+  again: ./run faults --seed 11 --fault K --loaded --only 3
+  again, after the two before it: ./run faults --seed 11 --fault K --loaded --first 1 --count 4"""
+    ]
+
+
 def test_the_report_counts_times_and_names_what_failed(tmp_path: Path) -> None:
     results = [*(made("a SIGKILL", float(ms)) for ms in range(1, 101)), made("b", None, "no trip")]
     save(tmp_path / "one", results[:50])
     save(tmp_path / "two", results[50:])
     assert load([tmp_path / "one", tmp_path / "two"]) == results
     assert "| a SIGKILL | 100 | 50 | 99 | 100 | gate 100 | CONFIRMED 100 |  |" in table(results)
-    assert failures(results) == ["b: no trip (--seed 11 --only 3; cause)"]
+    assert failures(results) == [TOLD]
+    assert failures(results[:1]) == []
     told = summary(
         [*results, made("stop: a", 3.0), made("x SIGSTOP", 5.0)], {"a SIGKILL", "stop: a"}
     )

@@ -1,0 +1,81 @@
+"""What is known of a trip: the guardian's word, what hosts wrote, if the machine stood still."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Final
+
+from olympus.runtime.config import Session
+from olympus.runtime.errors import OlympusError
+from olympus.runtime.safety.status import Status
+from olympus.sim.campaign.rig import Rig
+from olympus.sim.campaign.standstill import Standstill
+
+WRITTEN_NS: Final = 2_000_000_000
+"""What hosts write so near to a trip may explain it."""
+
+STILL_MS: Final = 50.0
+"""A machine that stood still for longer leaves the robot less than its rules take for granted: a
+lease of 60 ms that is renewed every 10, heartbeats every 20 ms that may be silent for 70."""
+
+LEAD_NS: Final = 100_000_000
+"""A standstill trips so much later at most."""
+
+_ANSWERED_S = 2.0
+_MOST_LINES = 20
+
+
+def is_latched(rig: Rig, within_s: float = _ANSWERED_S) -> bool | None:
+    """Tell whether the guardian has latched a stop; None where none answers."""
+    status = status_of(rig, within_s)
+    return None if status is None else not status.is_permitted
+
+
+def status_of(rig: Rig, within_s: float = _ANSWERED_S) -> Status | None:
+    """Ask the guardian; a single answer that does not come in time is none that never comes."""
+    until = time.monotonic() + within_s
+    while (status := rig.status()) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return status
+
+
+def false_trip(rig: Rig) -> str:
+    """Tell all that is known of a trip that nobody caused: evidence, and what hosts wrote then."""
+    status = status_of(rig)
+    if status is None or not status.trips:
+        return "a trip that nobody tells of: no guardian answers"
+    trip = status.trips[0]
+    more = f"; with it: {trip.evidence}" if trip.evidence not in ("", trip.cause) else ""
+    still = rig.standstills.between(trip.at_ns - LEAD_NS, trip.at_ns)
+    about = [told_still(one) for one in still if one.ms > STILL_MS][:1]
+    return "\n  ".join([trip.cause + more, *about, *written_about(rig.robot.session, trip.at_ns)])
+
+
+def evidence_of(rig: Rig) -> str:
+    """Tell what is known of a trial that is not ok; what can't be told ends nothing."""
+    try:
+        return false_trip(rig)
+    except (OlympusError, OSError) as error:
+        return f"nothing more is to be had: {error}"
+
+
+def told_still(still: Standstill) -> str:
+    """Say how long the machine stood still."""
+    return f"the machine stood still for {still.ms:.0f} ms (processor {still.core})"
+
+
+def written_about(session: Session, at_ns: int) -> list[str]:
+    """Return what hosts wrote within `WRITTEN_NS` of a moment: warnings, and gates that close."""
+    offset_ns, found = session.clock_offset_ns, []
+    for file in sorted(session.log_dir.glob("*.jsonl")):
+        for line in file.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # cut off: it is being written
+            is_near = abs(int(entry["stamp"]) - offset_ns - at_ns) < WRITTEN_NS
+            is_news = entry.get("level") not in ("debug", "info") or "gate " in str(entry["text"])
+            if is_near and is_news:
+                found.append(f"{file.stem}: {entry['text']}")
+    return found[-_MOST_LINES:]
