@@ -193,7 +193,7 @@ def _driven_on(rig: Rig, about: Result, change: Change | None) -> Result | None:
         return about
     about = replace(about, cause=about.cause or _cause(rig))
     still = rig.standstills.between(rig.begun_ns - LEAD_NS, change.at_ns)
-    if still and still[0].ms > STILL_MS and any(word in about.cause for word in _LATE):
+    if still and still[0].ms >= STILL_MS and any(word in about.cause for word in _LATE):
         stolen = f", {about.stolen_ms:.0f} ms stolen" * bool(about.stolen_ms)
         rig.stood_still.append(f"{about.fault}: {told_still(still[0])}{stolen}: {about.cause}")
         return None
