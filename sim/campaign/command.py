@@ -104,7 +104,7 @@ def run(
             if out is not None:
                 save(out, [result])
             typer.echo(_line(result))
-            if _is_stuck(results):
+            if is_stuck(results):
                 typer.echo(f"{_STUCK} trials one after the other could not go on: the end")
                 break
         typer.echo(_summary(rig, seed, results))
@@ -188,7 +188,8 @@ def _summary(rig: Rig, seed: int, results: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def _is_stuck(results: list[Result]) -> bool:
+def is_stuck(results: list[Result]) -> bool:
+    """Tell whether the campaign itself failed too often in a row to go on."""
     last = [one.verdict.startswith(CANT_GO_ON) for one in results[-_STUCK:]]
     return len(last) == _STUCK and all(last)
 

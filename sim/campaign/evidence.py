@@ -41,24 +41,30 @@ def status_of(rig: Rig, within_s: float = _ANSWERED_S) -> Status | None:
     return status
 
 
-def false_trip(rig: Rig) -> str:
-    """Tell all that is known of a trip that nobody caused: evidence, and what hosts wrote then."""
+def evidence_of(rig: Rig) -> str:
+    """Tell all that is known of the trip that is latched: evidence, and what hosts wrote then.
+
+    What can't be told ends nothing.
+    """
+    try:
+        return _evidence(rig)
+    except (OlympusError, OSError) as error:
+        return f"nothing more is to be had: {error}"
+
+
+def _evidence(rig: Rig) -> str:
     status = status_of(rig)
-    if status is None or not status.trips:
-        return "a trip that nobody tells of: no guardian answers"
+    if status is None:
+        return "no guardian answers"
+    if not status.trips:
+        return (
+            f"nothing is latched; against motion stands: {'; '.join(status.blockers) or 'nothing'}"
+        )
     trip = status.trips[0]
     more = f"; with it: {trip.evidence}" if trip.evidence not in ("", trip.cause) else ""
     still = rig.standstills.between(trip.at_ns - LEAD_NS, trip.at_ns)
     about = [told_still(one) for one in still if one.ms >= STILL_MS][:1]
     return "\n  ".join([trip.cause + more, *about, *written_about(rig.robot.session, trip.at_ns)])
-
-
-def evidence_of(rig: Rig) -> str:
-    """Tell what is known of a trial that is not ok; what can't be told ends nothing."""
-    try:
-        return false_trip(rig)
-    except (OlympusError, OSError) as error:
-        return f"nothing more is to be had: {error}"
 
 
 def told_still(still: Standstill) -> str:
@@ -73,10 +79,10 @@ def written_about(session: Session, at_ns: int) -> list[str]:
         for line in file.read_text(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except ValueError:
-                continue  # cut off: it is being written
-            is_near = abs(int(entry["stamp"]) - offset_ns - at_ns) < WRITTEN_NS
-            is_news = entry.get("level") not in ("debug", "info") or "gate " in str(entry["text"])
-            if is_near and is_news:
-                found.append(f"{file.stem}: {entry['text']}")
+                stamp_ns, level, text = int(entry["stamp"]), entry["level"], str(entry["text"])
+            except (ValueError, LookupError, TypeError):
+                continue  # cut off: it is being written, or the disk was full
+            is_news = level not in ("debug", "info") or "gate " in text
+            if is_news and abs(stamp_ns - offset_ns - at_ns) < WRITTEN_NS:
+                found.append(f"{file.stem}: {text}")
     return found[-_MOST_LINES:]

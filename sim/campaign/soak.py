@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from olympus.runtime.safety.status import Status
+from olympus.sim.campaign.evidence import told_still
 from olympus.sim.campaign.report import percentile
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.trial import layer_of
@@ -31,6 +32,7 @@ _LOOK_S = 0.5
 _SETTLED_S = 1.0
 _TOLD_S = 2.0
 _NEAR_NS = 100_000_000
+_BEFORE_NS = 300_000_000  # the longest that anything watched may be silent, and some more
 _NEUTRAL = "motors to neutral: "
 _BY_TRIP = "no_lease"  # what the gate says of a trip, which has a cause of its own
 
@@ -115,6 +117,8 @@ def _explained(
     if is_trip:
         cause = status.cause if status is not None else "no guardian answers"
         cause = f"{cause} ({told})" if told else cause
+    if still := rig.standstills.between(at_ns - _BEFORE_NS, at_ns):
+        cause = f"{cause}; before it {told_still(still[0])}"
     if is_trip or not watching.is_driven:
         rig.drive()
         watching.catch_up()

@@ -15,7 +15,6 @@ from olympus.sim.campaign.evidence import (
     LEAD_NS,
     STILL_MS,
     evidence_of,
-    false_trip,
     is_latched,
     status_of,
     told_still,
@@ -189,7 +188,7 @@ def _driven_on(rig: Rig, about: Result, change: Change | None) -> Result | None:
         return replace(about, verdict="ok", cause="")
     if change is None:
         if has_latched:  # after all was over, or nobody would have answered before
-            rig.false_trips.append(false_trip(rig))
+            rig.false_trips.append(evidence_of(rig))
         return about
     about = replace(about, cause=about.cause or _cause(rig))
     still = rig.standstills.between(rig.begun_ns - LEAD_NS, change.at_ns)
@@ -228,7 +227,7 @@ def _drive(rig: Rig, rest_s: float) -> None:
         if rig.observer.is_driven:
             return
         if is_latched(rig):
-            why = false_trip(rig)
+            why = evidence_of(rig)
             rig.false_trips.append(why)
         else:
             why = _why(rig)
@@ -247,7 +246,7 @@ def _excuse(rig: Rig, begun_ns: int) -> str:
     status = status_of(rig)
     trips = status.trips if status is not None else ()
     if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
-        rig.false_trips.append(false_trip(rig))
+        rig.false_trips.append(evidence_of(rig))
         return trips[0].cause
     return "" if rig.observer.was_driven(begun_ns) else f"at neutral already: {_why(rig)}"
 

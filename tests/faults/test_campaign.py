@@ -19,7 +19,7 @@ from olympus.runtime.config import Session
 from olympus.runtime.errors import SafetyError
 from olympus.runtime.launch.hostlog import HostLog
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
-from olympus.sim.campaign.command import plan
+from olympus.sim.campaign.command import is_stuck, plan
 from olympus.sim.campaign.evidence import WRITTEN_NS, written_about
 from olympus.sim.campaign.faults import Fault, stopped
 from olympus.sim.campaign.report import (
@@ -34,7 +34,7 @@ from olympus.sim.campaign.report import (
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import soak
 from olympus.sim.campaign.standstill import Standstill, Standstills, stolen_ms
-from olympus.sim.campaign.trial import NEEDLESS, Result, run_trial
+from olympus.sim.campaign.trial import CANT_GO_ON, NEEDLESS, Result, run_trial
 from olympus.sim.campaign.watching import CampaignError, Watching
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -298,6 +298,12 @@ trial 3: x SIGKILL: it stopped without need
     ]
 
 
+def test_a_campaign_that_fails_itself_three_times_in_a_row_ends() -> None:
+    good, bad = made("a", 1.0), made("a", None, f"{CANT_GO_ON}: CampaignError: no rig")
+    assert is_stuck([good, bad, bad, bad])
+    assert not any(map(is_stuck, ([], [bad, bad], [bad, bad, good], [bad, good, bad, bad])))
+
+
 def test_the_report_counts_times_and_names_what_failed(tmp_path: Path) -> None:
     results = [*(made("a SIGKILL", float(ms)) for ms in range(1, 101)), made("b", None, "no trip")]
     save(tmp_path / "one", results[:50])
@@ -335,7 +341,7 @@ def test_what_hosts_wrote_about_a_false_trip_is_found(tmp_path: Path) -> None:
         log.write(json.dumps({"stamp": stamp, "level": level, "logger": "x", "text": text}))
     log.close()
     with (session.log_dir / "drive.jsonl").open("a") as file:
-        file.write('{"stamp": 1, "le')
+        file.write('7\n{"level": "error", "text": "without a stamp"}\n{"stamp": 1, "le')
     assert written_about(session, trip_ns) == [
         "drive: gate drive is closed: the drive is gone",
         "drive: no descriptor is to spare",
