@@ -11,6 +11,7 @@ from typing import Final
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
 from olympus.runtime.errors import OlympusError
+from olympus.runtime.safety.status import Status
 from olympus.sim.campaign.evidence import (
     LEAD_NS,
     STILL_MS,
@@ -122,41 +123,43 @@ def _attempt(rig: Rig, fault: Fault, chance: random.Random, about: Result) -> Re
     begun_ns = rig.begun_ns
     try:
         verdict, change = _judge(rig, fault, begun_ns)
-        cause, before = _cause(rig), _excuse(rig, begun_ns)
-        tripped_ms = _tripped_ms(rig, begun_ns) if fault.expect == "latch" else None
         _hold(begun_ns)
     finally:
         end()
-    if before:
-        rig.excused.append(before)
-        return None
     time.sleep(_REST_S)
     rig.observer.catch_up()
+    status = status_of(rig)
+    if before := _excuse(rig, begun_ns, status):
+        rig.excused.append(before)
+        return None
     still = rig.standstills.between(begun_ns - LEAD_NS, time.monotonic_ns())
     about = replace(
         about,
         verdict=verdict,
-        ms=tripped_ms,
-        cause=cause,
+        ms=_tripped_ms(status, begun_ns) if fault.expect == "latch" else None,
+        cause=status.cause if status is not None else "",
         at_s=_load(),
         still_ms=round(still[0].ms, 1) if still else 0.0,
         stolen_ms=stolen_ms() - had_ms,
     )
     if fault.expect == "drive":
-        return _driven_on(rig, about, change)
-    return _stood(rig, fault, about, change)
+        return _driven_on(rig, about, change, status)
+    return _stood(rig, fault, about, change, status)
 
 
-def _stood(rig: Rig, fault: Fault, about: Result, change: Change | None) -> Result:
+def _stood(
+    rig: Rig, fault: Fault, about: Result, change: Change | None, status: Status | None
+) -> Result:
     """Judge a trial in which it was to stop, or might."""
-    begun_ns, has_latched = rig.begun_ns, is_latched(rig)
-    if fault.expect == "any" and not has_latched:
+    begun_ns = rig.begun_ns
+    is_free = status is None or status.is_permitted
+    if fault.expect == "any" and is_free:
         # Commands were late for a moment; without a trip, fresh ones may go on.
         return replace(about, verdict="ok", ms=None, cause="")
     verdict = about.verdict
     if fault.expect == "halt" and change is not None:
-        verdict, change = _settled(rig, begun_ns, change)
-    again = _again(rig, fault, change, has_latched=bool(has_latched))
+        verdict, change = _settled(rig, change, _tripped_ns(status))
+    again = _again(rig, fault, change, None if is_free else _tripped_ns(status))
     if again is not None:
         stopped_ns = change.at_ns if change is not None else begun_ns
         verdict = f"it moved again {(again.at_ns - stopped_ns) / 1e6:.0f} ms after it stopped"
@@ -165,33 +168,34 @@ def _stood(rig: Rig, fault: Fault, about: Result, change: Change | None) -> Resu
         verdict=verdict,
         ms=about.ms if change is None else round((change.at_ns - begun_ns) / 1e6, 2),
         layer=_layer(fault, change),
-        cause=about.cause or _cause(rig),
         evidence="" if verdict == "ok" else evidence_of(rig),
         readback=_readback(rig),
     )
 
 
-def _again(rig: Rig, fault: Fault, change: Change | None, *, has_latched: bool) -> Change | None:
+def _again(rig: Rig, fault: Fault, change: Change | None, tripped_ns: int | None) -> Change | None:
     """Return the change by which it moved again though it must not."""
-    if fault.expect == "pause" and not has_latched:
-        return None
     if fault.expect in ("any", "pause"):
+        if tripped_ns is None:
+            return None
         # It may have paused and gone on before the trip; only what moves after it is wrong.
-        return rig.observer.driven_after(max(rig.begun_ns, _tripped_ns(rig) + _TAKEN_NS))
+        return rig.observer.driven_after(max(rig.begun_ns, tripped_ns + _TAKEN_NS))
     return rig.observer.driven_after(change.at_ns) if change is not None else None
 
 
-def _driven_on(rig: Rig, about: Result, change: Change | None) -> Result | None:
+def _driven_on(
+    rig: Rig, about: Result, change: Change | None, status: Status | None
+) -> Result | None:
     """Judge a trial in which motion was to go on; None where the machine itself stood still."""
-    has_latched = is_latched(rig)
-    if has_latched is False:  # late commands pause it for a moment, and fresh ones may go on
+    if status is not None and status.is_permitted:
+        # Late commands pause it for a moment, and fresh ones may go on.
         return replace(about, verdict="ok", cause="")
     if change is None:
-        if has_latched:  # after all was over, or nobody would have answered before
+        if status is not None:  # it tripped when all was over
             rig.false_trips.append(evidence_of(rig))
         return about
-    about = replace(about, cause=about.cause or _cause(rig))
-    still = rig.standstills.between(rig.begun_ns - LEAD_NS, change.at_ns)
+    until_ns = max(change.at_ns, _tripped_ns(status))
+    still = rig.standstills.between(rig.begun_ns - LEAD_NS, until_ns)
     if still and still[0].ms >= STILL_MS and any(word in about.cause for word in _LATE):
         stolen = f", {about.stolen_ms:.0f} ms stolen" * bool(about.stolen_ms)
         rig.stood_still.append(f"{about.fault}: {told_still(still[0])}{stolen}: {about.cause}")
@@ -200,16 +204,15 @@ def _driven_on(rig: Rig, about: Result, change: Change | None) -> Result | None:
     return replace(about, ms=ms, layer=layer_of(change.seq), evidence=evidence_of(rig))
 
 
-def _settled(rig: Rig, begun_ns: int, change: Change) -> tuple[str, Change]:
+def _settled(rig: Rig, change: Change, tripped_ns: int) -> tuple[str, Change]:
     """Judge the stop that counts: a pause that ended before anything was latched is none."""
-    tripped_ns = _tripped_ns(rig)
     later = [one for one in rig.observer.changes if one.at_ns > change.at_ns]
     while later and later[0].is_driven and later[0].at_ns < tripped_ns:
         stop = next((one for one in later if not one.is_driven), None)
         if stop is None:
             return f"it paused, and went on after a trip: NOT NEUTRAL within {HOLD_S:g} s", change
         change, later = stop, [one for one in later if one.at_ns > stop.at_ns]
-    late = (change.at_ns - begun_ns) / 1e6 > FAIL_MS
+    late = (change.at_ns - rig.begun_ns) / 1e6 > FAIL_MS
     return (f"later than {FAIL_MS:g} ms" if late else "ok"), change
 
 
@@ -240,10 +243,8 @@ def _why(rig: Rig) -> str:
     return "no guardian answers" if rig.status() is None else "late commands"
 
 
-def _excuse(rig: Rig, begun_ns: int) -> str:
+def _excuse(rig: Rig, begun_ns: int, status: Status | None) -> str:
     """Say why the motor was not driving, or was about to stop, when it was to be hurt."""
-    rig.observer.catch_up()
-    status = status_of(rig)
     trips = status.trips if status is not None else ()
     if trips and trips[0].at_ns < begun_ns - _LOOK_NS:
         rig.false_trips.append(evidence_of(rig))
@@ -254,7 +255,7 @@ def _excuse(rig: Rig, begun_ns: int) -> str:
 def _judge(rig: Rig, fault: Fault, begun_ns: int) -> tuple[str, Change | None]:
     if fault.expect == "latch":
         _until(lambda: is_latched(rig, 0.0), _PATIENCE_S)
-        is_in_time = 0 < _tripped_ns(rig) - begun_ns < _GIVE_UP_S * 1e9
+        is_in_time = 0 < _tripped_ns(status_of(rig)) - begun_ns < _GIVE_UP_S * 1e9
         return ("ok" if is_in_time else f"no trip within {_GIVE_UP_S:g} s"), None
     found: list[Change] = []
 
@@ -286,24 +287,18 @@ def layer_of(seq: int) -> str:
     return _LAYERS.get(seq, "gate")
 
 
-def _tripped_ms(rig: Rig, begun_ns: int) -> float | None:
-    at_ns = _tripped_ns(rig)
+def _tripped_ms(status: Status | None, begun_ns: int) -> float | None:
+    at_ns = _tripped_ns(status)
     return round((at_ns - begun_ns) / 1e6, 2) if at_ns else None
 
 
-def _tripped_ns(rig: Rig) -> int:
-    status = status_of(rig)
+def _tripped_ns(status: Status | None) -> int:
     trips = status.trips if status is not None else ()
     return trips[0].at_ns if trips else 0
 
 
 def _hold(begun_ns: int) -> None:
     time.sleep(max(0.0, HOLD_S - (time.monotonic_ns() - begun_ns) / 1e9))
-
-
-def _cause(rig: Rig) -> str:
-    status = status_of(rig)
-    return status.cause if status is not None else ""
 
 
 def _until(is_so: Callable[[], object], seconds: float) -> bool:
