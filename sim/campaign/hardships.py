@@ -21,6 +21,8 @@ from olympus.sim.campaign.watching import CampaignError, WrongAnswerError
 _GROUPS = Path("/sys/fs/cgroup")
 _ROOM_BYTES = 24 << 20
 _SETTLE_S = 0.3
+_LINKED_S = 20.0
+_SILENT_S = 0.125  # a command may be 80 ms old, and their end trips after 300
 
 
 def disk_filled(rig: Rig, _: random.Random) -> Callable[[], None]:
@@ -156,7 +158,7 @@ def _let_drive(rig: Rig, remote: Remote) -> None:
     """
     try:
         remote.tell("on")
-        time.sleep(_SETTLE_S)
+        _await_remote(rig)
         rig.wound("control", "mute 3")
         time.sleep(_SETTLE_S)
         rig.observer.catch_up()
@@ -168,6 +170,25 @@ def _let_drive(rig: Rig, remote: Remote) -> None:
         with suppress(CampaignError):
             rig.wound("control", "good 0")
         raise
+
+
+def _await_remote(rig: Rig) -> None:
+    """Wait until the other machine's commands come: a link that was cut takes seconds to be back.
+
+    Raises:
+        CampaignError: They do not.
+    """
+    until = time.monotonic() + _LINKED_S
+    while time.monotonic() < until:
+        rig.wound("control", f"mute {2 * _SILENT_S}")  # so briefly that it trips nothing
+        time.sleep(_SILENT_S)
+        rig.observer.catch_up()
+        if rig.observer.is_driven:
+            return
+        if (status := rig.status()) is None or not status.is_permitted:
+            break
+        time.sleep(_SETTLE_S)
+    raise CampaignError("the other machine's commands do not come")
 
 
 def commanded(kind: str) -> Begin:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         readable, _, _ = select.select([sys.stdin], [], [], max(0.0, due - time.monotonic()))
         if readable:
             words = os.read(sys.stdin.fileno(), 256).decode().split()
-            if not words or words[-1] == "end":
+            if not words:
                 return 0
             is_on = words[-1] == "on"
         elif is_on:

@@ -135,7 +135,10 @@ class Rig:
 
     def remote(self) -> Remote:
         """Return the commander on the other machine; it is started when first asked for."""
-        if self._remote is None or not self._remote.is_alive:
+        if self._remote is not None and not self._remote.is_alive:
+            self._remote.close()
+            self._remote = None
+        if self._remote is None:
             offset_ns = self.robot.session.clock_offset_ns
             self._remote = Remote(self.cable, "rig/cmd_vel", offset_ns)
         return self._remote

@@ -179,12 +179,16 @@ class Remote:
                 raise CampaignError(f"the remote commander has ended: {error}") from error
 
     def close(self) -> None:
-        """End it."""
-        with suppress(OSError):
-            self._process.communicate("end\n", timeout=3)
-        if self.is_alive:
-            self._process.kill()
+        """End it, frozen or cut off though it may be."""
+        if self._process.stdin is not None:
+            with suppress(OSError):  # what was still to be written to one that is gone
+                self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(3)
+        self._process.kill()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def write_key(folder: Path) -> tuple[Path, bytes]:

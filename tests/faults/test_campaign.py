@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +99,29 @@ def test_it_goes_on_where_nothing_is_wrong(rig: Rig, name: str) -> None:
 def test_a_process_that_was_killed_is_waited_for_before_it_is_hurt_again(rig: Rig) -> None:
     for name in ("nursery SIGKILL", "nursery SIGSTOP", "viewer SIGKILL", "viewer SIGSTOP"):
         assert run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False).verdict == "ok"
+
+
+def test_a_commander_elsewhere_is_waited_for_until_its_link_is_back(rig: Rig) -> None:
+    if not rig.cable.is_laid:
+        pytest.skip("cable: root has to make a network namespace for it")
+    rig.drive()
+    rig.remote()
+    rig.excused.clear()
+    rig.cable.pull()
+    plugging = threading.Timer(2.0, rig.cable.plug)
+    plugging.start()
+    name = "Zenoh session of a remote commander dead"
+    result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
+    plugging.join()
+    assert (result.verdict, rig.excused) == ("ok", [])
+
+
+def test_a_commander_elsewhere_that_is_frozen_is_ended_all_the_same(rig: Rig) -> None:
+    remote = rig.remote()
+    os.kill(remote.pid, signal.SIGSTOP)
+    remote.close()
+    assert not remote.is_alive
+    assert rig.remote().is_alive
 
 
 class Seen(Standstills):
