@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -129,9 +131,9 @@ async def test_a_permitted_drive_moves_the_rover_and_says_how_far(
         scan = newest(bench, "ranges")
         assert isinstance(scan, Ranges)
         assert len(scan.distances_m) == len(scan.bearings_rad) == 19
-        passed = newest(bench, "actuation")
-        assert isinstance(passed, Actuation)
-        assert passed.passed
+        told = _all(bench, "actuation")
+        assert all(isinstance(one, Actuation) for one in told)
+        passed = [one for one in told if one.passed][-1]
         assert [hop.topic for hop in passed.header.trace] == ["cmd_vel", "actuation"]
         state = newest(bench, "safety/state")
         assert isinstance(state, SafetyState)
@@ -143,19 +145,19 @@ async def test_commands_that_end_while_it_moves_trip_and_what_comes_back_moves_n
     driving: Driving, permit: Permit, session: Session, building: Any, until: Until
 ) -> None:
     client = SafetyClient(session.safety_dir)
-    async with driving(lost_after_s=0.3) as (bench, pilot):
+    async with driving(lost_after_s=1.5) as (bench, pilot):
         await permit()
         await until(lambda: bench.node.ticks.get("ok", 0) > 5)
         await pilot.stop()  # it asked for rest: its silence says nothing
         stale = bench.node.ticks.get("stale", 0)
-        await until(lambda: bench.node.ticks.get("stale", 0) > stale + 25)
+        await until(lambda: bench.node.ticks.get("stale", 0) > stale + 90)  # 1.8 s
         assert client.status().is_permitted
         pilot = Pilot(bench)
         pilot.linear_mps = 0.4
         await until(lambda: speed(building) > 0.1)
         await pilot.stop()
         await until(lambda: not client.status().is_permitted)
-        assert client.status().cause.startswith("commands ended 0.")
+        assert re.match(r"commands ended \d+\.\d s ago", client.status().cause)
         pilot = Pilot(bench)
         pilot.linear_mps = 0.4
         refused = bench.node.ticks.get("no_lease", 0)
@@ -176,8 +178,9 @@ async def test_motors_that_pause_without_a_trip_say_why(
         await until(lambda: bench.node.ticks.get("stale", 0) > 5)
     said = [line.getMessage() for line in caplog.records]
     told = [text for text in said if "motors to neutral" in text]
-    assert told[0].startswith("motors to neutral: stale: 3")  # 300 ms are allowed
-    assert "allowed are 300.0" in told[0]
+    said_ms = re.match(r"motors to neutral: stale: ([\d.]+) ms old, allowed are 300.0", told[0])
+    assert said_ms is not None, told
+    assert float(said_ms[1]) > 300
 
 
 async def test_without_a_lease_nothing_moves(
@@ -263,10 +266,15 @@ async def test_too_fast_a_velocity_is_made_slower_and_keeps_its_curve(
     async with driving(max_wheel_radps=4.0) as (bench, pilot):
         await permit()
         pilot.linear_mps, pilot.angular_radps = 4.0, 8.0
-        newest(bench, "actuation")
-        await until(lambda: bench.node.ticks.get("ok", 0) > 60)
-        left, right = newest(bench, "actuation").channels
-        assert right == pytest.approx(4.0)
+        passed = [(0.0, 0.0)]
+
+        def is_at_full_speed() -> bool:
+            passed.extend(one.channels for one in _all(bench, "actuation") if one.passed)
+            return passed[-1][1] == pytest.approx(4.0)
+
+        await until(is_at_full_speed)
+        left, right = passed[-1]
+        assert max(right for _, right in passed) == right
         assert left / right == pytest.approx((4.0 - 8.0 * 0.17) / (4.0 + 8.0 * 0.17), abs=1e-6)
 
 
@@ -286,12 +294,12 @@ async def test_a_base_that_vanishes_is_missed_and_taken_back_without_moving(
         await until(lambda: speed(building) < 0.01)
 
 
-async def _report_of_base(bench: Bench[Drive], level: str) -> Diagnostic:
+async def _report_of_base(bench: Bench[Drive], level: str, words: str = "") -> Diagnostic:
     async with asyncio.timeout(15):
         while True:
             report = await bench.receive("diagnostics", timeout_s=15)
             assert isinstance(report, Diagnostic)
-            if (report.name, report.level) == ("drive/base", level):
+            if (report.name, report.level) == ("drive/base", level) and words in report.text:
                 return report
 
 
@@ -301,14 +309,14 @@ async def test_wheel_angles_that_are_no_numbers_leave_the_pose_and_are_told_once
     async with driving() as (bench, _):
         await bench.receive("odometry")
         building.world.faults.encoder_garbage = True
-        await _report_of_base(bench, "error")
+        first = await _report_of_base(bench, "error", "no numbers")
         newest(bench, "odometry")
-        newest(bench, "diagnostics")
         for _ in range(20):
             await bench.receive("ranges")
         assert newest(bench, "odometry") is None
-        told = [d for d in _all(bench, "diagnostics") if d.name == "drive/base"]
-        assert told == []
+        told = [first, *(d for d in _all(bench, "diagnostics") if d.name == "drive/base")]
+        # Where the machine stood still for a second, that is told too, and the rest after it again.
+        assert all(one.text != after.text for one, after in pairwise(told)), told
         building.world.faults.encoder_garbage = False
         await _report_of_base(bench, "ok")
 
