@@ -184,7 +184,9 @@ def _summary(rig: Rig, seed: int, results: list[Result]) -> str:
     lines += [f"begun again {n} times: {w}" for w, n in Counter(rig.excused).most_common()]
     if rig.standstills.refused:
         lines.append(f"whether the machine stood still was not seen: {rig.standstills.refused}")
-    lines += [f"begun again, {why}" for why in rig.stood_still]
+    if rig.stood_still:
+        lines.append(f"begun again {len(rig.stood_still)} times since the machine stood still:")
+    lines += [f"  {why}" for why in rig.stood_still]
     return "\n".join(lines)
 
 

@@ -180,7 +180,7 @@ def _await_remote(rig: Rig) -> None:
     """
     until = time.monotonic() + _LINKED_S
     while time.monotonic() < until:
-        rig.wound("control", f"mute {2 * _SILENT_S}")  # so briefly that it trips nothing
+        rig.wound("control", f"mute {1.5 * _SILENT_S}")  # so briefly that it trips nothing
         time.sleep(_SILENT_S)
         rig.observer.catch_up()
         if rig.observer.is_driven:
