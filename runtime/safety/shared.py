@@ -19,6 +19,9 @@ from typing import Any, Final
 
 from olympus.runtime.errors import SafetyError
 
+_OWNERS: Final = 0o600
+"""Mode of a shared file: for its user, and nobody else."""
+
 NAME_BYTES: Final = 48
 """Room for a name in a record, in bytes of UTF-8."""
 
@@ -166,11 +169,26 @@ class SharedFile:
         if not self.is_displaced():
             return False
         try:
-            anew = os.open(self._path, self._flags, 0o600)
+            anew = os.open(self._path, self._flags, _OWNERS)
         except OSError:
             return False
         self.close()
         self._fd = anew
+        return True
+
+    def is_shut(self) -> bool:
+        """Tell whether its mode keeps its own user from reading or writing it.
+
+        Whoever has it open goes on; nobody can open it.
+        """
+        return self._fd >= 0 and os.fstat(self._fd).st_mode & _OWNERS != _OWNERS
+
+    def unshut(self) -> bool:
+        """Give it the mode that it was made with; False when the system refuses."""
+        try:
+            os.fchmod(self._fd, _OWNERS)
+        except OSError:
+            return False
         return True
 
     def close(self) -> None:
@@ -189,7 +207,7 @@ class SharedFile:
         if self._is_parents:
             raise PermissionError(errno.EPERM, "it belongs to the process that this was forked of")
         if self._fd < 0:
-            self._fd = os.open(self._path, self._flags, 0o600)
+            self._fd = os.open(self._path, self._flags, _OWNERS)
         return self._fd
 
 

@@ -1,8 +1,8 @@
 """The stop line: a second way to stop, through shared memory, for when the socket is full.
 
 Any change of the file is a stop, even a change that can't be read: whoever can write here can stop,
-nobody can undo a stop here. That it was deleted or moved is a change too, since nobody could pull
-it now.
+nobody can undo a stop here. That it was deleted or moved, or lost the mode by which it can be
+opened, is a change too, since nobody could pull it now.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class StopLine:
             RECORD.pack(time.monotonic_ns(), os.getpid(), b"guardian", b"laid")
         )
         self._seen = self._read()
+        self._is_shut = self._file.is_shut() and not self._file.unshut()
 
     def look(self, now_ns: int) -> Trip | None:
         """Say whether the line was pulled since the last look.
@@ -76,6 +77,13 @@ class StopLine:
         """
         if self._is_cut or self._file.is_displaced():
             return self._laid_anew(now_ns)
+        if self._file.is_shut():
+            was_shut, self._is_shut = self._is_shut, not self._file.unshut()
+            if not was_shut:
+                evidence = f"the mode of {self._path} let nobody open it"
+                return Trip("stop line closed", "unknown", now_ns, evidence)
+        else:
+            self._is_shut = False
         raw = self._read()
         if raw == self._seen:
             return None
@@ -90,6 +98,8 @@ class StopLine:
 
     def problem(self) -> str:
         """Say what stands against motion; empty while the line can be pulled."""
+        if self._is_shut:
+            return f"stop line: {self._path} can't be opened for its mode: nobody could pull it"
         if not self._is_cut:
             return ""
         return f"stop line: {self._path} can't be made or written: nobody could pull it"

@@ -83,6 +83,59 @@ def test_a_line_that_nobody_could_pull_stops_once_and_stands_against_motion(
     line.close()
 
 
+@pytest.mark.parametrize("mode", [0, 0o400, 0o200, 0o066])
+def test_a_line_that_its_mode_closes_is_a_stop_and_it_is_opened_again(
+    tmp_path: Path, mode: int
+) -> None:
+    line = StopLine(tmp_path)
+    (tmp_path / FILE).chmod(mode)
+    trip = line.look(7)
+    assert trip is not None
+    assert (trip.cause, trip.at_ns) == ("stop line closed", 7)
+    assert line.problem() == ""
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    assert line.look(8) is None
+    assert pull(tmp_path, "smoke", "ada")
+    trip = line.look(9)
+    assert trip is not None and trip.cause == "smoke"
+    line.close()
+
+
+def test_a_line_that_was_closed_before_the_start_is_opened_by_whoever_can(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch(mode=0)
+    line = StopLine(tmp_path)
+    if os.getuid() == 0:
+        assert line.look(0) is None
+        assert line.problem() == ""
+    else:
+        assert "nobody could pull it" in line.problem()
+    line.close()
+
+
+def test_a_closed_line_that_stays_closed_stops_once_and_stands_against_motion(
+    small: Path,
+) -> None:
+    line = StopLine(small)
+    (small / FILE).chmod(0)
+    if subprocess.run(["chattr", "+i", str(small / FILE)], check=False).returncode:
+        pytest.skip("no file can be made immutable here (Linux 6.6 for a tmpfs)")
+    try:
+        trips = [line.look(number) for number in range(3)]
+        assert [trip and trip.cause for trip in trips] == ["stop line closed", None, None]
+        assert "nobody could pull it" in line.problem()
+    finally:
+        subprocess.run(["chattr", "-i", str(small / FILE)], check=True)
+    assert line.look(3) is None
+    assert line.problem() == ""
+    assert pull(small, "smoke", "ada")
+    trip = line.look(4)
+    assert trip is not None and trip.cause == "smoke"
+    (small / FILE).chmod(0)
+    trip = line.look(5)
+    assert trip is not None and trip.cause == "stop line closed"
+    line.close()
+
+
 def test_words_of_a_pull_can_not_paint_on_a_terminal(tmp_path: Path) -> None:
     line = StopLine(tmp_path)
     assert pull(tmp_path, "smoke\x1b[2J\nall is well", "ada\r")
