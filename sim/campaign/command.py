@@ -15,7 +15,7 @@ import typer
 from olympus.runtime.errors import SafetyError
 from olympus.sim.campaign.catalogue import ELSEWHERE, catalogue, skipped
 from olympus.sim.campaign.faults import Fault, loaded_while
-from olympus.sim.campaign.report import failures, load, picture, save, summary, table
+from olympus.sim.campaign.report import load, picture, save, summary, table, verdict
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import Moment, measure_stops, soak, told
 from olympus.sim.campaign.trial import CANT_GO_ON, Result, run_trial
@@ -198,13 +198,12 @@ def is_stuck(results: list[Result]) -> bool:
 
 def _line(result: Result) -> str:
     ms = "      -" if result.ms is None else f"{result.ms:7.1f}"
-    verdict = "" if result.verdict == "ok" else f"  <<< {result.verdict}"
+    bad = "" if result.verdict == "ok" else f"  <<< {result.verdict}"
     head = f"{result.index:5} {ms} ms  {result.fault:50} {result.layer:16}"
     still = f"  (a processor stood still for {result.still_ms:.0f} ms)" if result.still_ms else ""
-    return f"{head} {result.cause[:60]}{still}{verdict}"
+    return f"{head} {result.cause[:60]}{still}{bad}"
 
 
 def _judge(results: list[Result], more: str = "") -> None:
-    bad = failures(results, more=more)
-    if bad:
-        raise SafetyError(f"{len(bad)} of {len(results)} trials were not ok:\n" + "\n".join(bad))
+    if said := verdict(results, more=more):
+        raise SafetyError(said)

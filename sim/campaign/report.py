@@ -16,6 +16,8 @@ WORST_MS = 250.0
 _LEFT, _WIDTH, _ROW, _TOP = 340, 620, 17, 46
 _SPAN_MS = 300.0
 _BINS = 60
+_MOST_LINES = 8
+_MOST_TOLD = 5
 
 
 def save(path: Path, results: Iterable[Result]) -> None:
@@ -106,7 +108,28 @@ def _failure(one: Result, more: str) -> str:
         f"  again, after the two before it: {command} --first {before} --count {one.index + 1}",
     ]
     if one.evidence and one.evidence != one.cause:
-        lines.insert(2, "  evidence: " + one.evidence.replace("\n", "\n  "))
+        lines[2:2] = ["  evidence: " + one.evidence.splitlines()[0]]
+        lines[3:3] = [f"  {line}" for line in one.evidence.splitlines()[1:_MOST_LINES]]
+    return "\n".join(lines)
+
+
+def verdict(results: Sequence[Result], *, more: str = "") -> str:
+    """Return what a campaign that failed says last; empty for one in which all is ok.
+
+    All that is known of each trial that is not ok, of as many as are read; at the very end each in
+    a line, since often the end alone is seen.
+
+    Args:
+        results: Of all trials.
+        more: Words of the command that these were planned with, besides seed and count.
+    """
+    bad = [one for one in results if one.verdict != "ok"]
+    if not bad:
+        return ""
+    lines = [f"{len(bad)} of {len(results)} trials were not ok:"]
+    lines += failures(bad[:_MOST_TOLD], more=more)
+    if len(bad) > 1:
+        lines += [f"not ok: trial {one.index}: {one.fault}: {one.verdict}" for one in bad]
     return "\n".join(lines)
 
 

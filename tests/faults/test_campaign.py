@@ -31,6 +31,7 @@ from olympus.sim.campaign.report import (
     save,
     summary,
     table,
+    verdict,
 )
 from olympus.sim.campaign.rig import Rig
 from olympus.sim.campaign.soak import soak
@@ -320,6 +321,23 @@ trial 3: x SIGKILL: it stopped without need
   again: ./run faults --seed 11 --fault K --loaded --only 3
   again, after the two before it: ./run faults --seed 11 --fault K --loaded --first 1 --count 4"""
     ]
+
+
+def test_the_last_words_of_a_campaign_name_every_trial_that_failed() -> None:
+    good, bad = (
+        made("a", 1.0),
+        made(
+            "b",
+            None,
+            "no trip",
+        ),
+    )
+    assert verdict([good]) == ""
+    assert verdict([good, bad]) == f"1 of 2 trials were not ok:\n{TOLD}"
+    many = [replace(bad, index=n, evidence="e\n" * 30) for n in range(9)]
+    lines = verdict(many).splitlines()
+    assert lines[-9:] == [f"not ok: trial {n}: b: no trip" for n in range(9)]
+    assert len(lines) == 1 + 5 * (5 + 8) + 9
 
 
 def test_a_campaign_that_fails_itself_three_times_in_a_row_ends() -> None:
