@@ -26,6 +26,10 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
         yield made
 
 
+LONG_S = 10.0
+"""A host that is kept from ending never ends; one that is not may be slow on a busy machine."""
+
+
 class Running:
     """A host with some of the nodes of host_nodes.py."""
 
@@ -96,7 +100,7 @@ def test_a_node_that_hangs_in_configure_does_not_keep_the_host_from_ending(
     while host.until("state") != {"event": "state", "node": "calm", "state": "active"}:
         pass
     code, took_s = host.end(number)
-    assert (code, took_s < 2.0) == (0, True)
+    assert (code, took_s < LONG_S) == (0, True)
     assert "calm and shut down" in host.said()
 
 
@@ -107,7 +111,7 @@ def test_a_node_that_fails_to_shut_down_does_not_keep_the_others_from_it(
     host = Running(session, "Calm", bad)
     host.until("ready")
     _, took_s = host.end(signal.SIGTERM)
-    assert took_s < 3.5
+    assert took_s < LONG_S
     assert "calm and shut down" in host.said()
 
 
@@ -128,7 +132,7 @@ def test_a_crashed_host_ends_though_a_thread_of_it_hangs(session: Session) -> No
     host = Running(session, "CrashesWithAThreadThatHangs")
     host.until("ready")
     code, took_s = host.end()
-    assert (code, took_s < 4.0) == (1, True)
+    assert (code, took_s < LONG_S) == (1, True)
     assert "threads: MainThread, driver" in host.said()
 
 

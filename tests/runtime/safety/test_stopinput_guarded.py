@@ -30,7 +30,9 @@ def contact(tmp_path: Path) -> Path:
 
 
 def guarded(directory: Path, **options: Any) -> Settings:
-    return Settings(dir=directory, watch={"drive": 0.5}, lock_memory=False, **options)
+    return Settings(
+        dir=directory, watch={"drive": 2.0}, lease_ms=1000, lock_memory=False, **options
+    )
 
 
 def test_a_guardian_reads_it_stops_and_refuses_a_reset_while_it_is_pressed(
