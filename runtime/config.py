@@ -19,6 +19,8 @@ from olympus.runtime.errors import ConfigError, did_you_mean
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}\Z")
 _FILE = "session.json"
 _HUB = "hub.sock"
+_DEEPEST = "safety/guardian.sock"
+"""The longest name of a socket in a session's folder: the guardian's."""
 _MOST_PATH = 107
 """Bytes in the name of a socket. Source: unix(7)."""
 _PARTS = ("safety", "logs", "hosts")
@@ -169,16 +171,16 @@ def new_session(name: str) -> Session:
 
 
 def _check_length(run_dir: Path) -> None:
-    """Refuse a folder in which no socket could have a name.
+    """Refuse a folder in which not every socket could have a name, before anything starts.
 
     Raises:
         ConfigError: It lies too deep.
     """
-    length = len(os.fsencode(run_dir / _HUB))
+    length = len(os.fsencode(run_dir / _DEEPEST))
     if length > _MOST_PATH:
         raise ConfigError(
-            f"sockets in {run_dir} would have names of {length} bytes and more, where the system "
-            f"takes {_MOST_PATH}; set XDG_RUNTIME_DIR to a shorter place, such as /run/user/"
+            f"a socket in {run_dir} would have a name of {length} bytes, where the system takes "
+            f"{_MOST_PATH}; set XDG_RUNTIME_DIR to a shorter place, such as /run/user/"
             f"{os.getuid()}, or take a shorter --session NAME"
         )
 

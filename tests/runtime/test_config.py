@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from olympus.runtime.config import Session, find_session, new_session, run_root
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.safety.protocol import SOCKET
 
 
 @pytest.fixture(autouse=True)
@@ -131,13 +133,16 @@ def test_a_run_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
 def test_a_run_folder_that_lies_too_deep_for_a_socket_is_named_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = 107 - len(os.fsencode(tmp_path)) - len("//olympus/patrol/hub.sock")
+    room = 107 - len(os.fsencode(tmp_path)) - len(f"//olympus/patrol/safety/{SOCKET}")
     for length in (room, room + 1):
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * length)))
         if length == room:
-            new_session("patrol")
+            session = new_session("patrol")
+            for path in (session.safety_dir / SOCKET, session.door):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+                    one.bind(str(path))
             continue
-        with pytest.raises(ConfigError, match=r"108 bytes .* set XDG_RUNTIME_DIR to a shorter"):
+        with pytest.raises(ConfigError, match=r"108 bytes, .* set XDG_RUNTIME_DIR to a shorter"):
             new_session("patrol")
         assert not any((tmp_path / ("x" * length) / "olympus").iterdir())
 
