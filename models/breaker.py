@@ -33,8 +33,8 @@ class Breaker:
         self._tolerance, self._now_ns = tolerance, now_ns
         self._failures = 0
         self._opened_ns: int | None = None
-        self._is_probing = False
-        self._lock = threading.RLock()
+        self._probe: Admission | None = None
+        self._lock = threading.Lock()
 
     @property
     def state(self) -> State:
@@ -45,31 +45,63 @@ class Breaker:
         is_rested = self._now_ns() - opened_ns >= self._tolerance.rest_s * 1e9
         return "half-open" if is_rested else "open"
 
-    def admit(self) -> bool:
-        """Tell whether a call may go through; half-open, only one until its result is known."""
+    def admit(self) -> Admission | None:
+        """Let a call through, or not; half-open, only one until it has ended.
+
+        Returns:
+            What the call tells its end to; None where it may not go through.
+        """
         with self._lock:
             state = self.state
-            if state == "half-open" and not self._is_probing:
-                self._is_probing = True
-                return True
-            return state == "closed"
+            if state == "closed":
+                return Admission(self, self._opened_ns)
+            if state == "open" or self._probe is not None:
+                return None
+            self._probe = Admission(self, self._opened_ns)
+            return self._probe
+
+    def note(self, call: Admission, *, is_good: bool | None) -> None:
+        """Note how a call ended; None says nothing about the model."""
+        with self._lock:
+            if self._probe is call:
+                self._probe = None
+            # A call from before the circuit opened, or was probed, says nothing of the time since.
+            if is_good is None or call.opened_ns != self._opened_ns:
+                return
+            if is_good:
+                self._failures, self._opened_ns = 0, None
+                return
+            self._failures += 1
+            if call.opened_ns is not None or self._failures >= self._tolerance.failures:
+                self._opened_ns = self._now_ns()
+
+    @property
+    def slow_ms(self) -> float:
+        """An answer that took longer counts as a failure."""
+        return self._tolerance.slow_ms
+
+
+class Admission:
+    """A call that was let through; one that was given up may yet say how it ended."""
+
+    def __init__(self, breaker: Breaker, opened_ns: int | None) -> None:
+        """Begin.
+
+        Args:
+            breaker: Who let it through.
+            opened_ns: When the circuit had opened that it probes; None where it was closed.
+        """
+        self._breaker = breaker
+        self.opened_ns = opened_ns
 
     def succeeded(self, took_ms: float) -> None:
         """Note an answer."""
-        if took_ms > self._tolerance.slow_ms:
-            self.failed()
-            return
-        with self._lock:
-            self._failures, self._opened_ns, self._is_probing = 0, None, False
+        self._breaker.note(self, is_good=took_ms <= self._breaker.slow_ms)
 
     def failed(self) -> None:
         """Note a failure."""
-        with self._lock:
-            self._failures += 1
-            if self._is_probing or self._failures >= self._tolerance.failures:
-                self._opened_ns = self._now_ns()
-            self._is_probing = False
+        self._breaker.note(self, is_good=False)
 
     def given_up(self) -> None:
-        """Note that a call that was let through ended without saying anything about the model."""
-        self._is_probing = False
+        """Note that it ended without saying anything about the model."""
+        self._breaker.note(self, is_good=None)

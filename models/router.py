@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from olympus.models.answers import AnswerCache, key_of
 from olympus.models.attempt import Attempt, Value
 from olympus.models.blame import BlamelessError
-from olympus.models.breaker import Breaker, Tolerance
+from olympus.models.breaker import Admission, Breaker, Tolerance
 from olympus.models.budgets import DAY_S, Budget, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.onnx import OnnxModel
@@ -196,7 +196,8 @@ class Router:
         passed_over: dict[str, str] = {}
         for name in rules.candidates:
             breaker = self._breaker(task, name, rules)
-            if not breaker.admit():
+            admission = breaker.admit()
+            if admission is None:
                 passed_over[name] = f"its circuit is {breaker.state}"
                 continue
             attempt = Attempt(name, request, self._joules)
@@ -204,17 +205,17 @@ class Router:
                 kept = self._prepared(attempt, caller)
                 value = (yield attempt) if kept is None else kept
             except ModelError as error:
-                _judge(breaker, attempt, error)
+                _judge(admission, attempt, error)
                 self._count(attempt, caller)  # what fails was computed all the same
                 passed_over[name] = str(error)
                 continue
             except BaseException:
-                breaker.given_up()  # says nothing about the model, unless it says so later
-                attempt.on_late = partial(_judge, breaker, attempt)
+                admission.given_up()  # says nothing about the model, unless it says so later
+                attempt.on_late = partial(_judge, admission, attempt)
                 attempt.on_step = partial(self._count, attempt, caller)
                 self._count(attempt, caller)
                 raise
-            self._note(attempt, caller, breaker, value if kept is None else None)
+            self._note(attempt, caller, admission, value if kept is None else None)
             return Routed(value, name, kept is not None, passed_over, attempt.digest)
         told = "; ".join(f"{name}: {why}" for name, why in passed_over.items())
         raise ModelError(f"task {task}: no model serves it: {told}")
@@ -264,12 +265,14 @@ class Router:
         attempt.may_begin = partial(self._ledger.check, caller)
         return None
 
-    def _note(self, attempt: Attempt, caller: str, breaker: Breaker, value: Value | None) -> None:
+    def _note(
+        self, attempt: Attempt, caller: str, admission: Admission, value: Value | None
+    ) -> None:
         """Put down what an attempt cost, and remember its answer; None was remembered before."""
         if value is None:
-            breaker.given_up()
+            admission.given_up()
             return
-        _judge(breaker, attempt, None)
+        _judge(admission, attempt, None)
         self._count(attempt, caller)
         is_whole = value.get("ending") != "time"  # how far it got by then is chance
         if attempt.key and self._cache and is_whole:
@@ -303,14 +306,14 @@ def _cache_in(folder: Path | None, ttl_s: float, now_ns: Callable[[], int]) -> A
         return None
 
 
-def _judge(breaker: Breaker, attempt: Attempt, error: ModelError | None) -> None:
+def _judge(admission: Admission, attempt: Attempt, error: ModelError | None) -> None:
     """Hold against a model what is its fault."""
     if error is None:
-        breaker.succeeded(attempt.cost.ms)
+        admission.succeeded(attempt.cost.ms)
     elif isinstance(error, BlamelessError):
-        breaker.given_up()
+        admission.given_up()
     else:
-        breaker.failed()
+        admission.failed()
 
 
 def _carried_out(attempt: Attempt) -> Value:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
-from olympus.models.breaker import Breaker, Tolerance
+from olympus.models.breaker import Admission, Breaker, Tolerance
 from olympus.models.budgets import ACCOUNTS, SPANS, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.registry import Registry
@@ -170,18 +170,61 @@ def test_a_slow_model_is_left_alone_though_its_answer_is_given() -> None:
         router.call("detect", PICTURE, caller="test")
 
 
+def let_through(breaker: Breaker) -> Admission:
+    admission = breaker.admit()
+    assert admission is not None
+    return admission
+
+
 def test_half_open_only_one_call_probes() -> None:
     watch = Watch()
     breaker = Breaker(Tolerance(failures=1, rest_s=5), watch)
-    breaker.failed()
+    let_through(breaker).failed()
     assert not breaker.admit()
     watch.forward(5)
-    assert breaker.admit()
+    probe = let_through(breaker)
     assert not breaker.admit()
-    breaker.given_up()
-    assert breaker.admit()
-    breaker.succeeded(1.0)
+    probe.given_up()
+    probe = let_through(breaker)
+    probe.succeeded(1.0)
     assert breaker.admit() and breaker.admit()
+
+
+@pytest.mark.parametrize("ending", ["succeeded", "failed", "given_up"])
+def test_a_call_from_before_the_circuit_opened_lets_no_second_probe_through(ending: str) -> None:
+    watch = Watch()
+    breaker = Breaker(Tolerance(failures=1, rest_s=5), watch)
+    older = let_through(breaker)
+    let_through(breaker).failed()
+    watch.forward(5)
+    probe = let_through(breaker)
+    {
+        "succeeded": lambda: older.succeeded(1.0),
+        "failed": older.failed,
+        "given_up": older.given_up,
+    }[ending]()
+    assert breaker.state == "half-open"
+    assert not breaker.admit()
+    probe.succeeded(1.0)
+    assert breaker.admit() and breaker.admit()
+
+
+def test_a_probe_that_was_given_up_does_not_end_the_next_one_and_may_yet_close_the_circuit() -> (
+    None
+):
+    watch = Watch()
+    breaker = Breaker(Tolerance(failures=1, rest_s=5), watch)
+    let_through(breaker).failed()
+    watch.forward(5)
+    first = let_through(breaker)
+    first.given_up()
+    second = let_through(breaker)
+    first.given_up()
+    assert not breaker.admit()
+    first.succeeded(1.0)
+    assert breaker.state == "closed"
+    second.failed()  # of a circuit that is closed since
+    assert breaker.state == "closed"
 
 
 def test_an_unknown_task_is_named() -> None:
