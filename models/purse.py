@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from olympus.models.blame import BlamelessError
 from olympus.models.budgets import DAY_S
+from olympus.models.since_boot import BootClock, boot_clock
 from olympus.runtime.store.durable import sync_folder
 from olympus.runtime.store.places import store_of
 
 LINES: Final = 10_000
-"""300 kB or so."""
+"""600 kB or so."""
 _TAIL: Final = 4096
 """No line is longer, bytes."""
 
-Entry = tuple[int, float, int]
-"""When, ns of Unix time; how much; which call it was, 0 where nobody said."""
+_LEAP_NS: Final = 60 * 1_000_000_000
+"""A clock that was set by more is told."""
+_log = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """A line of the file, in this order."""
+
+    when_ns: int
+    """Unix time, as the clock had it then."""
+    money: float
+    call: int = 0
+    """Which call it was; 0 where nobody said."""
+    boot: str = ""
+    """Which start of the machine that was; empty where nobody said."""
+    boot_ns: int = 0
+    """How long after it."""
+
+    def seen_from(self, now_ns: int, boot: str, boot_ns: int) -> int:
+        """Return when it was by the clock as it goes now, which may have been set since."""
+        return (
+            now_ns - (boot_ns - self.boot_ns) if self.boot and self.boot == boot else self.when_ns
+        )
 
 
 class PurseError(BlamelessError):
@@ -32,39 +55,51 @@ class PurseError(BlamelessError):
 
 def purse_of(session: str, node: str) -> Purse:
     """Return the purse of a node, beside its session's store."""
-    return Purse(store_of(session) / f"{node.replace('/', '.')}.money")
+    return Purse(store_of(session) / f"{node.replace('/', '.')}.money", boot=boot_clock())
 
 
 class Purse:
-    """A file with two lines for each call that may cost money: `[when; how much; which call]`.
+    """A file with two lines for each call that may cost money: `[when; how much; which call; …]`.
 
     The first, before the call, says the most that it may cost, the second what it did cost: of one
     that was cut off the most counts. What can't be written down may not be spent, and a file that
     can't be read allows nothing: a budget that is forgotten is none. Any thread may use it; each
     line is on the disk when its method returns.
+
+    The wall clock may be set, ahead too, which would renew the day. So a line also says in which
+    start of the machine it was and how long after it: of the same start, that tells how old it is.
+    Over a restart of the machine there is nothing but the wall clock to believe.
     """
 
-    def __init__(self, path: Path, *, lines: int = LINES) -> None:
+    def __init__(self, path: Path, *, lines: int = LINES, boot: BootClock | None = None) -> None:
         """Name the file; its folder is made when money is spent first.
 
         Args:
             path: The file.
             lines: So many at least it has before what is older than a day is taken out.
+            boot: Tells the time since the machine's start; None believes the wall clock.
         """
+        self._boot = boot or BootClock("", lambda: 0)
         self._path, self._most_lines = path, lines
         self._lock = threading.Lock()
         self._last = 0
         self._lines, self._full = 0, lines
         self._owed: list[Entry] = []
 
-    def spent_since(self, since_ns: int) -> list[tuple[int, float]]:
+    def spent_since(self, since_ns: int, *, now_ns: int | None = None) -> list[tuple[int, float]]:
         """Return what was spent from a time on, and forget what was before.
+
+        Args:
+            since_ns: Unix time.
+            now_ns: What the clock says now; None believes all it said before.
 
         Raises:
             PurseError: The file can't be read or written, or holds something else.
         """
         with self._lock:
-            return [(when_ns, money) for when_ns, money, _ in self._kept(since_ns)]
+            kept = self._kept(since_ns, now_ns)
+            self._tell_leap(kept)
+            return [(when_ns, entry.money) for when_ns, entry in kept]
 
     def begin(self, when_ns: int, most: float) -> int:
         """Write down, before a call, the most that it may cost.
@@ -77,9 +112,9 @@ class Purse:
         """
         with self._lock:
             if self._lines >= self._full:
-                self._kept(when_ns - round(DAY_S * 1e9))
+                self._kept(when_ns - round(DAY_S * 1e9), when_ns)
             call = max(when_ns, self._last + 1)
-            self._append([*self._owed, (when_ns, most, call)])
+            self._append([*self._owed, self._entry(when_ns, most, call)])
             self._owed.clear()
             self._last = call
             return call
@@ -91,24 +126,42 @@ class Purse:
             PurseError: It can't be written now; it is when the next call begins, or none does.
         """
         with self._lock:
-            self._owed.append((when_ns, money, call))
+            self._owed.append(self._entry(when_ns, money, call))
             self._append(self._owed)
             self._owed.clear()
+
+    def _entry(self, when_ns: int, money: float, call: int) -> Entry:
+        if not self._boot.boot:
+            return Entry(when_ns, money, call)
+        return Entry(when_ns, money, call, self._boot.boot, self._boot.now_ns())
+
+    def _tell_leap(self, kept: Iterable[tuple[int, Entry]]) -> None:
+        leaps = [when_ns - entry.when_ns for when_ns, entry in kept]
+        leap_ns = max(leaps, key=abs, default=0)
+        if abs(leap_ns) > _LEAP_NS:
+            _log.warning(
+                "%s: the clock was set by %+.0f s since far models were paid; that renews no day: "
+                "how old a payment is, the time since the machine's start tells",
+                self._path,
+                leap_ns / 1e9,
+            )
 
     def _append(self, entries: list[Entry]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not self._path.exists()
             with self._path.open("ab+", buffering=0) as file:
-                _add(file, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
+                _add(file, "".join(f"{_line(entry)}\n" for entry in entries).encode())
             if is_new:
                 sync_folder(self._path.parent)
         except OSError as error:
             raise PurseError(self._told(f"can't be written ({error.strerror})")) from error
         self._lines += len(entries)
 
-    def _kept(self, since_ns: int) -> list[Entry]:
+    def _kept(self, since_ns: int, now_ns: int | None) -> list[tuple[int, Entry]]:
         """Return the entries from a time on, the last of each call, and leave those in the file.
+
+        Beside each stands when it was by the clock as it goes now.
 
         Raises:
             PurseError: The file can't be read or written, or holds something else.
@@ -123,11 +176,19 @@ class Purse:
         is_cut = not text.endswith("\n")
         found: dict[int, Entry] = {}
         for number, entry in enumerate(self._entries(lines, is_cut=is_cut), 1):
-            found[entry[2] or -number] = entry
+            found[entry.call or -number] = entry
         self._last = max(self._last, 0, *found)
-        kept = [one for one in found.values() if one[0] >= since_ns]
+        boot_ns = self._boot.now_ns()
+        told = (
+            (
+                one.when_ns if now_ns is None else one.seen_from(now_ns, self._boot.boot, boot_ns),
+                one,
+            )
+            for one in found.values()
+        )
+        kept = [(when_ns, one) for when_ns, one in told if when_ns >= since_ns]
         if len(kept) < len(lines) or is_cut:  # else the next one is glued on
-            self._rewrite(kept)
+            self._rewrite(one for _, one in kept)
         self._lines, self._full = len(kept), max(self._most_lines, 2 * len(kept))
         return kept
 
@@ -145,7 +206,7 @@ class Purse:
         fresh = self._path.with_suffix(".new")
         try:
             with fresh.open("w", encoding="utf-8") as file:
-                file.write("".join(f"{json.dumps(entry)}\n" for entry in entries))
+                file.write("".join(f"{_line(entry)}\n" for entry in entries))
                 file.flush()
                 os.fsync(file.fileno())  # else a power cut could leave an empty file in its place
             fresh.replace(self._path)
@@ -156,22 +217,28 @@ class Purse:
         return f"{self._path}: {what}; it counts the money of far models: mend it or take it away"
 
 
+def _line(entry: Entry) -> str:
+    return json.dumps(entry if entry.boot else entry[:3])
+
+
 def _read(line: str) -> Entry:
-    """Read a line: two numbers, or three.
+    """Read a line: two numbers, or three, or three, a start of the machine and one more.
 
     Raises:
         ValueError: It is none.
         OverflowError: Its money is beyond all numbers.
     """
     found = json.loads(line)
-    if not isinstance(found, list) or len(found) not in (2, 3):
-        raise ValueError("no list of two or three")
-    when_ns, money, call = (*found, 0)[:3]
-    if type(when_ns) is not int or type(call) is not int or type(money) not in (int, float):
+    if not isinstance(found, list) or len(found) not in (2, 3, 5):
+        raise ValueError("no list of two, three or five")
+    entry = Entry(*found)
+    whole = (entry.when_ns, entry.call, entry.boot_ns)
+    is_typed = type(entry.money) in (int, float) and isinstance(entry.boot, str)
+    if not is_typed or any(type(one) is not int for one in whole):
         raise ValueError("no numbers")
-    if not 0 <= money < math.inf or call < 0:
+    if not 0 <= entry.money < math.inf or entry.call < 0:
         raise ValueError("out of range")
-    return when_ns, float(money), call
+    return entry._replace(money=float(entry.money))
 
 
 def _add(file: FileIO, raw: bytes) -> None:

@@ -92,7 +92,9 @@ class Till:
         with self._lock:
             if self._is_read or self._purse is None:
                 return
-            for when_ns, money in self._purse.spent_since(self._now_ns() - round(DAY_S * 1e9)):
+            now_ns = self._now_ns()
+            since_ns = now_ns - round(DAY_S * 1e9)
+            for when_ns, money in self._purse.spent_since(since_ns, now_ns=now_ns):
                 self._day.note(_ALL, Cost(money=money), when_ns)
             self._is_read = True
 

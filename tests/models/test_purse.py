@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from olympus.models.purse import Purse, PurseError
+from olympus.models.since_boot import BootClock, boot_clock
 
 S = 1_000_000_000
 DAY = 86400 * S
@@ -26,6 +27,9 @@ DAY = 86400 * S
         "[1, 2]\nx\n",
         "[1, 2, -1]\n",
         "[1, 2, 3, 4]\n",
+        "[1, 2, 3, 4, 5]\n",
+        '[1, 2, 3, "first", 0.5]\n',
+        '[1, 2, 3, "first", 5, 6]\n',
         "[true, 1]\n",
         '"12"\n',
         '{"1": 1, "2": 2}\n',
@@ -71,6 +75,7 @@ NO_ROOM = """
 import resource, sys
 from pathlib import Path
 from olympus.models.purse import Purse, PurseError
+from olympus.models.since_boot import BootClock, boot_clock
 file = Path(sys.argv[1])
 purse = Purse(file)
 call = purse.begin(100, 2.0)
@@ -133,6 +138,72 @@ def test_what_is_older_than_a_day_leaves_the_file_while_it_is_used(tmp_path: Pat
     assert str(S) not in (tmp_path / "far.money").read_text()
     money = sorted(money for _, money in purse.spent_since(0))
     assert money == [0.125, 0.25, 0.25, 0.25, 0.5]
+
+
+class Machine:
+    """Its wall clock can be set, its boot clock can't."""
+
+    def __init__(self, boot: str = "first") -> None:
+        self.boot, self.up_ns, self.wall_ns = boot, 10 * S, 100 * DAY
+
+    def forward(self, ns: int) -> None:
+        self.up_ns += ns
+        self.wall_ns += ns
+
+    def purse(self, path: Path) -> Purse:
+        return Purse(path / "far.money", boot=BootClock(self.boot, lambda: self.up_ns))
+
+    def spent(self, path: Path) -> float:
+        now_ns = self.wall_ns
+        return sum(m for _, m in self.purse(path).spent_since(now_ns - DAY, now_ns=now_ns))
+
+
+@pytest.mark.parametrize("leap_ns", [DAY + S, 1000 * DAY, -50 * DAY])
+def test_a_clock_that_is_set_does_not_renew_the_day_but_a_day_does(
+    tmp_path: Path, leap_ns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = Machine()
+    purse = machine.purse(tmp_path)
+    purse.end(purse.begin(machine.wall_ns, 1.0), machine.wall_ns, 0.5)
+    machine.forward(S)
+    assert machine.spent(tmp_path) == 0.5
+    assert not caplog.messages
+    machine.wall_ns += leap_ns
+    assert machine.spent(tmp_path) == 0.5
+    assert f"the clock was set by {leap_ns / 1e9:+.0f} s" in caplog.text
+    machine.forward(DAY - 2 * S)
+    assert machine.spent(tmp_path) == 0.5
+    machine.forward(2 * S)
+    assert machine.spent(tmp_path) == 0.0
+
+
+def test_a_clock_that_is_set_takes_no_payment_of_the_day_out_of_a_full_file(
+    tmp_path: Path,
+) -> None:
+    machine = Machine()
+    file, clock = tmp_path / "far.money", BootClock("first", lambda: machine.up_ns)
+    purse = Purse(file, lines=4, boot=clock)
+    for _ in range(8):
+        machine.forward(S)
+        machine.wall_ns += 2 * DAY
+        purse.end(purse.begin(machine.wall_ns, 1.0), machine.wall_ns, 0.5)
+    assert machine.spent(tmp_path) == 4.0
+
+
+def test_over_a_restart_of_the_machine_the_wall_clock_is_believed(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.purse(tmp_path).begin(machine.wall_ns, 1.0)
+    machine.boot, machine.up_ns = "second", S
+    machine.wall_ns += DAY - S
+    assert machine.spent(tmp_path) == 1.0
+    machine.wall_ns += 2 * S
+    assert machine.spent(tmp_path) == 0.0
+
+
+def test_this_machine_has_a_clock_that_nobody_sets() -> None:
+    clock = boot_clock()
+    assert clock.boot == boot_clock().boot != ""
+    assert 0 < clock.now_ns() <= clock.now_ns()
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:
