@@ -192,7 +192,7 @@ def test_a_killed_recorder_loses_at_most_a_flush_period(tmp_path: Path) -> None:
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     assert writer.stdout is not None
-    lines = [writer.stdout.readline() for _ in range(100)]
+    lines = [writer.stdout.readline() for _ in range(200)]
     os.kill(writer.pid, signal.SIGKILL)
     killed = time.monotonic()
     lines += writer.stdout.readlines()
@@ -204,4 +204,4 @@ def test_a_killed_recorder_loses_at_most_a_flush_period(tmp_path: Path) -> None:
     kept = values(tmp_path, "t")
     assert kept == [float(n) for n in range(len(kept))]  # whole, in order, none twice
     lost_since = next((at for n, at in sent if n >= len(kept)), killed)
-    assert killed - lost_since < 0.2 + 0.3  # a period, and what a busy machine may add
+    assert killed - lost_since < 0.2 + 0.8  # a period, and what a busy machine may add

@@ -172,7 +172,7 @@ async def test_a_browser_that_never_reads_harms_nobody() -> None:
         stalled, camera = never_reading(bench), Filming(bench)
         async with open_page(bench) as page:
             await page.until(lambda p: len(p.pictures) >= 60)
-            assert camera.longest_s < 0.2
+            assert camera.longest_s < 2.0, "one that waits for the stalled page waits for ever"
             dropped = [c.pictures_dropped for c in bench.node.audience.clients]
             assert max(dropped) >= 50, "the stalled one took none of them"
         camera.cut()

@@ -21,6 +21,8 @@ from olympus.sim.stage import Stage
 from olympus.sim.world import World
 
 CLOCK = SystemClock()
+PATIENCE_S = 10.0
+"""With a picture: a busy machine takes more than a second to draw one."""
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def base_at(path: Path) -> RoverBase:
 
 def test_the_camera_gives_fresh_pictures_at_its_rate(path: Path) -> None:
     with camera_at(path, fps=25) as camera:
-        frames = [camera.read() for _ in range(6)]
+        frames = [camera.read(PATIENCE_S) for _ in range(6)]
     assert frames[0].rgb.shape == (120, 160, 3)
     stamps = [frame.stamp_ns for frame in frames]
     assert stamps == sorted(set(stamps))
@@ -74,13 +76,13 @@ def test_the_camera_gives_fresh_pictures_at_its_rate(path: Path) -> None:
 
 def test_two_cameras_of_different_sizes_work_at_once(path: Path) -> None:
     with camera_at(path) as one, camera_at(path, width=80, height=60, fps=10) as other:
-        assert one.read().rgb.shape == (120, 160, 3)
-        assert other.read().rgb.shape == (60, 80, 3)
+        assert one.read(PATIENCE_S).rgb.shape == (120, 160, 3)
+        assert other.read(PATIENCE_S).rgb.shape == (60, 80, 3)
 
 
 def test_the_microphone_gives_blocks_without_a_gap(path: Path) -> None:
     with microphone_at(path) as microphone:
-        blocks = [microphone.read() for _ in range(4)]
+        blocks = [microphone.read(PATIENCE_S) for _ in range(4)]
         assert microphone.lost_samples == 0
     assert all(len(b.samples) == 1600 and b.rate_hz == 16_000 for b in blocks)
     assert np.diff([b.stamp_ns for b in blocks]) == pytest.approx([1e8] * 3)
@@ -105,7 +107,7 @@ def test_neutral_stops_the_wheels_from_another_thread(path: Path) -> None:
         began = time.monotonic()
         thread.start()
         thread.join()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2.0
         eventually(lambda: abs(base.state().left_radps) < 0.05)
 
 
@@ -135,7 +137,7 @@ def test_a_slow_client_neither_slows_the_world_nor_gets_old_pictures(
     lazy.sendall(link.frame_json(link.Kind.HELLO, wish))
     started_ns = stage.world.time_ns
     with camera_at(path, fps=30) as eager:
-        stamps = [eager.read().stamp_ns for _ in range(25)]
+        stamps = [eager.read(PATIENCE_S).stamp_ns for _ in range(25)]
     assert max(np.diff(stamps)) < 2e9
     assert stage.world.time_ns - started_ns > 0.5e9
     lazy.settimeout(5)
@@ -148,7 +150,7 @@ def test_a_slow_client_neither_slows_the_world_nor_gets_old_pictures(
 
 def test_a_silent_camera_stalls(stage: Stage, path: Path) -> None:
     with camera_at(path) as camera:
-        camera.read()
+        camera.read(PATIENCE_S)
         stage.world.faults.camera_silent = True
         with pytest.raises(StallError, match="nothing came"):
             for _ in range(5):
@@ -161,16 +163,16 @@ def test_a_simulator_that_ends_is_noticed_and_found_again(stage: Stage, tmp_path
     server.start()
     camera = camera_at(path)
     camera.open()
-    camera.read()
+    camera.read(PATIENCE_S)
     server.close()
     with pytest.raises(DeviceError, match="has gone"):
         for _ in range(5):
-            camera.read()
+            camera.read(PATIENCE_S)
     camera.close()
     again = DeviceServer(stage, path)
     again.start()
     with camera:
-        assert camera.read().stamp_ns > 0
+        assert camera.read(PATIENCE_S).stamp_ns > 0
     again.close()
 
 
@@ -233,7 +235,7 @@ def test_an_unknown_device_is_refused(path: Path) -> None:
 
 def test_a_closed_device_says_so(path: Path) -> None:
     with pytest.raises(DeviceError, match=r"call open\(\) first"):
-        camera_at(path).read()
+        camera_at(path).read(PATIENCE_S)
     with pytest.raises(DeviceError, match=r"call open\(\) first"):
         base_at(path).state()
     with pytest.raises(DeviceError, match=r"call open\(\) first"):
