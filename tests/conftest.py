@@ -10,8 +10,11 @@ time it has, the first is about to come to those that time a motor or a stop.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -119,3 +122,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for sessions: the name of a socket has at most 107 bytes, and pytest's are long."""
+    root = Path(tempfile.mkdtemp(prefix="oly-"))
+    yield root
+    shutil.rmtree(root)

@@ -11,6 +11,11 @@ from olympus.runtime.errors import ConfigError
 from olympus.runtime.safety.protocol import SOCKET
 
 
+@pytest.fixture
+def tmp_path(short_path: Path) -> Path:
+    return short_path
+
+
 @pytest.fixture(autouse=True)
 def _own_run_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

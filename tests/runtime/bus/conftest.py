@@ -12,8 +12,8 @@ from olympus.runtime.config import Session, new_session
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def session(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     made = new_session("bus")
     with open_hub(made):
         yield made

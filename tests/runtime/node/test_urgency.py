@@ -141,8 +141,8 @@ def test_where_only_niceness_is_granted_the_loop_has_that_and_hands_it_to_nobody
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def session(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     made = new_session("urgent")
     with open_hub(made):
         yield made

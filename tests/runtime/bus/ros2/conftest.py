@@ -110,8 +110,8 @@ async def join_any(way: dict[str, Any]) -> AsyncIterator[Join]:
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def session(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     made = new_session("ros2")
     with open_hub(made):
         yield made
