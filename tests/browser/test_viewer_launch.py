@@ -41,19 +41,19 @@ pytestmark = [
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path) -> Iterator[Path]:
+def run_dir(short_path: Path) -> Iterator[Path]:
     """Launch a camera and a viewer; return the session's run folder."""
-    pictures = tmp_path / "pictures"
+    pictures = short_path / "pictures"
     pictures.mkdir()
     for number in range(6):
         cv2.imwrite(str(pictures / f"{number}.png"), np.full((120, 160, 3), 40 * number, np.uint8))
-    (tmp_path / "eyes.yaml").write_text(EYES.format(pictures=pictures))
+    (short_path / "eyes.yaml").write_text(EYES.format(pictures=pictures))
     launcher = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, "launch", str(tmp_path / "eyes.yaml")],
-        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        [sys.executable, "-c", DRIVER, "launch", str(short_path / "eyes.yaml")],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(short_path)},
         stdin=subprocess.DEVNULL,
     )
-    yield tmp_path / "olympus" / "eyes"
+    yield short_path / "olympus" / "eyes"
     launcher.send_signal(signal.SIGINT)
     assert launcher.wait(20) == 0
 
