@@ -20,6 +20,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from olympus.runtime.bus.alertness import Alertness
+from olympus.runtime.quick import quick
 
 Act: TypeAlias = Callable[[], object]
 _log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class PromptSelector(selectors.BaseSelector):
         self._epoll = select.epoll()
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._prompt: dict[int, Act] = {}
+        self.wires: list[object] = []
+        """Whose boards say, before the kernel does, that something comes; see quick/wires.c."""
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
         self.is_alone = False
@@ -200,6 +203,12 @@ class PromptSelector(selectors.BaseSelector):
         """Wait as `epoll` does, at first by looking again and again."""
         now_s = time.monotonic()
         end_s = math.inf if timeout is None else now_s + timeout
+        if quick is not None:
+            until_s = min(self._awake_until_s, end_s)
+            if events := quick.events_awake(self._epoll.fileno(), self.wires, until_s):
+                found: list[tuple[int, int]] = events
+                return found
+            now_s = time.monotonic()
         while now_s < self._awake_until_s and now_s < end_s:
             if events := self._epoll.poll(0, _MOST_READY):
                 return events

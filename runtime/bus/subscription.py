@@ -46,6 +46,12 @@ class Subscription(Generic[M]):
     only when their turn comes: a superseded camera frame costs nothing.
     """
 
+    __slots__ = (
+        "__weakref__", "_arrival", "_clock", "_handler", "_is_blocking", "_is_closed", "_is_latest",
+        "_is_prompt", "_letters", "_loop", "_meter", "_now_ns", "_room", "_seen", "_task",
+        "_thread", "_unfinished", "_wake", "_whose", "cls", "inbox", "options", "topic",
+    )  # fmt: skip
+
     def __init__(
         self,
         topic: str,
@@ -244,16 +250,33 @@ class Subscription(Generic[M]):
         meter.ages_ns.append(age_ns if age_ns > 0 else 0)
         try:
             result = self._handler(message)
-        except asyncio.CancelledError as error:
-            if is_ending():
-                raise
-            self._tell(as_failure(error), message)
         except Exception as error:  # noqa: BLE001  the node boundary: reported, counted, goes on
-            self._tell(error, message)
+            self._failed(error, message)
+        except asyncio.CancelledError as error:
+            self._failed(error, message)
         else:
-            if result is not None and inspect.isawaitable(result):
-                self._unfinished = result, message
-                self._wake.set()
+            if result is not None:
+                self._came(result, message)
+
+    def _came(self, result: object, message: M) -> None:
+        """Take what a handler returned; what has to be awaited, `_finish` sees to."""
+        if inspect.isawaitable(result):
+            self._unfinished = result, message
+            self._wake.set()
+
+    def _failed(self, error: BaseException, message: M) -> None:
+        """Take what a handler raised.
+
+        Raises:
+            CancelledError: The task of the subscription is asked to end.
+        """
+        if isinstance(error, asyncio.CancelledError):
+            if is_ending():
+                raise error
+            error = as_failure(error)
+        if not isinstance(error, Exception):
+            raise error
+        self._tell(error, message)
 
     async def _finish(self) -> None:
         if self._unfinished is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from olympus.runtime.messages.compiled import (
     packer,
     rest_unpacker,
 )
+from olympus.runtime.messages.planned import planned
 from olympus.runtime.messages.schema import AnyArray, Kind, field_kinds
 
 make_header = maker(Header)
@@ -50,6 +52,8 @@ class Parts:
 
     `(message, topic, seq, now, tier, source)`
     """
+    plan: Any = None
+    """All that in C, where it is built."""
 
 
 _known: dict[type[Message], Parts] = {}
@@ -74,13 +78,13 @@ def _made_for(cls: type[Message]) -> Parts:
     def complain(message: Message) -> None:
         schema.kind.pack(message, [])  # says which field it is
 
-    return Parts(
-        packer(names[1:], kinds[1:], complain),
-        rest_unpacker(cls, kinds, First()),
-        _received(cls, kinds),
-        changer(cls, names[0]),
-        _published(cls, names),
-    )
+    slow = packer(names[1:], kinds[1:], complain), rest_unpacker(cls, kinds, First())
+    made = Parts(*slow, _received(cls, kinds), changer(cls, names[0]), _published(cls, names))
+    shapes = [(part, [one.name for one in dataclasses.fields(part)]) for part in (Header, Hop)]
+    plan = planned(cls, names, kinds, parts=shapes, slow=(*slow, made.received))
+    if plan is None:
+        return made
+    return Parts(plan.pack, plan.unpack, plan.received, plan.with_header, plan.published, plan)
 
 
 def _published(cls: type[Message], names: Sequence[str]) -> Callable[..., Any]:

@@ -58,8 +58,8 @@ class Channel:
     """One row of messages from one publisher of another host."""
 
     __slots__ = (
-        "incarnation", "key", "kind", "known", "parts", "source", "targets", "topic", "type",
-        "unknown", "unlike",
+        "incarnation", "key", "kind", "known", "parts", "plan", "source", "targets", "topic",
+        "type", "unknown", "unlike",
     )  # fmt: skip
 
     def __init__(
@@ -82,8 +82,10 @@ class Channel:
         self.unlike = b""
         """The last body that was not as `known`: one that comes twice in a row is worth knowing."""
         self.parts: Parts | None = None
+        self.plan: Any = None
         try:
             self.parts = parts_of(schema_for(*kind).cls)
+            self.plan = self.parts.plan
         except MessageError as error:
             self.unknown = str(error)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -21,15 +22,15 @@ import msgpack
 from olympus.runtime.bus.ipc.board import Board, OtherBoard
 from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.frames import Channel, Lent
+from olympus.runtime.bus.ipc.intake import make_intake
 from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
 from olympus.runtime.bus.ipc.pool import Holds, Pools
-from olympus.runtime.bus.ipc.records import LENGTH, MANY, MOST_PACKET, Packed
+from olympus.runtime.bus.ipc.records import LENGTH, Packed
+from olympus.runtime.bus.ipc.wire import make_wire
 from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.loop import selector_of, start_reading, stop_reading
 
 MOST_TALK = 65_536
-_BUDGET = 64
-"""Records read before other things of the event loop get their turn, give or take a packet."""
 
 
 class Listener(Protocol):
@@ -66,40 +67,23 @@ class Pair:
         self.channels: dict[int, Channel] = {}
         self.pools: dict[int, Lent] = {}
         self.is_met = self.is_gone = False
-        self._is_single = False
-        """Whether no other record came together with the one that is at hand."""
         self._data, self._talk = peer.data, peer.talk
         self._listener = listener
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
         self._sending = threading.Lock()
-        self._sent = self._received = 0
         self._loop = asyncio.get_running_loop()
         self._selector = selector_of(self._loop)
         self._reset: set[socket.socket] = set()
         self._is_waiting = False
-        self._is_stuck = False
-        """Whether something waits already, so that nothing may overtake it."""
-        self._cells, self._send_data = self.board.cells, self._data.send
-        self._recv = self._data.recv
-        start_reading(self._loop, self._data, self._read_data)
-        self._loop.add_reader(self._talk, self.read_talk)
-
-    def post(self, record: bytes) -> bool:
+        self.wire = make_wire(
+            self, self._data, self.board.cells, self._sending, make_intake(self.channels)
+        )
+        self.post = self.wire.post
         """Send a record at once; False if it can't go, so that `send` has to see to it."""
-        self._sending.acquire()  # quicker than `with`
-        try:
-            if self._is_stuck:
-                return False
-            self._cells[0] = self._sent = self._sent + 1
-            self._send_data(record)
-        except BlockingIOError:
-            self._cells[0] = self._sent = self._sent - 1
-            return False
-        except OSError:
-            self._note_end()
-        finally:
-            self._sending.release()
-        return True
+        start_reading(self._loop, self._data, self.wire.read)
+        if self._selector is not None:
+            self._selector.wires.append(self.wire)
+        self._loop.add_reader(self._talk, self.read_talk)
 
     def send(self, packed: Packed, channel: int, rule: Rule) -> int:
         """Send a record whose slots are held for the reader; from any thread, never waits.
@@ -128,7 +112,7 @@ class Pair:
     @property
     def is_alone(self) -> bool:
         """Whether the event loop has nothing to do but to take in the record that is at hand."""
-        return self._is_single and self._selector is not None and self._selector.is_alone
+        return bool(self.wire.is_single) and self._selector is not None and self._selector.is_alone
 
     def push_on(self) -> None:
         """Try again to send what waits; from any thread."""
@@ -160,7 +144,7 @@ class Pair:
             except BlockingIOError:
                 return
             except OSError as error:
-                if self._is_before_the_rest(self._talk, error):
+                if self._is_before_the_rest(self._talk, error.errno or 0):
                     continue
                 said, descriptors = b"", []
             if not said:
@@ -177,8 +161,11 @@ class Pair:
         with self._sending:
             if self.is_gone:
                 return
-            self.is_gone = self._is_stuck = True
+            self.is_gone = True
+            self.wire.close()
         stop_reading(self._loop, self._data)
+        if self._selector is not None:
+            self._selector.wires.remove(self.wire)
         self._loop.remove_reader(self._talk)
         for end in (self._data, self._talk):
             self._loop.remove_writer(end)
@@ -190,54 +177,16 @@ class Pair:
         self.board.memory.close()
         self._listener.on_gone(self)
 
-    def _read_data(self) -> None:
-        budget, on_record = _BUDGET, self._listener.on_record
-        while budget > 0:
-            try:
-                packet = self._recv(MOST_PACKET)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if self._is_before_the_rest(self._data, error):
-                    continue
-                packet = b""
-            if not packet:
-                self.close()
-                break
-            self._received = received = self._received + 1
-            other = self.other
-            more = other is None or other.cells[0] > received
-            if packet[0] == MANY:
-                self._is_single = False
-                budget -= self._read_many(packet)
-            else:
-                self._is_single = not more and budget == _BUDGET
-                budget -= 1
-                on_record(self, packet, more)
-            if not more:
-                break
+    def on_record(self, record: bytes | memoryview, later: bool) -> None:
+        """Hand on a record."""
+        self._listener.on_record(self, record, later)
+
+    def on_batch(self) -> None:
+        """Hand on that nothing more is waiting."""
         self._listener.on_batch()
 
-    def _read_rest(self) -> None:
-        """Take in what the other side sent before it ended."""
-        before = -1
-        while before != self._received and not self.is_gone:
-            before = self._received
-            self._read_data()
-
-    def _is_before_the_rest(self, end: socket.socket, error: OSError) -> bool:
-        """Tell whether what the other side sent before it ended can still be read.
-
-        Linux tells once that the other side ended with something of ours unread, and it does so
-        before what is still queued for us: unix_release_sock() sets sk_err, and a read reports
-        and clears it first (net/unix/af_unix.c, net/core/datagram.c).
-        """
-        if not isinstance(error, ConnectionResetError) or end in self._reset:
-            return False
-        self._reset.add(end)
-        return True
-
-    def _read_many(self, packet: bytes) -> int:
+    def on_many(self, packet: bytes) -> int:
+        """Take a packet of several records apart; returns how many."""
         view, position, count = memoryview(packet), 1, 0
         while position + LENGTH.size <= len(view):
             (length,) = LENGTH.unpack_from(view, position)
@@ -247,6 +196,33 @@ class Pair:
             count += 1
         return count
 
+    def on_error(self, number: int) -> bool:
+        """Tell whether reading records goes on after an error."""
+        return self._is_before_the_rest(self._data, number)
+
+    def note_end(self) -> None:
+        """Have it ended: the other side is gone."""
+        self._in_loop(self._end)
+
+    def _read_rest(self) -> None:
+        """Take in what the other side sent before it ended."""
+        before = -1
+        while before != self.wire.received and not self.is_gone:
+            before = self.wire.received
+            self.wire.read()
+
+    def _is_before_the_rest(self, end: socket.socket, number: int) -> bool:
+        """Tell whether what the other side sent before it ended can still be read.
+
+        Linux tells once that the other side ended with something of ours unread, and it does so
+        before what is still queued for us: unix_release_sock() sets sk_err, and a read reports
+        and clears it first (net/unix/af_unix.c, net/core/datagram.c).
+        """
+        if number != errno.ECONNRESET or end in self._reset:
+            return False
+        self._reset.add(end)
+        return True
+
     def _flush(self) -> None:
         """Send what waits, as far as it goes."""
         try:
@@ -255,22 +231,17 @@ class Pair:
                 _send_words(self._talk, said, descriptors)
                 self._words.popleft()
             for packet, parcels in self._outbox.packets():
-                if packet:
-                    self._sent += 1
-                    self.board.cells[0] = self._sent
-                    self._data.send(packet)
+                if packet and not self.wire.send(packet):
+                    return self._ask_for_room()
                 self._outbox.done(parcels)
-            self._is_stuck = False
+            self.wire.is_stuck = False
         except BlockingIOError:
-            if not self._words:
-                self._sent -= 1
-                self.board.cells[0] = self._sent
             self._ask_for_room()
         except OSError:
-            self._note_end()
+            self.note_end()
 
     def _ask_for_room(self) -> None:
-        self._is_stuck = True  # also if it waits already: what comes now must not overtake
+        self.wire.is_stuck = True  # also if it waits already: what comes now must not overtake
         if not self._is_waiting:
             self._is_waiting = True
             self._in_loop(self._wait_for_room)
@@ -286,9 +257,6 @@ class Pair:
             self._is_waiting = False
             if not self.is_gone:
                 self._flush()
-
-    def _note_end(self) -> None:
-        self._in_loop(self._end)
 
     def _end(self) -> None:
         """Take in what is still to be read, and end it."""

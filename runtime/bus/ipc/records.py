@@ -31,6 +31,7 @@ from olympus.runtime.messages import Header, Hop, Message
 from olympus.runtime.messages.codec import MAX_HEAD
 from olympus.runtime.messages.parts import Parts, parts_of
 from olympus.runtime.messages.schema import AnyArray
+from olympus.runtime.quick import quick
 
 HEAD = struct.Struct("<BBHIQQQQII")
 LENGTH = struct.Struct("<I")
@@ -44,6 +45,13 @@ _pack_head = HEAD.pack
 _GAPS = tuple(bytes(n) for n in range(ALIGN))
 _pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
 """A head with one slot after it."""
+
+
+def make_outlet(parts: Parts, pack_body: Callable[..., bytes], channel: int, most: int) -> Any:
+    """Return what makes records of messages that have fields alone; None where that isn't built."""
+    if quick is None or parts.plan is None:
+        return None
+    return quick.Outlet(parts.plan, pack_body, channel, most)
 
 
 class Kind(IntEnum):
@@ -102,6 +110,7 @@ class Packing:
         self._pack_fields = self.parts.pack
         self._pack_body: Callable[[list[Any]], bytes] = msgpack.Packer().pack
         self._tail = _NO_TAIL
+        self._outlet = make_outlet(self.parts, self._pack_body, channel, _LONG_BODY)
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
         """Return the record of a message that has its final header; bytes if nothing else goes.
@@ -110,6 +119,8 @@ class Packing:
             MessageError: A field holds what its type does not allow, or too much.
             NoRoomError: Every slot is held.
         """
+        if self._outlet is not None and (plain := self._outlet.record(message)) is not None:
+            return plain  # type: ignore[no-any-return]
         arrays: list[AnyArray] = []
         body, trace, flags = self._pack_fields(message, arrays), header.trace, 0
         if len(trace) > 1:

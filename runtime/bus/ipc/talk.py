@@ -76,6 +76,7 @@ def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -
     match words:
         case ["board"]:
             pair.other = OtherBoard(descriptors.pop())
+            pair.wire.meet(pair.other.cells)
         case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
             mapped = map_memory(descriptors.pop(), nbytes * count)
             pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)

@@ -1,0 +1,30 @@
+/* The module: four types, and nothing else. */
+
+#include "quick.h"
+
+static PyMethodDef functions[] = {
+    {"events_awake", events_awake, METH_VARARGS,
+     "(epoll, wires, until) -> events; as PromptSelector waits while it is awake"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef quick = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_quick",
+    .m_doc = "What every message goes through, in C; see __init__.py.",
+    .m_size = -1,
+    .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__quick(void)
+{
+    if (plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0)
+        return NULL;
+    PyObject *made = PyModule_Create(&quick);
+    if (made == NULL || PyModule_AddObjectRef(made, "Plan", (PyObject *)&PlanType) < 0
+        || PyModule_AddObjectRef(made, "Wire", (PyObject *)&WireType) < 0
+        || PyModule_AddObjectRef(made, "Intake", (PyObject *)&IntakeType) < 0
+        || PyModule_AddObjectRef(made, "Outlet", (PyObject *)&OutletType) < 0)
+        Py_CLEAR(made);
+    return made;
+}

@@ -1,0 +1,48 @@
+#ifndef OLYMPUS_QUICK_H
+#define OLYMPUS_QUICK_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <structmember.h>
+
+#ifdef Py_GIL_DISABLED
+#error "what is here relies on the lock of the interpreter"
+#endif
+
+/* The head of a record, see bus/ipc/records.py. */
+typedef struct {
+    uint8_t kind, tier;
+    uint16_t flags;
+    uint32_t channel;
+    uint64_t seq, stamp, expires, sent;
+    uint32_t slots, length;
+} Head;
+
+_Static_assert(sizeof(Head) == 48, "a head has no gaps");
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "records are little endian, and are read as they lie"
+#endif
+
+extern PyTypeObject PlanType, WireType, IntakeType, OutletType;
+
+/* The message of a record without arrays and its first hop; NULL, without an exception, where
+   Python has to do it. `items` are its fields, `names` (type, topic, source). */
+PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject *items,
+                     PyObject *arrays, PyObject *const names[3]);
+/* Whether a plan makes messages of a class, itself. */
+int makes(PyObject *plan, PyObject *cls);
+/* The fields of a message but the header; NULL, without an exception, where Python has to do it. */
+PyObject *fields_of(PyObject *plan, PyObject *message, PyObject *arrays, Head *head);
+int find_offset(PyTypeObject *cls, const char *name, Py_ssize_t *offset);
+
+/* 1: taken in, 0: it is for Python, -1: an exception that is nobody's but the loop's. */
+int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int later);
+
+PyObject *events_awake(PyObject *module, PyObject *args);
+int intake_ready(void);
+int plans_ready(void);
+int wires_ready(void);
+
+#endif

@@ -1,0 +1,387 @@
+/* One end of the socket that carries records: sending one at once, and taking in what came.
+
+   What a record says is not looked at here, but for the first byte of a packet; that is for those
+   who are called with it. Both system calls return at once, so the interpreter's lock is kept: to
+   let it go and take it again costs as much as to send. */
+
+#include "quick.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define MOST_PACKET 65536
+
+typedef struct {
+    PyObject_HEAD
+    int fd;               /* -1: it is closed */
+    int is_stuck;         /* something waits already, and nothing may overtake it */
+    int is_single;        /* no other record came together with the one that is at hand */
+    int many;             /* first byte of a packet of several records */
+    int budget;
+    unsigned long long sent, received;
+    Py_buffer ours, theirs;
+    PyObject *acquire, *release, *on_record, *on_batch, *on_many, *on_error, *close, *note_end;
+    PyObject *intake;     /* takes in what is plain, or NULL */
+} Wire;
+
+static char buffer[MOST_PACKET]; /* guarded by the interpreter's lock; nothing is kept in it */
+
+static int call(PyObject *function, PyObject *const *given, size_t count)
+{
+    PyObject *result = PyObject_Vectorcall(function, given, count, NULL);
+    Py_XDECREF(result);
+    return result != NULL ? 0 : -1;
+}
+
+static void tell_sent(Wire *wire)
+{
+    *(volatile uint64_t *)wire->ours.buf = wire->sent;
+}
+
+/* ---- sending ---- */
+
+/* 1: it went, 0: it can't go now, -1: the other side is gone. */
+static int sent_at_once(Wire *wire, const char *data, Py_ssize_t nbytes)
+{
+    if (wire->is_stuck || wire->fd < 0)
+        return 0;
+    wire->sent++;
+    tell_sent(wire);
+    ssize_t sent;
+    do
+        sent = send(wire->fd, data, nbytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return 1;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        return -1;
+    wire->sent--;
+    tell_sent(wire);
+    return 0;
+}
+
+static PyObject *wire_post(Wire *wire, PyObject *record)
+{
+    if (!PyBytes_CheckExact(record)) {
+        PyErr_Format(PyExc_TypeError, "a record is bytes, not %s", Py_TYPE(record)->tp_name);
+        return NULL;
+    }
+    if (call(wire->acquire, NULL, 0) < 0)
+        return NULL;
+    int went = sent_at_once(wire, PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record));
+    if (call(wire->release, NULL, 0) < 0)
+        return NULL;
+    if (went < 0 && call(wire->note_end, NULL, 0) < 0)
+        return NULL;
+    return PyBool_FromLong(went);
+}
+
+/* ---- receiving ---- */
+
+/* What `recv` gave: above 0 a packet, 0 nothing is there or all is over, -1 an exception. */
+static Py_ssize_t next_packet(Wire *wire, int *is_over)
+{
+    *is_over = 0;
+    while (wire->fd >= 0) {
+        ssize_t count = recv(wire->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (count > 0)
+            return count;
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return 0;
+        if (count < 0) {
+            /* Linux may tell that the other side ended before it gives what is still to be read. */
+            PyObject *number = PyLong_FromLong(errno), *result = NULL;
+            if (number != NULL)
+                result = PyObject_CallOneArg(wire->on_error, number);
+            Py_XDECREF(number);
+            if (result == NULL)
+                return -1;
+            int goes_on = PyObject_IsTrue(result);
+            Py_DECREF(result);
+            if (goes_on)
+                continue;
+        }
+        *is_over = 1;
+        return 0;
+    }
+    return 0;
+}
+
+static int take_in(Wire *wire, Py_ssize_t nbytes, int more, int budget)
+{
+    int taken = 1, is_many = (unsigned char)buffer[0] == wire->many;
+    wire->is_single = !is_many && !more && budget == wire->budget;
+    if (!is_many && wire->intake != NULL) {
+        int done = take_quickly(wire->intake, buffer, nbytes, more);
+        if (done != 0)
+            return done;
+    }
+    PyObject *packet = PyBytes_FromStringAndSize(buffer, nbytes);
+    if (packet == NULL)
+        return -1;
+    if (is_many) {
+        PyObject *count = PyObject_CallOneArg(wire->on_many, packet);
+        taken = count != NULL ? (int)PyLong_AsLong(count) : -1;
+        Py_XDECREF(count);
+        if (PyErr_Occurred())
+            taken = -1;
+    }
+    else {
+        PyObject *const given[] = {packet, more ? Py_True : Py_False};
+        if (call(wire->on_record, given, 2) < 0)
+            taken = -1;
+    }
+    Py_DECREF(packet);
+    return taken;
+}
+
+static PyObject *wire_read(Wire *wire, PyObject *ignored)
+{
+    int budget = wire->budget, is_over;
+    while (budget > 0) {
+        Py_ssize_t nbytes = next_packet(wire, &is_over);
+        if (nbytes < 0)
+            return NULL;
+        if (nbytes == 0) {
+            if (is_over && call(wire->close, NULL, 0) < 0)
+                return NULL;
+            break;
+        }
+        wire->received++;
+        int more = wire->theirs.buf == NULL
+            || *(volatile uint64_t *)wire->theirs.buf > wire->received;
+        int taken = take_in(wire, nbytes, more, budget);
+        if (taken < 0)
+            return NULL;
+        budget -= taken;
+        if (!more)
+            break;
+    }
+    return PyObject_CallNoArgs(wire->on_batch);
+}
+
+/* ---- staying awake ---- */
+
+#define MOST_EVENTS 256
+#define TURNS 32          /* so often the boards are looked at before the kernel is asked */
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void rest_a_moment(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Whether a board says that more was sent than we have taken in. */
+static int is_coming(Wire *const *wires, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (*(volatile uint64_t *)wires[i]->theirs.buf > wires[i]->received)
+            return 1;
+    return 0;
+}
+
+/* Without the interpreter's lock. A board only says when to ask; what has come, the kernel says. */
+static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ssize_t count, double until_s)
+{
+    for (;;) {
+        for (int turn = 0; turn < TURNS && !is_coming(wires, count); turn++)
+            rest_a_moment();
+        int found = epoll_wait(epoll, events, MOST_EVENTS, 0);
+        if (found != 0)
+            return found;
+        if (now_s() >= until_s)
+            return 0;
+        if (!is_coming(wires, count))
+            sched_yield(); /* whoever waits for this core may be the one who is to answer */
+    }
+}
+
+PyObject *events_awake(PyObject *module, PyObject *args)
+{
+    int epoll;
+    PyObject *given;
+    double until_s;
+    if (!PyArg_ParseTuple(args, "iO!d", &epoll, &PyList_Type, &given, &until_s))
+        return NULL;
+    Wire *wires[64];
+    Py_ssize_t count = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(given) && count < 64; i++) {
+        PyObject *wire = PyList_GET_ITEM(given, i);
+        if (Py_IS_TYPE(wire, &WireType) && ((Wire *)wire)->theirs.buf != NULL)
+            wires[count++] = (Wire *)Py_NewRef(wire);
+    }
+    struct epoll_event events[MOST_EVENTS];
+    int found;
+    Py_BEGIN_ALLOW_THREADS
+    found = look(epoll, events, wires, count, until_s);
+    Py_END_ALLOW_THREADS
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_DECREF(wires[i]);
+    if (found < 0 && errno != EINTR)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (PyErr_CheckSignals() < 0)
+        return NULL;
+    PyObject *made = PyList_New(0);
+    for (int i = 0; made != NULL && i < found; i++) {
+        PyObject *event = Py_BuildValue("(iI)", events[i].data.fd, (unsigned int)events[i].events);
+        if (event == NULL || PyList_Append(made, event) < 0)
+            Py_CLEAR(made);
+        Py_XDECREF(event);
+    }
+    return made;
+}
+
+/* ---- a wire ---- */
+
+static PyObject *wire_send(Wire *wire, PyObject *packet)
+{
+    if (!PyBytes_CheckExact(packet)) {
+        PyErr_SetString(PyExc_TypeError, "a packet is bytes");
+        return NULL;
+    }
+    int was_stuck = wire->is_stuck;
+    wire->is_stuck = 0;
+    int went = sent_at_once(wire, PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet));
+    wire->is_stuck = was_stuck;
+    if (went < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyBool_FromLong(went);
+}
+
+static PyObject *wire_meet(Wire *wire, PyObject *cells)
+{
+    if (wire->theirs.buf != NULL)
+        PyBuffer_Release(&wire->theirs);
+    if (PyObject_GetBuffer(cells, &wire->theirs, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (wire->theirs.len < (Py_ssize_t)sizeof(uint64_t)) {
+        PyBuffer_Release(&wire->theirs);
+        PyErr_SetString(PyExc_ValueError, "a board has 8 bytes at least");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *wire_close(Wire *wire, PyObject *ignored)
+{
+    wire->fd = -1;
+    wire->is_stuck = 1;
+    if (wire->ours.buf != NULL)
+        PyBuffer_Release(&wire->ours);
+    if (wire->theirs.buf != NULL)
+        PyBuffer_Release(&wire->theirs);
+    Py_RETURN_NONE;
+}
+
+static int wire_init(Wire *wire, PyObject *args, PyObject *kwargs)
+{
+    PyObject *ends, *cells, *lock, *intake;
+    int fd, many, budget;
+    if (wire->acquire != NULL || kwargs != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a wire is made once, by place");
+        return -1;
+    }
+    wire->fd = -1;
+    if (!PyArg_ParseTuple(args, "OiOOiiO", &ends, &fd, &cells, &lock, &many, &budget,
+                          &intake))
+        return -1;
+    if (Py_IS_TYPE(intake, &IntakeType))
+        wire->intake = Py_NewRef(intake);
+    wire->many = many;
+    wire->budget = budget;
+    const struct { PyObject **place, *of; const char *name; } bound[] = {
+        {&wire->acquire, lock, "acquire"}, {&wire->release, lock, "release"},
+        {&wire->on_record, ends, "on_record"}, {&wire->on_batch, ends, "on_batch"},
+        {&wire->on_many, ends, "on_many"}, {&wire->on_error, ends, "on_error"},
+        {&wire->close, ends, "close"}, {&wire->note_end, ends, "note_end"},
+    };
+    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
+        if ((*bound[i].place = PyObject_GetAttrString(bound[i].of, bound[i].name)) == NULL)
+            return -1;
+    if (PyObject_GetBuffer(cells, &wire->ours, PyBUF_WRITABLE) < 0)
+        return -1;
+    if (wire->ours.len < (Py_ssize_t)sizeof(uint64_t)) {
+        PyErr_SetString(PyExc_ValueError, "a board has 8 bytes at least");
+        return -1;
+    }
+    wire->fd = fd;
+    return 0;
+}
+
+#define OBJECTS(act) \
+    act(wire->acquire); act(wire->release); act(wire->on_record); act(wire->on_batch); \
+    act(wire->on_many); act(wire->on_error); act(wire->close); act(wire->note_end); \
+    act(wire->intake)
+
+static int wire_traverse(Wire *wire, visitproc visit, void *arg)
+{
+    OBJECTS(Py_VISIT);
+    Py_VISIT(wire->ours.obj);
+    Py_VISIT(wire->theirs.obj);
+    return 0;
+}
+
+static int wire_clear(Wire *wire)
+{
+    Py_XDECREF(wire_close(wire, NULL));
+    OBJECTS(Py_CLEAR);
+    return 0;
+}
+
+static void wire_dealloc(Wire *wire)
+{
+    PyObject_GC_UnTrack(wire);
+    wire_clear(wire);
+    Py_TYPE(wire)->tp_free(wire);
+}
+
+static PyMethodDef wire_methods[] = {
+    {"post", (PyCFunction)wire_post, METH_O, "(record) -> bool; as Wire.post of bus/ipc/wire.py"},
+    {"send", (PyCFunction)wire_send, METH_O, "(packet) -> bool; as Wire.send"},
+    {"read", (PyCFunction)wire_read, METH_NOARGS, "as Wire.read"},
+    {"meet", (PyCFunction)wire_meet, METH_O, "(cells); as Wire.meet"},
+    {"close", (PyCFunction)wire_close, METH_NOARGS, "as Wire.close"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef wire_members[] = {
+    {"is_stuck", T_INT, offsetof(Wire, is_stuck), 0, NULL},
+    {"is_single", T_INT, offsetof(Wire, is_single), READONLY, NULL},
+    {"received", T_ULONGLONG, offsetof(Wire, received), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyTypeObject WireType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "olympus.runtime.quick._quick.Wire",
+    .tp_basicsize = sizeof(Wire),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "As Wire of bus/ipc/wire.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)wire_init,
+    .tp_dealloc = (destructor)wire_dealloc,
+    .tp_traverse = (traverseproc)wire_traverse,
+    .tp_clear = (inquiry)wire_clear,
+    .tp_methods = wire_methods,
+    .tp_members = wire_members,
+};
+
+int wires_ready(void)
+{
+    return PyType_Ready(&WireType);
+}
