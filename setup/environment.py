@@ -27,6 +27,8 @@ STAMP = VENV / "olympus.stamp"
 LOCK = ROOT / "setup" / "requirements.txt"
 UV_LOCK = ROOT / "setup" / "uv.txt"
 OLDEST = (3, 11)
+QUICK = tuple(sorted(ROOT.glob("runtime/quick/*.[ch]")))
+"""What is built in C, where that is possible."""
 DISK_NEEDED_MB = 1200
 WINGS = ("runtime", "nodes", "drivers", "models", "sim", "hardware")
 """Folders of our own code, compiled beforehand."""
@@ -81,7 +83,9 @@ def ensure(force: bool = False) -> None:
 
 
 def fingerprint(
-    paths: tuple[Path, ...] = (LOCK, UV_LOCK, wheelhouse.LOCK, ROOT / "pyproject.toml"),
+    paths: tuple[Path, ...] = (
+        LOCK, UV_LOCK, wheelhouse.LOCK, ROOT / "pyproject.toml", *QUICK,
+    ),  # fmt: skip
 ) -> str:
     """Return the hash of all that decides what is in `.venv`: Python, folder, `paths`."""
     digest = hashlib.sha256("{}.{}".format(*sys.version_info[:2]).encode())

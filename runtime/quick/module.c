@@ -26,5 +26,7 @@ PyMODINIT_FUNC PyInit__quick(void)
         || PyModule_AddObjectRef(made, "Intake", (PyObject *)&IntakeType) < 0
         || PyModule_AddObjectRef(made, "Outlet", (PyObject *)&OutletType) < 0)
         Py_CLEAR(made);
+    if (made != NULL && PyModule_AddIntConstant(made, "VERSION", VERSION) < 0)
+        Py_CLEAR(made);
     return made;
 }

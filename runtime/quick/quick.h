@@ -10,6 +10,9 @@
 #error "what is here relies on the lock of the interpreter"
 #endif
 
+/* To be raised with every change here that the Python side has to know of: see __init__.py. */
+#define VERSION 1
+
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
     uint8_t kind, tier;
@@ -41,6 +44,7 @@ int find_offset(PyTypeObject *cls, const char *name, Py_ssize_t *offset);
 int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int later);
 
 PyObject *events_awake(PyObject *module, PyObject *args);
+int fields_ready(void);
 int intake_ready(void);
 int plans_ready(void);
 int wires_ready(void);

@@ -4,28 +4,12 @@
    who are called with it. Both system calls return at once, so the interpreter's lock is kept: to
    let it go and take it again costs as much as to send. */
 
-#include "quick.h"
+#include "wires.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define MOST_PACKET 65536
-
-typedef struct {
-    PyObject_HEAD
-    int fd;               /* -1: it is closed */
-    int is_stuck;         /* something waits already, and nothing may overtake it */
-    int is_single;        /* no other record came together with the one that is at hand */
-    int many;             /* first byte of a packet of several records */
-    int budget;
-    unsigned long long sent, received;
-    Py_buffer ours, theirs;
-    PyObject *acquire, *release, *on_record, *on_batch, *on_many, *on_error, *close, *note_end;
-    PyObject *intake;     /* takes in what is plain, or NULL */
-} Wire;
 
 static char buffer[MOST_PACKET]; /* guarded by the interpreter's lock; nothing is kept in it */
 
@@ -163,87 +147,6 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
             break;
     }
     return PyObject_CallNoArgs(wire->on_batch);
-}
-
-/* ---- staying awake ---- */
-
-#define MOST_EVENTS 256
-#define TURNS 32          /* so often the boards are looked at before the kernel is asked */
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec + now.tv_nsec / 1e9;
-}
-
-static void rest_a_moment(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* Whether a board says that more was sent than we have taken in. */
-static int is_coming(Wire *const *wires, Py_ssize_t count)
-{
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (*(volatile uint64_t *)wires[i]->theirs.buf > wires[i]->received)
-            return 1;
-    return 0;
-}
-
-/* Without the interpreter's lock. A board only says when to ask; what has come, the kernel says. */
-static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ssize_t count, double until_s)
-{
-    for (;;) {
-        for (int turn = 0; turn < TURNS && !is_coming(wires, count); turn++)
-            rest_a_moment();
-        int found = epoll_wait(epoll, events, MOST_EVENTS, 0);
-        if (found != 0)
-            return found;
-        if (now_s() >= until_s)
-            return 0;
-        if (!is_coming(wires, count))
-            sched_yield(); /* whoever waits for this core may be the one who is to answer */
-    }
-}
-
-PyObject *events_awake(PyObject *module, PyObject *args)
-{
-    int epoll;
-    PyObject *given;
-    double until_s;
-    if (!PyArg_ParseTuple(args, "iO!d", &epoll, &PyList_Type, &given, &until_s))
-        return NULL;
-    Wire *wires[64];
-    Py_ssize_t count = 0;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(given) && count < 64; i++) {
-        PyObject *wire = PyList_GET_ITEM(given, i);
-        if (Py_IS_TYPE(wire, &WireType) && ((Wire *)wire)->theirs.buf != NULL)
-            wires[count++] = (Wire *)Py_NewRef(wire);
-    }
-    struct epoll_event events[MOST_EVENTS];
-    int found;
-    Py_BEGIN_ALLOW_THREADS
-    found = look(epoll, events, wires, count, until_s);
-    Py_END_ALLOW_THREADS
-    for (Py_ssize_t i = 0; i < count; i++)
-        Py_DECREF(wires[i]);
-    if (found < 0 && errno != EINTR)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    if (PyErr_CheckSignals() < 0)
-        return NULL;
-    PyObject *made = PyList_New(0);
-    for (int i = 0; made != NULL && i < found; i++) {
-        PyObject *event = Py_BuildValue("(iI)", events[i].data.fd, (unsigned int)events[i].events);
-        if (event == NULL || PyList_Append(made, event) < 0)
-            Py_CLEAR(made);
-        Py_XDECREF(event);
-    }
-    return made;
 }
 
 /* ---- a wire ---- */
