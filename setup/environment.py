@@ -84,8 +84,12 @@ def ensure(force: bool = False) -> None:
 
 def fingerprint(
     paths: tuple[Path, ...] = (
-        LOCK, UV_LOCK, wheelhouse.LOCK, ROOT / "pyproject.toml", *QUICK,
-    ),  # fmt: skip
+        LOCK,
+        UV_LOCK,
+        wheelhouse.LOCK,
+        ROOT / "pyproject.toml",
+        *QUICK,
+    ),
 ) -> str:
     """Return the hash of all that decides what is in `.venv`: Python, folder, `paths`."""
     digest = hashlib.sha256("{}.{}".format(*sys.version_info[:2]).encode())

@@ -25,8 +25,8 @@ from olympus.runtime.bus.link import All, AnswerHistory, Closable, Entity, Link,
 from olympus.runtime.bus.options import PublisherOptions, SubscriptionOptions
 from olympus.runtime.bus.publisher import Publisher
 from olympus.runtime.bus.service import AtOnce, Service, ServiceHandler, checked
-from olympus.runtime.bus.subscription import Handler, Subscription, type_name
-from olympus.runtime.bus.topics import ByTopic, check_topic, matches
+from olympus.runtime.bus.subscription import Handler, Subscription
+from olympus.runtime.bus.topics import ByTopic, check_topic, matches, type_name
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import BusError, OlympusError, did_you_mean
 from olympus.runtime.messages import Message, TopicStats, decode, encode

@@ -16,7 +16,9 @@ from olympus.runtime.bus.letters import DeadLetters
 from olympus.runtime.bus.link import Origin, Payload
 from olympus.runtime.bus.options import SubscriptionOptions
 from olympus.runtime.bus.pictures import expanded
+from olympus.runtime.bus.rows import MOST_ROWS, Row, is_news
 from olympus.runtime.bus.spill import FrameSpill
+from olympus.runtime.bus.topics import type_name
 from olympus.runtime.clock import Clock
 from olympus.runtime.errors import MessageError, SchemaError, StoreError
 from olympus.runtime.messages import (
@@ -26,7 +28,6 @@ from olympus.runtime.messages import (
     TopicStats,
     decode,
     opaque,
-    schema_by_class,
 )
 from olympus.runtime.qos import Overflow
 from olympus.runtime.telemetry.meters import SubscriptionMeter
@@ -34,8 +35,6 @@ from olympus.runtime.telemetry.meters import SubscriptionMeter
 M = TypeVar("M", bound=Message)
 Handler = Callable[[M], Awaitable[None] | None]
 _AT_A_TIME = 64
-MOST_ROWS = 4096
-"""Rows of messages whose last number a subscription knows, a row being a publisher's on a topic."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +69,7 @@ class Subscription(Generic[M]):
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._seen: dict[tuple[str, str], tuple[int, int]] = {}
+        self._seen: dict[Row, tuple[int, int]] = {}
         self._arrival = threading.Lock()
         self._is_closed = False
         self._thread = threading.get_ident()
@@ -88,7 +87,9 @@ class Subscription(Generic[M]):
         try:
             with self._arrival:  # else two threads could put what they bring in the wrong order
                 key = (origin.topic, origin.source)
-                if self._is_news(key, origin.incarnation, origin.seq) and self.inbox.put(item):
+                if is_news(
+                    self._seen, self.inbox, key, origin.incarnation, origin.seq
+                ) and self.inbox.put(item):
                     self._notice()
         except StoreError as error:
             self._refuse("overflow", error, item=item, origin=origin)
@@ -112,7 +113,7 @@ class Subscription(Generic[M]):
         try:
             if seen.get(key) == (incarnation, seq - 1) and len(seen) < MOST_ROWS:
                 seen[key] = (incarnation, seq)  # the next one, as nearly always
-            elif not self._is_news(key, incarnation, seq):
+            elif not is_news(seen, self.inbox, key, incarnation, seq):
                 return False
             if (
                 (later and self._is_latest)
@@ -198,24 +199,6 @@ class Subscription(Generic[M]):
             self._wake.set()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake.set)
-
-    def _is_news(self, key: tuple[str, str], incarnation: int, seq: int) -> bool:
-        if not seq:  # an outside client that does not count
-            return True
-        known = self._seen.get(key)
-        if known is not None and known[0] == incarnation:
-            last = known[1]
-            if seq <= last:  # the newest once more is a latched value that came both ways
-                self.inbox.count("duplicate", int(seq < last))
-                return False
-            if seq > last + 1:
-                self.inbox.count("lost", seq - last - 1)
-        if len(self._seen) >= MOST_ROWS:  # the row that was silent for longest is forgotten
-            self._seen.pop(key, None)
-            if len(self._seen) >= MOST_ROWS:
-                del self._seen[next(iter(self._seen))]
-        self._seen[key] = (incarnation, seq)
-        return True
 
     async def _run(self) -> None:
         while not self._is_closed:
@@ -365,8 +348,3 @@ class Subscription(Generic[M]):
             _log.warning("%s: %s message no. %d refused: %s", self.topic, reason, count, error)
         if number:
             self._letters.post(reason, error, self._whose, item, origin, number=number)
-
-
-def type_name(cls: type[Message]) -> str:
-    """Return the name a message type travels under; `*` for Message itself, which means any."""
-    return "*" if cls is Message else schema_by_class(cls).name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from olympus.runtime.errors import ConfigError
+from olympus.runtime.messages import Message, schema_by_class
 
 T = TypeVar("T")
 _PART = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.-]*\Z")
@@ -95,3 +96,8 @@ def _match(pattern: list[str], parts: list[str]) -> bool:
         else:
             return False
     return all(one == "**" for one in pattern[at:])
+
+
+def type_name(cls: type[Message]) -> str:
+    """Return the name a message type travels under; `*` for Message itself, which means any."""
+    return "*" if cls is Message else schema_by_class(cls).name

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from olympus.runtime.bus import Bus, Entity, PublisherOptions
 from olympus.runtime.bus.joining import join
-from olympus.runtime.bus.subscription import type_name
+from olympus.runtime.bus.topics import type_name
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError, ParamError

@@ -1,7 +1,7 @@
 """What every message goes through, in C where it could be built, else in Python: `quick` is None.
 
-Both do the same, and the Python functions are the reference: what is in C takes what is as it should
-be and leaves all else to them, refusals above all. See README.md.
+Both do the same, and the Python functions are the reference: what is in C takes what is as it
+should be and leaves all else to them, refusals above all. See README.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from typing import Any
 import msgpack
 
 from olympus.runtime.bus.ipc.frames import Channel
-from olympus.runtime.bus.subscription import MOST_ROWS, Subscription
+from olympus.runtime.bus.rows import MOST_ROWS
+from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.qos import Tier
 from olympus.runtime.quick import quick
 

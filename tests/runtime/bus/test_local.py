@@ -20,7 +20,7 @@ from olympus.runtime.bus.link import (
     OnDropped,
     ServeHandler,
 )
-from olympus.runtime.bus.subscription import MOST_ROWS
+from olympus.runtime.bus.rows import MOST_ROWS
 from olympus.runtime.clock import SystemClock, VirtualClock
 from olympus.runtime.errors import BusError
 from olympus.runtime.messages import (
