@@ -23,6 +23,9 @@ from olympus.runtime.bus.alertness import Alertness
 from olympus.runtime.quick import quick
 
 Act: TypeAlias = Callable[[], object]
+Events: TypeAlias = list[tuple[int, int]]
+"""Descriptors and their events."""
+Look: TypeAlias = Callable[[select.epoll, list[object], float], Events]
 _log = logging.getLogger(__name__)
 _MOST_READY = 256
 
@@ -67,7 +70,8 @@ class PromptSelector(selectors.BaseSelector):
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._prompt: dict[int, Act] = {}
         self.wires: list[object] = []
-        """Whose boards say, before the kernel does, that something comes; see quick/wires.c."""
+        """Whose boards say, before the kernel does, that something comes; see quick/awake.c."""
+        self.look: Look = look_again if quick is None else quick.events_awake
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
         self.is_alone = False
@@ -199,24 +203,33 @@ class PromptSelector(selectors.BaseSelector):
         if not mask:
             del self._armed[descriptor]
 
-    def _events_awake(self, timeout: float | None) -> list[tuple[int, int]]:
+    def _events_awake(self, timeout: float | None) -> Events:
         """Wait as `epoll` does, at first by looking again and again."""
         now_s = time.monotonic()
         end_s = math.inf if timeout is None else now_s + timeout
-        if quick is not None:
-            until_s = min(self._awake_until_s, end_s)
-            if events := quick.events_awake(self._epoll.fileno(), self.wires, until_s):
-                found: list[tuple[int, int]] = events
-                return found
-            now_s = time.monotonic()
-        while now_s < self._awake_until_s and now_s < end_s:
-            if events := self._epoll.poll(0, _MOST_READY):
+        until_s = min(self._awake_until_s, end_s)
+        if now_s < until_s:
+            if events := self.look(self._epoll, self.wires, until_s):
                 return events
-            os.sched_yield()  # whoever waits for this core may be the one who is to answer
             now_s = time.monotonic()
         if now_s >= self._awake_until_s:
             self._awake_until_s = 0.0
         return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
+
+
+def look_again(epoll: select.epoll, wires: object, until_s: float) -> Events:
+    """Ask again and again, until something has come or the time is up.
+
+    Args:
+        epoll: What to ask.
+        wires: Of no use here.
+        until_s: Until when, on the steady clock, s.
+    """
+    while not (events := epoll.poll(0, _MOST_READY)):
+        os.sched_yield()  # whoever waits for this core may be the one who is to answer
+        if time.monotonic() >= until_s:
+            break
+    return events
 
 
 class BusLoop(asyncio.SelectorEventLoop):

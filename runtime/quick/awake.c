@@ -53,10 +53,12 @@ static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ss
 
 PyObject *events_awake(PyObject *module, PyObject *args)
 {
-    int epoll;
-    PyObject *given;
+    PyObject *given, *of;
     double until_s;
-    if (!PyArg_ParseTuple(args, "iO!d", &epoll, &PyList_Type, &given, &until_s))
+    if (!PyArg_ParseTuple(args, "OO!d", &of, &PyList_Type, &given, &until_s))
+        return NULL;
+    int epoll = PyObject_AsFileDescriptor(of);
+    if (epoll < 0)
         return NULL;
     Wire *wires[64];
     Py_ssize_t count = 0;

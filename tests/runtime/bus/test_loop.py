@@ -21,13 +21,17 @@ from olympus.runtime.bus.astray import ASTRAY
 from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.loop import (
     BusLoop,
+    Events,
+    Look,
     PromptSelector,
     intake_failures,
+    look_again,
     selector_of,
     start_reading,
     stop_reading,
 )
 from olympus.runtime.clock import SystemClock
+from olympus.runtime.quick import quick
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -202,11 +206,19 @@ def test_timers_tasks_signals_and_subprocesses_are_as_ever() -> None:
     run(work())
 
 
+either_way = pytest.mark.parametrize(
+    "look", [look_again, *([quick.events_awake] if quick is not None else [])]
+)
+"""In Python, and in C where that is built."""
+
+
+@either_way
 def test_a_selector_that_spins_finds_what_comes_and_still_sleeps_in_time(
-    ends: tuple[socket.socket, socket.socket],
+    ends: tuple[socket.socket, socket.socket], look: Look
 ) -> None:
     near, far = ends
     selector = PromptSelector(spin_s=0.002)
+    selector.look = look
     try:
         assert selector.select(0.005) == []
         selector.register(near, selectors.EVENT_READ, "near")
@@ -223,6 +235,15 @@ class Looks:
     def __init__(self, epoll: select.epoll) -> None:
         self.timeouts: list[float | None] = []
         self._epoll = epoll
+
+    def watch(self, look: Look) -> Look:
+        """Note that somebody looks again and again, and what time that takes."""
+
+        def noted(epoll: select.epoll, wires: list[object], until_s: float) -> Events:
+            self.timeouts.append(0)
+            return look(self._epoll, wires, until_s)
+
+        return noted
 
     def poll(self, timeout: float | None, most: int) -> list[tuple[int, int]]:
         """Note it, and ask."""
@@ -242,14 +263,16 @@ class Sleepless(Alertness):
         return now_s + 0.005
 
 
+@either_way
 def test_it_stays_awake_for_a_while_after_the_bus_brought_something_and_only_then(
-    ends: tuple[socket.socket, socket.socket],
+    ends: tuple[socket.socket, socket.socket], look: Look
 ) -> None:
     near, far = ends
     selector = PromptSelector(spin_s=0.005)
     selector._alertness = Sleepless(0.005)
     looks = Looks(selector._epoll)
     selector._epoll = looks  # type: ignore[assignment]
+    selector.look = looks.watch(look)
     try:
         selector.set_prompt(near.fileno(), lambda: near.recv(100))
         selector.select(0.001)
@@ -273,13 +296,15 @@ def test_it_stays_awake_for_a_while_after_the_bus_brought_something_and_only_the
         selector.close()
 
 
+@either_way
 def test_it_stays_awake_once_messages_have_followed_each_other_closely(
-    ends: tuple[socket.socket, socket.socket],
+    ends: tuple[socket.socket, socket.socket], look: Look
 ) -> None:
     near, far = ends
     selector = PromptSelector(spin_s=5.0)
     looks = Looks(selector._epoll)
     selector._epoll = looks  # type: ignore[assignment]
+    selector.look = looks.watch(look)
     selector.set_prompt(near.fileno(), lambda: near.recv(100))
     try:
         for number in range(FEWEST + 2):
