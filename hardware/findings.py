@@ -11,6 +11,7 @@ from typing import Literal
 
 from olympus.hardware.board import Board
 from olympus.hardware.pins import map_for
+from olympus.runtime.quick import why_not
 
 State = Literal["ok", "absent", "limited", "missing"]
 
@@ -76,6 +77,9 @@ def _needed(board: Board) -> Iterator[Finding]:
     lacking = [name for name in CORE if not _has(name)]
     text = "missing: " + ", ".join(lacking) if lacking else "all there"
     yield _need("core packages", not lacking, text, "pip install olympus-edge, or ./run setup")
+    way = "sudo apt install gcc python3-dev, then ./run setup --force"
+    text = f"in Python, slower: {why_not}" if why_not else "in C"
+    yield Finding("bus", "limited" if why_not else "ok", text, _if(bool(why_not), way))
 
 
 def _packages() -> Iterator[Finding]:
