@@ -17,7 +17,7 @@ from olympus.runtime.messages.compiled import (
     packer,
     rest_unpacker,
 )
-from olympus.runtime.messages.planned import planned
+from olympus.runtime.messages.planned import may_have_arrays, planned
 from olympus.runtime.messages.schema import AnyArray, Kind, field_kinds
 
 make_header = maker(Header)
@@ -54,6 +54,8 @@ class Parts:
     """
     plan: Any = None
     """All that in C, where it is built."""
+    has_arrays: bool = True
+    """Whether a message may have any."""
 
 
 _known: dict[type[Message], Parts] = {}
@@ -84,7 +86,15 @@ def _made_for(cls: type[Message]) -> Parts:
     plan = planned(cls, names, kinds, parts=shapes, slow=(*slow, made.received))
     if plan is None:
         return made
-    return Parts(plan.pack, plan.unpack, plan.received, plan.with_header, plan.published, plan)
+    return Parts(
+        plan.pack,
+        plan.unpack,
+        plan.received,
+        plan.with_header,
+        plan.published,
+        plan,
+        any(may_have_arrays(kind) for kind in kinds),
+    )
 
 
 def _published(cls: type[Message], names: Sequence[str]) -> Callable[..., Any]:

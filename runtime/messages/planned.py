@@ -58,6 +58,16 @@ def planned(
     )  # fmt: skip
 
 
+def may_have_arrays(kind: Kind) -> bool:
+    """Tell whether a field of this kind may hold an array, at any depth."""
+    match kind.within:
+        case Items(item, _):
+            return may_have_arrays(item)
+        case Record(_, _, kinds):
+            return any(may_have_arrays(one) for one in kinds)
+    return "array(" in kind.text
+
+
 def _field(kind: Kind) -> tuple[Any, ...]:
     """Return `(op, most, class, out, in, names, fields)` of a field."""
     match kind.within:

@@ -1,44 +1,21 @@
-/* From a record to the handler of a subscription, and from a message to a record: what has fields
-   and nothing else, came as the next one of its row, and is for one subscription that is idle.
+/* From a record to the handler of a subscription: what came as the next one of its row, for one
+   subscription that is idle, and has fields alone or is a picture as the one before.
 
    All else is for Python; nothing is changed before that is known. Of what came, the head is read
-   here, whose numbers are only compared or handed on; the body is read by msgpack. */
+   here, whose numbers are only compared or handed on; the body is read by msgpack, or is the same
+   as one that was. */
 
-#include "quick.h"
+#include "intake.h"
 
-#define BODY (Py_ssize_t)sizeof(Head)
-
-/* ---- receiving ---- */
-
-typedef enum { TARGETS, PLAN, KEY, INCARNATION, TYPE, TOPIC, SOURCE, OF_CHANNEL } OfChannel;
-typedef enum {
-    ARRIVAL, SEEN, IS_CLOSED, IS_PROMPT, IS_LATEST, IS_BLOCKING, UNFINISHED, INBOX, NOW, METER,
-    HANDLER, CLS, OF_SUBSCRIPTION
-} OfSubscription;
 
 static const char *const of_channel[] = {
-    "targets", "plan", "key", "incarnation", "type", "topic", "source"};
+    "targets", "plan", "key", "incarnation", "type", "topic", "source", "known"};
 static const char *const of_subscription[] = {
     "_arrival", "_seen", "_is_closed", "_is_prompt", "_is_latest", "_is_blocking", "_unfinished",
     "inbox", "_now_ns", "_meter", "_handler", "cls"};
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *channels;   /* number to Channel, of one pair */
-    PyObject *unpack, *tiers;
-    PyTypeObject *channel, *subscription;
-    Py_ssize_t most_rows, at_channel[OF_CHANNEL], at_subscription[OF_SUBSCRIPTION];
-    PyObject *nothing;    /* an empty list: the arrays of what has none */
-} Intake;
-
 static PyObject *name_acquire, *name_release, *name_items, *name_spill, *name_count, *name_ages;
 static PyObject *name_append, *name_came, *name_failed;
-
-static PyObject *of(PyObject *instance, const Py_ssize_t *offsets, int field)
-{
-    PyObject *found = *(PyObject **)((char *)instance + offsets[field]);
-    return found != NULL ? found : Py_None;
-}
 
 /* As Inbox.is_empty. */
 static int is_empty(PyObject *inbox)
@@ -150,6 +127,37 @@ static PyObject *opened(const Intake *intake, PyObject *channel, const char *rec
     return made;
 }
 
+int handed_on(const Intake *intake, PyObject *channel, PyObject *to, PyObject *message, const Head *head,
+              int later)
+{
+    PyObject *lock = of(to, intake->at_subscription, ARRIVAL);
+    PyObject *held = PyObject_CallMethodNoArgs(lock, name_acquire);
+    if (held == NULL)
+        return -1;
+    Py_DECREF(held);
+    int is_it = is_next(intake, channel, to, head->seq, later);
+    PyErr_Clear();
+    PyObject *freed = PyObject_CallMethodNoArgs(lock, name_release);
+    if (freed == NULL)
+        return -1;
+    Py_DECREF(freed);
+    return is_it ? deliver(intake, to, message, head->stamp) : 0;
+}
+
+/* The only subscription of a channel, where its messages may go the short way; else NULL. */
+static PyObject *only_target(const Intake *intake, PyObject *channel, int later)
+{
+    PyObject *targets = of(channel, intake->at_channel, TARGETS);
+    if (!PyList_CheckExact(targets) || PyList_GET_SIZE(targets) != 1)
+        return NULL;
+    PyObject *to = PyList_GET_ITEM(targets, 0);
+    const Py_ssize_t *at = intake->at_subscription;
+    return Py_IS_TYPE(to, intake->subscription) && of(to, at, IS_BLOCKING) == Py_False
+            && !(later && of(to, at, IS_LATEST) != Py_False)
+            && makes(of(channel, intake->at_channel, PLAN), of(to, at, CLS))
+        ? to : NULL;
+}
+
 int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int later)
 {
     const Intake *intake = (Intake *)given;
@@ -157,40 +165,31 @@ int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int lat
     if (nbytes < BODY)
         return 0;
     memcpy(&head, record, sizeof head);
-    if (head.kind || head.flags || head.slots || head.expires || head.stamp > INT64_MAX
+    int is_picture = head.flags == ARRAYS && head.slots == 1;
+    if (head.kind || head.expires || head.stamp > INT64_MAX
+        || (!is_picture && (head.flags || head.slots))
         || head.tier >= PyTuple_GET_SIZE(intake->tiers))
         return 0;
     PyObject *number = PyLong_FromUnsignedLong(head.channel);
     PyObject *channel = number != NULL ? PyDict_GetItemWithError(intake->channels, number) : NULL;
     Py_XDECREF(number);
-    if (channel == NULL || !Py_IS_TYPE(channel, intake->channel)) {
+    PyObject *to = channel != NULL && Py_IS_TYPE(channel, intake->channel)
+        ? only_target(intake, channel, later) : NULL;
+    if (to == NULL) {
         PyErr_Clear();
         return 0;
     }
-    PyObject *targets = of(channel, intake->at_channel, TARGETS);
-    if (!PyList_CheckExact(targets) || PyList_GET_SIZE(targets) != 1)
-        return 0;
-    PyObject *to = PyList_GET_ITEM(targets, 0);
-    const Py_ssize_t *at = intake->at_subscription;
-    if (!Py_IS_TYPE(to, intake->subscription) || of(to, at, IS_BLOCKING) != Py_False
-        || !makes(of(channel, intake->at_channel, PLAN), of(to, at, CLS)))
-        return 0;
     Py_INCREF(channel);
     Py_INCREF(to);
     int done = 0;
-    PyObject *message = opened(intake, channel, record, nbytes), *lock = of(to, at, ARRIVAL);
-    PyObject *held = message != NULL ? PyObject_CallMethodNoArgs(lock, name_acquire) : NULL;
-    if (held != NULL) {
-        int is_it = is_next(intake, channel, to, head.seq, later);
-        PyErr_Clear();
-        PyObject *freed = PyObject_CallMethodNoArgs(lock, name_release);
-        done = freed == NULL ? -1 : is_it ? deliver(intake, to, message, head.stamp) : 0;
-        Py_XDECREF(freed);
-        Py_DECREF(held);
+    if (is_picture)
+        done = take_picture(intake, channel, to, record, nbytes, &head, later);
+    else {
+        PyObject *message = opened(intake, channel, record, nbytes);
+        if (message != NULL)
+            done = handed_on(intake, channel, to, message, &head, later);
+        Py_XDECREF(message);
     }
-    else if (message != NULL)
-        done = -1;
-    Py_XDECREF(message);
     Py_DECREF(channel);
     Py_DECREF(to);
     return done;
@@ -198,15 +197,20 @@ int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int lat
 
 static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *channels, *unpack, *tiers, *channel, *subscription;
+    PyObject *channels, *pools, *member, *on_claimed, *unpack, *tiers, *channel, *subscription;
     Py_ssize_t most_rows;
-    if (!PyArg_ParseTuple(args, "O!OO!O!O!n", &PyDict_Type, &channels, &unpack, &PyTuple_Type,
-                          &tiers, &PyType_Type, &channel, &PyType_Type, &subscription, &most_rows))
+    if (!PyArg_ParseTuple(
+            args, "O!O!OOOO!O!O!n", &PyDict_Type, &channels, &PyDict_Type, &pools, &member,
+            &on_claimed, &unpack, &PyTuple_Type, &tiers, &PyType_Type, &channel, &PyType_Type,
+            &subscription, &most_rows))
         return NULL;
     Intake *intake = (Intake *)type->tp_alloc(type, 0);
     if (intake == NULL)
         return NULL;
     intake->channels = Py_NewRef(channels);
+    intake->pools = Py_NewRef(pools);
+    intake->member = Py_NewRef(member);
+    intake->on_claimed = Py_NewRef(on_claimed);
     intake->unpack = Py_NewRef(unpack);
     intake->tiers = Py_NewRef(tiers);
     intake->channel = (PyTypeObject *)Py_NewRef(channel);
@@ -226,6 +230,9 @@ static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static int intake_traverse(Intake *intake, visitproc visit, void *arg)
 {
     Py_VISIT(intake->channels);
+    Py_VISIT(intake->pools);
+    Py_VISIT(intake->member);
+    Py_VISIT(intake->on_claimed);
     Py_VISIT(intake->unpack);
     return 0;
 }
@@ -233,6 +240,9 @@ static int intake_traverse(Intake *intake, visitproc visit, void *arg)
 static int intake_clear(Intake *intake)
 {
     Py_CLEAR(intake->channels);
+    Py_CLEAR(intake->pools);
+    Py_CLEAR(intake->member);
+    Py_CLEAR(intake->on_claimed);
     Py_CLEAR(intake->unpack);
     return 0;
 }
@@ -253,87 +263,11 @@ PyTypeObject IntakeType = {
     .tp_name = "olympus.runtime.quick._quick.Intake",
     .tp_basicsize = sizeof(Intake),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "(channels, unpack, tiers, Channel, Subscription, most rows): takes in what is plain.",
+    .tp_doc = "See make_intake of bus/ipc/intake.py.",
     .tp_new = intake_new,
     .tp_dealloc = (destructor)intake_dealloc,
     .tp_traverse = (traverseproc)intake_traverse,
     .tp_clear = (inquiry)intake_clear,
-};
-
-/* ---- sending ---- */
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *plan, *pack_body;
-    uint32_t channel;
-    Py_ssize_t most;      /* a longer body takes a slot */
-} Outlet;
-
-/* (message) -> its record; None where it is for Python. */
-static PyObject *outlet_record(Outlet *outlet, PyObject *message)
-{
-    Head head = {.channel = outlet->channel};
-    PyObject *arrays = PyList_New(0), *body = NULL, *record = NULL;
-    if (arrays == NULL)
-        return NULL;
-    PyObject *fields = fields_of(outlet->plan, message, arrays, &head);
-    if (fields != NULL && PyList_GET_SIZE(arrays) == 0)
-        body = PyObject_CallOneArg(outlet->pack_body, fields);
-    if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most) {
-        head.length = (uint32_t)PyBytes_GET_SIZE(body);
-        record = PyBytes_FromStringAndSize(NULL, BODY + head.length);
-        if (record != NULL) {
-            memcpy(PyBytes_AS_STRING(record), &head, sizeof head);
-            memcpy(PyBytes_AS_STRING(record) + BODY, PyBytes_AS_STRING(body), head.length);
-        }
-    }
-    Py_DECREF(arrays);
-    Py_XDECREF(fields);
-    Py_XDECREF(body);
-    if (record != NULL)
-        return record;
-    PyErr_Clear();
-    Py_RETURN_NONE;
-}
-
-static PyObject *outlet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *plan, *pack_body;
-    unsigned int channel;
-    Py_ssize_t most;
-    if (!PyArg_ParseTuple(args, "O!OIn", &PlanType, &plan, &pack_body, &channel, &most))
-        return NULL;
-    Outlet *outlet = (Outlet *)type->tp_alloc(type, 0);
-    if (outlet == NULL)
-        return NULL;
-    outlet->plan = Py_NewRef(plan);
-    outlet->pack_body = Py_NewRef(pack_body);
-    outlet->channel = channel;
-    outlet->most = most;
-    return (PyObject *)outlet;
-}
-
-static void outlet_dealloc(Outlet *outlet)
-{
-    Py_XDECREF(outlet->plan);
-    Py_XDECREF(outlet->pack_body);
-    Py_TYPE(outlet)->tp_free(outlet);
-}
-
-static PyMethodDef outlet_methods[] = {
-    {"record", (PyCFunction)outlet_record, METH_O, "(message) -> bytes | None"},
-    {NULL, NULL, 0, NULL},
-};
-
-PyTypeObject OutletType = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "olympus.runtime.quick._quick.Outlet",
-    .tp_basicsize = sizeof(Outlet),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "(plan, pack_body, channel, most bytes): makes records of what is plain.",
-    .tp_new = outlet_new,
-    .tp_dealloc = (destructor)outlet_dealloc,
-    .tp_methods = outlet_methods,
 };
 
 int intake_ready(void)
@@ -346,5 +280,5 @@ int intake_ready(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
             return -1;
-    return PyType_Ready(&IntakeType) < 0 ? -1 : PyType_Ready(&OutletType);
+    return pictures_ready() < 0 ? -1 : PyType_Ready(&IntakeType);
 }

@@ -18,7 +18,8 @@ static struct PyModuleDef quick = {
 
 PyMODINIT_FUNC PyInit__quick(void)
 {
-    if (plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0)
+    if (plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0
+        || outlet_ready() < 0)
         return NULL;
     PyObject *made = PyModule_Create(&quick);
     if (made == NULL || PyModule_AddObjectRef(made, "Plan", (PyObject *)&PlanType) < 0

@@ -22,6 +22,8 @@ typedef struct {
     uint32_t slots, length;
 } Head;
 
+#define BODY (Py_ssize_t)sizeof(Head)
+
 _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -46,6 +48,7 @@ int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int la
 PyObject *events_awake(PyObject *module, PyObject *args);
 int fields_ready(void);
 int intake_ready(void);
+int outlet_ready(void);
 int plans_ready(void);
 int wires_ready(void);
 

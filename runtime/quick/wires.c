@@ -11,8 +11,6 @@
 
 #define MOST_PACKET 65536
 
-static char buffer[MOST_PACKET]; /* guarded by the interpreter's lock; nothing is kept in it */
-
 static int call(PyObject *function, PyObject *const *given, size_t count)
 {
     PyObject *result = PyObject_Vectorcall(function, given, count, NULL);
@@ -70,7 +68,7 @@ static Py_ssize_t next_packet(Wire *wire, int *is_over)
 {
     *is_over = 0;
     while (wire->fd >= 0) {
-        ssize_t count = recv(wire->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        ssize_t count = recv(wire->fd, wire->buffer, MOST_PACKET, MSG_DONTWAIT);
         if (count > 0)
             return count;
         if (count < 0 && errno == EINTR)
@@ -98,14 +96,14 @@ static Py_ssize_t next_packet(Wire *wire, int *is_over)
 
 static int take_in(Wire *wire, Py_ssize_t nbytes, int more, int budget)
 {
-    int taken = 1, is_many = (unsigned char)buffer[0] == wire->many;
+    int taken = 1, is_many = (unsigned char)wire->buffer[0] == wire->many;
     wire->is_single = !is_many && !more && budget == wire->budget;
     if (!is_many && wire->intake != NULL) {
-        int done = take_quickly(wire->intake, buffer, nbytes, more);
+        int done = take_quickly(wire->intake, wire->buffer, nbytes, more);
         if (done != 0)
             return done;
     }
-    PyObject *packet = PyBytes_FromStringAndSize(buffer, nbytes);
+    PyObject *packet = PyBytes_FromStringAndSize(wire->buffer, nbytes);
     if (packet == NULL)
         return -1;
     if (is_many) {
@@ -222,6 +220,11 @@ static int wire_init(Wire *wire, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "a board has 8 bytes at least");
         return -1;
     }
+    wire->buffer = PyMem_Malloc(MOST_PACKET);
+    if (wire->buffer == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
     wire->fd = fd;
     return 0;
 }
@@ -250,6 +253,7 @@ static void wire_dealloc(Wire *wire)
 {
     PyObject_GC_UnTrack(wire);
     wire_clear(wire);
+    PyMem_Free(wire->buffer);
     Py_TYPE(wire)->tp_free(wire);
 }
 

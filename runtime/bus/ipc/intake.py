@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
+import numpy as np
+from numpy.typing import NDArray
 
-from olympus.runtime.bus.ipc.frames import Channel
+from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.rows import MOST_ROWS
 from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.qos import Tier
@@ -15,8 +17,26 @@ from olympus.runtime.quick import quick
 _TIERS = tuple(Tier)
 
 
-def make_intake(channels: dict[int, Channel]) -> Any:
-    """Return what takes in the plain records of one pair; None where all goes through Python."""
+class Taker(Protocol):
+    """Whose records are to be taken in."""
+
+    channels: dict[int, Channel]
+    pools: dict[int, Lent]
+
+    def on_claimed(self, record: bytes, base: NDArray[np.uint8], later: bool) -> None:
+        """Take in a picture whose slot is claimed."""
+
+
+def make_intake(taker: Taker, member: object) -> Any:
+    """Return what takes in the plain records of one pair; None where all goes through Python.
+
+    Args:
+        taker: The pair.
+        member: Knows how many `readers` there are.
+    """
     if quick is None:
         return None
-    return quick.Intake(channels, msgpack.unpackb, _TIERS, Channel, Subscription, MOST_ROWS)
+    return quick.Intake(
+        taker.channels, taker.pools, member, taker.on_claimed, msgpack.unpackb, _TIERS, Channel,
+        Subscription, MOST_ROWS,
+    )  # fmt: skip

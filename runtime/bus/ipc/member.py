@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import RELEASED
 from olympus.runtime.bus.ipc.calls import Calls
+from olympus.runtime.bus.ipc.claiming import claim
 from olympus.runtime.bus.ipc.door import DoorError, Peer, enter, next_peer
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.outbox import Rule, strictest
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from olympus.runtime.bus.subscription import Subscription
 
 SETTLE_S = 1.0
-_SLOT = struct.Struct("<Q")
 _log = logging.getLogger(__name__)
 OnListener = Callable[[str, Pair], None]
 """Told the pattern that another host listens to from now on."""
@@ -220,7 +220,23 @@ class Member:
             head = HEAD.unpack_from(record)
         except struct.error:
             return self._stray(f"a record of {len(record)} bytes from {pair.host}")
-        bases = self._bases(pair, record, head[8]) if head[8] else ()
+        bases: Sequence[NDArray[np.uint8]] = ()
+        if head[8]:
+            try:
+                bases = claim(pair, record, head[8], self.readers)
+            except MessageError as error:
+                self._stray(f"slots of {pair.host}: {error!s:.80}")
+        self.on_claimed(pair, record, head, bases, later)
+
+    def on_claimed(
+        self,
+        pair: Pair,
+        record: bytes | memoryview,
+        head: tuple[int, ...],
+        bases: Sequence[NDArray[np.uint8]],
+        later: bool,
+    ) -> None:
+        """Take in a record whose slots are claimed."""
         channel = pair.channels.get(head[3]) or self._hear_of(pair, head[3])
         if channel is None:
             self._stray(f"a record of channel {head[3]}, which {pair.host} never opened")
@@ -247,23 +263,6 @@ class Member:
             self.version += 1
         self.calls.forget(pair)
         self._news.set()
-
-    def _bases(
-        self, pair: Pair, record: bytes | memoryview, count: int
-    ) -> Sequence[NDArray[np.uint8]]:
-        """Claim the slots of a record, so that they are given back whatever becomes of it."""
-        try:
-            slots = _SLOT.unpack_from(record, HEAD.size) if count == 1 else _slots(record, count)
-            pools, readers = pair.pools, self.readers
-            if count == 1 and (pool := pools.get(slots[0] >> 32)) is not None:
-                return (pool.view(slots[0], readers),)
-            for slot in slots:
-                if slot >> 32 not in pools:
-                    pair.read_talk(in_between=True)
-            return [pools[slot >> 32].view(slot, readers) for slot in slots]
-        except (struct.error, KeyError, MessageError) as error:
-            self._stray(f"slots of {pair.host}: {error!r:.80}")
-            return ()
 
     def _take_other(self, pair: Pair, frame: Frame, record: bytes | memoryview) -> None:
         if frame.head[0] == Kind.SHUT:
@@ -341,10 +340,6 @@ class _Ended:
 
     def __init__(self, take_back: Callable[[], None]) -> None:
         self.close = take_back
-
-
-def _slots(record: bytes | memoryview, count: int) -> tuple[int, ...]:
-    return struct.unpack_from(f"<{count}Q", record, HEAD.size)
 
 
 _NO_CHANNEL = Channel("", ("", 0, b""), "", 0)

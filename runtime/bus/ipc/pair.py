@@ -14,10 +14,12 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgpack
+import numpy as np
+from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import Board, OtherBoard
 from olympus.runtime.bus.ipc.door import Peer
@@ -25,7 +27,7 @@ from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.ipc.intake import make_intake
 from olympus.runtime.bus.ipc.outbox import Outbox, Parcel, Rule
 from olympus.runtime.bus.ipc.pool import Holds, Pools
-from olympus.runtime.bus.ipc.records import LENGTH, Packed
+from olympus.runtime.bus.ipc.records import HEAD, LENGTH, Packed
 from olympus.runtime.bus.ipc.wire import make_wire
 from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.loop import selector_of, start_reading, stop_reading
@@ -41,6 +43,16 @@ class Listener(Protocol):
 
     def on_record(self, pair: Pair, record: bytes | memoryview, later: bool) -> None:
         """Take in a record; with `later`, more are waiting and `on_batch` follows."""
+
+    def on_claimed(
+        self,
+        pair: Pair,
+        record: bytes | memoryview,
+        head: tuple[int, ...],
+        bases: Sequence[NDArray[np.uint8]],
+        later: bool,
+    ) -> None:
+        """Take in a record whose slots are claimed."""
 
     def on_batch(self) -> None:
         """Know that nothing more is waiting, or that it is time for something else."""
@@ -76,7 +88,7 @@ class Pair:
         self._reset: set[socket.socket] = set()
         self._is_waiting = False
         self.wire = make_wire(
-            self, self._data, self.board.cells, self._sending, make_intake(self.channels)
+            self, self._data, self.board.cells, self._sending, make_intake(self, listener)
         )
         self.post = self.wire.post
         """Send a record at once; False if it can't go, so that `send` has to see to it."""
@@ -180,6 +192,10 @@ class Pair:
     def on_record(self, record: bytes | memoryview, later: bool) -> None:
         """Hand on a record."""
         self._listener.on_record(self, record, later)
+
+    def on_claimed(self, record: bytes, base: NDArray[np.uint8], later: bool) -> None:
+        """Hand on a picture whose slot is claimed."""
+        self._listener.on_claimed(self, record, HEAD.unpack_from(record), (base,), later)
 
     def on_batch(self) -> None:
         """Hand on that nothing more is waiting."""

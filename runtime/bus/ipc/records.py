@@ -49,7 +49,7 @@ _pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
 
 def make_outlet(parts: Parts, pack_body: Callable[..., bytes], channel: int, most: int) -> Any:
     """Return what makes records of messages that have fields alone; None where that isn't built."""
-    if quick is None or parts.plan is None:
+    if quick is None or parts.plan is None or parts.has_arrays:
         return None
     return quick.Outlet(parts.plan, pack_body, channel, most)
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgpack
+import numpy as np
+from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.outbox import PATIENT
@@ -20,6 +23,16 @@ class Deaf:
         """Do nothing."""
 
     def on_record(self, pair: Pair, record: bytes | memoryview, later: bool) -> None:
+        """Do nothing."""
+
+    def on_claimed(
+        self,
+        pair: Pair,
+        record: bytes | memoryview,
+        head: tuple[int, ...],
+        bases: Sequence[NDArray[np.uint8]],
+        later: bool,
+    ) -> None:
         """Do nothing."""
 
     def on_batch(self) -> None:
