@@ -191,6 +191,8 @@ def _install() -> None:
     _say("4/5  Olympus itself, editable")
     project = [*uv, "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
     _do([*project, "--editable", str(ROOT)], env)
+    if not _works([str(PYTHON), "-c", "import olympus.runtime.quick._quick"]):
+        _say("     no C compiler, or no headers of Python (python3-dev): the bus will be slower")
     _do([str(PYTHON), "-m", "compileall", "-q", *WINGS], env)
     _say("5/5  llama-cpp-python, for language models")
     if missing := wheelhouse.install(PYTHON, _say):

@@ -1,0 +1,52 @@
+"""When what is built in C is used, and that it is built where it can be."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from olympus.runtime import quick as loading
+
+CAN_BUILD = shutil.which("cc") and (Path(sysconfig.get_paths()["include"]) / "Python.h").exists()
+
+
+def said(environment: dict[str, str]) -> str:
+    look = "from olympus.runtime.quick import quick, why_not; print(quick is None, why_not)"
+    command = [sys.executable, "-c", look]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not CAN_BUILD, reason="no C compiler here, or no headers of Python")
+@pytest.mark.skipif(bool(os.environ.get(loading.PURE)), reason=f"{loading.PURE} is set")
+def test_it_is_built_where_there_is_a_compiler_and_used() -> None:
+    assert loading.why_not == ""
+    assert loading.quick is not None
+
+
+def test_with_a_word_in_the_environment_all_is_done_in_python() -> None:
+    assert said({loading.PURE: "1"}) == "True OLYMPUS_PURE is set"
+
+
+def test_one_of_another_version_is_not_used_and_the_way_out_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(loading.PURE, raising=False)
+    stale = ModuleType("olympus.runtime.quick._quick")
+    stale.VERSION = loading.VERSION - 1  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, stale.__name__, stale)
+    found, why = loading._load()
+    assert found is None
+    assert why == "built for version 0, not 1: `./run setup --force`"
+
+
+def test_both_sides_say_the_same_version() -> None:
+    header = (Path(loading.__file__).parent / "quick.h").read_text()
+    assert f"#define VERSION {loading.VERSION}\n" in header
