@@ -74,26 +74,35 @@ def parts_of(cls: type[Message]) -> Parts:
 
 
 def _made_for(cls: type[Message]) -> Parts:
+    slow = python_parts(cls)
+    shapes = [(part, [one.name for one in dataclasses.fields(part)]) for part in (Header, Hop)]
+    names, kinds = field_kinds(cls)
+    plan = planned(cls, names, kinds, parts=shapes, slow=slow)
+    if plan is None:
+        return slow
+    has_arrays = any(may_have_arrays(kind) for kind in kinds)
+    made = plan.pack, plan.unpack, plan.received, plan.with_header, plan.published
+    return Parts(*made, plan, has_arrays)
+
+
+def python_parts(cls: type[Message]) -> Parts:
+    """Return the functions of a message class in Python, whatever is built: the reference.
+
+    Raises:
+        MessageError: It is no message type.
+    """
     schema = schema_by_class(cls)
     names, kinds = field_kinds(cls)
 
     def complain(message: Message) -> None:
         schema.kind.pack(message, [])  # says which field it is
 
-    slow = packer(names[1:], kinds[1:], complain), rest_unpacker(cls, kinds, First())
-    made = Parts(*slow, _received(cls, kinds), changer(cls, names[0]), _published(cls, names))
-    shapes = [(part, [one.name for one in dataclasses.fields(part)]) for part in (Header, Hop)]
-    plan = planned(cls, names, kinds, parts=shapes, slow=(*slow, made.received))
-    if plan is None:
-        return made
     return Parts(
-        plan.pack,
-        plan.unpack,
-        plan.received,
-        plan.with_header,
-        plan.published,
-        plan,
-        any(may_have_arrays(kind) for kind in kinds),
+        packer(names[1:], kinds[1:], complain),
+        rest_unpacker(cls, kinds, First()),
+        _received(cls, kinds),
+        changer(cls, names[0]),
+        _published(cls, names),
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from olympus.runtime.messages.compiled import Choice, Free, Items, Pairs, Record
 from olympus.runtime.quick import quick
 
 if TYPE_CHECKING:
+    from olympus.runtime.messages.parts import Parts
     from olympus.runtime.messages.schema import Kind
 
 
 class _Op(IntEnum):
-    """How a field is packed and unpacked; the same numbers are in quick/plans.c."""
+    """How a field is packed and unpacked; the same numbers are in quick/fields.h."""
 
     BOOL = 0
     STR = 1
@@ -36,7 +38,7 @@ def planned(
     kinds: Sequence[Kind],
     *,
     parts: Sequence[tuple[type[Any], Sequence[str]]],
-    slow: Sequence[Callable[..., Any]],
+    slow: Parts,
 ) -> Any:
     """Return an object whose methods do what the functions of `Parts` do; None if there is none.
 
@@ -45,8 +47,7 @@ def planned(
         names: Of its fields, that of the header first.
         kinds: Of its fields.
         parts: The classes of a header and of a hop, and the names of their fields.
-        slow: What packs, unpacks, and unpacks what was received, in Python: does what can't be done
-            here, and says what is wrong.
+        slow: The functions in Python: do what can't be done here, and say what is wrong.
     """
     if quick is None:
         return None
@@ -54,7 +55,8 @@ def planned(
     (header, header_names), (hop, hop_names) = parts
     return quick.Plan(
         cls, tuple(names), fields, hasattr(cls, "__post_init__"),
-        header, tuple(header_names), hop, tuple(hop_names), *slow,
+        header, tuple(header_names), hop, tuple(hop_names),
+        slow.pack, slow.unpack, slow.received, slow.with_header, slow.published,
     )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def _field(kind: Kind) -> tuple[Any, ...]:
     match kind.within:
         case Items(item, most):
             return _Op.ITEMS, most, None, None, None, None, _field(item)
-        case Record(cls, names, kinds) if not hasattr(cls, "__post_init__"):
+        case Record(cls, names, kinds) if _is_plain(cls, names):
             fields = tuple(_field(one) for one in kinds)
             return _Op.RECORD, 0, cls, None, None, tuple(names), fields
         case Pairs():
@@ -86,3 +88,9 @@ def _field(kind: Kind) -> tuple[Any, ...]:
         case None if kind.text.upper() in _Op.__members__:
             return _Op[kind.text.upper()], 0, None, None, None, None, None
     return _Op.CALL, 0, None, kind.pack, kind.unpack, None, None
+
+
+def _is_plain(cls: type[Any], names: Sequence[str]) -> bool:
+    """Tell whether instances of a dataclass are their slots and nothing more."""
+    slots = all(isinstance(getattr(cls, name, None), MemberDescriptorType) for name in names)
+    return slots and not hasattr(cls, "__post_init__")

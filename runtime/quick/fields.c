@@ -12,6 +12,14 @@ static PyObject *ndarray, *name_dtype, *name_ndim;
 static PyObject *pack(const Field *field, PyObject *value, PyObject *arrays);
 static PyObject *unpack(const Field *field, PyObject *value, PyObject *arrays, PyObject *where);
 
+int is_for_python(void)
+{
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        return 0;
+    PyErr_Clear();
+    return 1;
+}
+
 /* ---- fields of instances ---- */
 
 PyObject *made_empty(const Field *record)
@@ -252,14 +260,17 @@ int read_record(Field *record, PyObject *cls, PyObject *names, PyObject *fields)
     return 0;
 }
 
-/* `(op, most, class, out, in, names, fields)`, see `_field` of __init__.py. */
+/* `(op, most, class, out, in, names, fields)`, see `_field` of messages/planned.py. */
 static int read_field(Field *field, PyObject *given)
 {
     int op;
     Py_ssize_t most;
     PyObject *cls, *out, *in, *names, *fields;
-    if (!PyTuple_Check(given)
-        || !PyArg_ParseTuple(given, "inOOOOO", &op, &most, &cls, &out, &in, &names, &fields))
+    if (!PyTuple_Check(given)) {
+        PyErr_Format(PyExc_TypeError, "no field: %R", given);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(given, "inOOOOO", &op, &most, &cls, &out, &in, &names, &fields))
         return -1;
     if (op == RECORD)
         return read_record(field, cls, names, fields);

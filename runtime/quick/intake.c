@@ -101,7 +101,13 @@ static int deliver(const Intake *intake, PyObject *to, PyObject *message, uint64
         Py_XDECREF(trace);
         name = name_failed;
     }
+    /* As within `except`: what is told of the error may ask which one is being handled. */
+    PyObject *before = PyErr_GetHandledException();
+    if (name == name_failed)
+        PyErr_SetHandledException(result);
     told = PyObject_CallMethodObjArgs(to, name, result, message, NULL);
+    PyErr_SetHandledException(before);
+    Py_XDECREF(before);
     Py_XDECREF(result);
     Py_XDECREF(told);
     return told != NULL ? 1 : -1;
@@ -123,7 +129,7 @@ static PyObject *opened(const Intake *intake, PyObject *channel, const char *rec
     Py_XDECREF(body);
     Py_XDECREF(items);
     if (made == NULL)
-        PyErr_Clear();
+        (void)is_for_python();
     return made;
 }
 
@@ -188,6 +194,8 @@ int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int lat
         PyObject *message = opened(intake, channel, record, nbytes);
         if (message != NULL)
             done = handed_on(intake, channel, to, message, &head, later);
+        else if (PyErr_Occurred())
+            done = -1;
         Py_XDECREF(message);
     }
     Py_DECREF(channel);

@@ -9,14 +9,18 @@ typedef struct {
     Py_ssize_t most;      /* a longer body takes a slot */
 } Outlet;
 
-/* (message) -> its record; None where it is for Python. */
-static PyObject *outlet_record(Outlet *outlet, PyObject *message)
+/* (message, header) -> its record; None where it is for Python. */
+static PyObject *outlet_record(Outlet *outlet, PyObject *const *args, Py_ssize_t count)
 {
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "record takes a message and a header");
+        return NULL;
+    }
     Head head = {.channel = outlet->channel};
     PyObject *arrays = PyList_New(0), *body = NULL, *record = NULL;
     if (arrays == NULL)
         return NULL;
-    PyObject *fields = fields_of(outlet->plan, message, arrays, &head);
+    PyObject *fields = fields_of(outlet->plan, args[0], args[1], arrays, &head);
     if (fields != NULL && PyList_GET_SIZE(arrays) == 0)
         body = PyObject_CallOneArg(outlet->pack_body, fields);
     if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most) {
@@ -30,9 +34,8 @@ static PyObject *outlet_record(Outlet *outlet, PyObject *message)
     Py_DECREF(arrays);
     Py_XDECREF(fields);
     Py_XDECREF(body);
-    if (record != NULL)
+    if (record != NULL || !is_for_python())
         return record;
-    PyErr_Clear();
     Py_RETURN_NONE;
 }
 
@@ -61,7 +64,8 @@ static void outlet_dealloc(Outlet *outlet)
 }
 
 static PyMethodDef outlet_methods[] = {
-    {"record", (PyCFunction)outlet_record, METH_O, "(message) -> bytes | None"},
+    {"record", (PyCFunction)(void (*)(void))outlet_record, METH_FASTCALL,
+     "(message, header) -> bytes | None"},
     {NULL, NULL, 0, NULL},
 };
 

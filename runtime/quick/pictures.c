@@ -37,7 +37,8 @@ static PyObject *claimed(const Intake *intake, const char *record)
     Py_XDECREF(number);
     Py_XDECREF(readers);
     Py_XDECREF(which);
-    PyErr_Clear();
+    if (made == NULL)
+        (void)is_for_python();
     return made;
 }
 
@@ -63,7 +64,7 @@ static PyObject *pictured(
     else
         Py_XDECREF(array);
     if (made == NULL)
-        PyErr_Clear();
+        (void)is_for_python();
     return made;
 }
 
@@ -77,12 +78,12 @@ int take_picture(const Intake *intake, PyObject *channel, PyObject *to, const ch
     PyObject *base = packet != NULL ? claimed(intake, record) : NULL;
     if (base == NULL) {
         Py_XDECREF(packet);
-        PyErr_Clear();
-        return 0;
+        return is_for_python() ? 0 : -1;
     }
     Py_INCREF(known);
     PyObject *message = pictured(intake, channel, known, base, head);
-    int done = message != NULL ? handed_on(intake, channel, to, message, head, later) : 0;
+    int done = message != NULL ? handed_on(intake, channel, to, message, head, later)
+        : PyErr_Occurred() ? -1 : 0;
     if (done == 0) {
         PyObject *told = PyObject_CallFunctionObjArgs(
             intake->on_claimed, packet, base, later ? Py_True : Py_False, NULL);

@@ -9,7 +9,7 @@ typedef struct {
     Field whole;          /* a RECORD; its first field is the header */
     Field header, hop;
     int is_checked;       /* the class has a __post_init__ */
-    PyObject *slow_pack, *slow_unpack, *slow_received;
+    PyObject *slow_pack, *slow_unpack, *slow_received, *slow_with_header, *slow_published;
 } Plan;
 
 static PyObject *name_check;
@@ -43,24 +43,27 @@ static PyObject *first_header(const Plan *plan, PyObject *const given[7])
     return header;
 }
 
-/* Takes the header over. */
+/* Takes the header over; NULL, maybe with an exception, where Python has to do it. */
 static PyObject *with_header(const Plan *plan, PyObject *old, PyObject *header)
 {
-    PyObject *made = Py_TYPE(old) == plan->whole.cls ? made_empty(&plan->whole) : NULL;
+    PyObject *made = header != NULL && Py_TYPE(old) == plan->whole.cls
+        ? made_empty(&plan->whole) : NULL;
     if (made == NULL) {
-        Py_DECREF(header);
-        if (!PyErr_Occurred())
-            PyErr_Format(PyExc_TypeError, "%s where %s is needed", Py_TYPE(old)->tp_name,
-                         plan->whole.cls->tp_name);
+        Py_XDECREF(header);
         return NULL;
     }
     *place(&plan->whole, made, 0) = header;
-    for (Py_ssize_t i = 1; i < plan->whole.count; i++)
-        *place(&plan->whole, made, i) = Py_XNewRef(*place(&plan->whole, old, i));
+    for (Py_ssize_t i = 1; made != NULL && i < plan->whole.count; i++) {
+        PyObject *held = *place(&plan->whole, old, i);
+        if (held == NULL)
+            Py_CLEAR(made);
+        else
+            *place(&plan->whole, made, i) = Py_NewRef(held);
+    }
     return made;
 }
 
-/* Takes the header over; NULL without an exception where Python has to do it. */
+/* Takes the header over; NULL, maybe with an exception, where Python has to do it. */
 static PyObject *opened(
     const Plan *plan, PyObject *items, PyObject *arrays, PyObject *where, PyObject *header)
 {
@@ -78,8 +81,13 @@ static PyObject *opened(
     }
     else
         Py_XDECREF(header);
-    PyErr_Clear();
     return NULL;
+}
+
+/* What was made, or what Python makes of the same. */
+static PyObject *or_slow(PyObject *made, PyObject *slow, PyObject *const *args, Py_ssize_t count)
+{
+    return made != NULL || !is_for_python() ? made : PyObject_Vectorcall(slow, args, count, NULL);
 }
 
 static int has_count(const char *name, Py_ssize_t count, Py_ssize_t wanted)
@@ -97,9 +105,8 @@ static PyObject *plan_pack(Plan *plan, PyObject *const *args, Py_ssize_t count)
     if (PyList_CheckExact(args[1])) {
         Py_ssize_t before = PyList_GET_SIZE(args[1]);
         PyObject *made = pack_record(&plan->whole, args[0], 1, args[1]);
-        if (made != NULL)
+        if (made != NULL || !is_for_python())
             return made;
-        PyErr_Clear();
         if (PyList_SetSlice(args[1], before, PY_SSIZE_T_MAX, NULL) < 0)
             return NULL;
     }
@@ -111,7 +118,7 @@ static PyObject *plan_unpack(Plan *plan, PyObject *const *args, Py_ssize_t count
     if (!has_count("unpack", count, 4))
         return NULL;
     PyObject *made = opened(plan, args[0], args[1], args[2], Py_NewRef(args[3]));
-    return made != NULL ? made : PyObject_Vectorcall(plan->slow_unpack, args, count, NULL);
+    return or_slow(made, plan->slow_unpack, args, count);
 }
 
 static PyObject *plan_received(Plan *plan, PyObject *const *args, Py_ssize_t count)
@@ -119,7 +126,7 @@ static PyObject *plan_received(Plan *plan, PyObject *const *args, Py_ssize_t cou
     if (!has_count("received", count, 10))
         return NULL;
     PyObject *made = opened(plan, args[0], args[1], args[2], first_header(plan, args + 3));
-    return made != NULL ? made : PyObject_Vectorcall(plan->slow_received, args, count, NULL);
+    return or_slow(made, plan->slow_received, args, count);
 }
 
 static PyObject *plan_published(Plan *plan, PyObject *const *args, Py_ssize_t count)
@@ -128,15 +135,17 @@ static PyObject *plan_published(Plan *plan, PyObject *const *args, Py_ssize_t co
         return NULL;
     PyObject *zero = PyLong_FromLong(0);
     PyObject *const given[] = {args[1], args[2], args[3], args[3], zero, args[4], args[5]};
-    PyObject *header = first_header(plan, given);
-    Py_DECREF(zero);
-    return header != NULL ? with_header(plan, args[0], header) : NULL;
+    PyObject *made = zero != NULL ? with_header(plan, args[0], first_header(plan, given)) : NULL;
+    Py_XDECREF(zero);
+    return or_slow(made, plan->slow_published, args, count);
 }
 
 static PyObject *plan_with_header(Plan *plan, PyObject *const *args, Py_ssize_t count)
 {
-    return has_count("with_header", count, 2)
-        ? with_header(plan, args[0], Py_NewRef(args[1])) : NULL;
+    if (!has_count("with_header", count, 2))
+        return NULL;
+    PyObject *made = with_header(plan, args[0], Py_NewRef(args[1]));
+    return or_slow(made, plan->slow_with_header, args, count);
 }
 
 /* ---- for the others here ---- */
@@ -163,6 +172,8 @@ PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject 
     Py_XDECREF(stamp);
     Py_XDECREF(sent);
     Py_XDECREF(expires);
+    if (made == NULL)
+        (void)is_for_python();
     return made;
 }
 
@@ -174,15 +185,14 @@ static int as_u64(PyObject *value, uint64_t *number)
     return *number != (uint64_t)-1 || !PyErr_Occurred();
 }
 
-PyObject *fields_of(PyObject *given, PyObject *message, PyObject *arrays, Head *head)
+PyObject *fields_of(
+    PyObject *given, PyObject *message, PyObject *header, PyObject *arrays, Head *head)
 {
     enum { SEQ, STAMP, EXPIRES, TIER, SOURCE, TRACE };
     const Plan *plan = (Plan *)given;
-    PyObject *fields = NULL, *header = NULL, *trace = NULL, *hop = NULL;
+    PyObject *fields = NULL, *trace = NULL, *hop = NULL;
     uint64_t tier = 0;
-    if (Py_TYPE(message) == plan->whole.cls)
-        header = *place(&plan->whole, message, 0);
-    if (header != NULL && Py_TYPE(header) == plan->header.cls)
+    if (Py_TYPE(header) == plan->header.cls)
         trace = *place(&plan->header, header, TRACE);
     if (trace != NULL && PyTuple_CheckExact(trace) && PyTuple_GET_SIZE(trace) == 1)
         hop = PyTuple_GET_ITEM(trace, 0);
@@ -196,7 +206,7 @@ PyObject *fields_of(PyObject *given, PyObject *message, PyObject *arrays, Head *
         fields = pack_record(&plan->whole, message, 1, arrays);
     }
     if (fields == NULL)
-        PyErr_Clear();
+        (void)is_for_python();
     return fields;
 }
 
@@ -204,18 +214,21 @@ PyObject *fields_of(PyObject *given, PyObject *message, PyObject *arrays, Head *
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *cls, *names, *fields, *header, *header_names, *hop, *hop_names, *a, *b, *c;
+    PyObject *cls, *names, *fields, *header, *header_names, *hop, *hop_names, *slow[5];
     int is_checked;
-    if (!PyArg_ParseTuple(args, "OOOpOOOOOOO", &cls, &names, &fields, &is_checked, &header,
-                          &header_names, &hop, &hop_names, &a, &b, &c))
+    if (!PyArg_ParseTuple(args, "OOOpOOOOOOOOO", &cls, &names, &fields, &is_checked, &header,
+                          &header_names, &hop, &hop_names, &slow[0], &slow[1], &slow[2], &slow[3],
+                          &slow[4]))
         return NULL;
     Plan *plan = (Plan *)type->tp_alloc(type, 0);
     if (plan == NULL)
         return NULL;
     plan->is_checked = is_checked;
-    plan->slow_pack = Py_NewRef(a);
-    plan->slow_unpack = Py_NewRef(b);
-    plan->slow_received = Py_NewRef(c);
+    plan->slow_pack = Py_NewRef(slow[0]);
+    plan->slow_unpack = Py_NewRef(slow[1]);
+    plan->slow_received = Py_NewRef(slow[2]);
+    plan->slow_with_header = Py_NewRef(slow[3]);
+    plan->slow_published = Py_NewRef(slow[4]);
     if (read_record(&plan->whole, cls, names, fields) < 0
         || read_record(&plan->header, header, header_names, Py_None) < 0
         || read_record(&plan->hop, hop, hop_names, Py_None) < 0)
@@ -235,6 +248,8 @@ static void plan_dealloc(Plan *plan)
     Py_XDECREF(plan->slow_pack);
     Py_XDECREF(plan->slow_unpack);
     Py_XDECREF(plan->slow_received);
+    Py_XDECREF(plan->slow_with_header);
+    Py_XDECREF(plan->slow_published);
     Py_TYPE(plan)->tp_free(plan);
 }
 

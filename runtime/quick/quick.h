@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 1
+#define VERSION 2
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -33,13 +33,17 @@ _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 extern PyTypeObject PlanType, WireType, IntakeType, OutletType;
 
 /* The message of a record without arrays and its first hop; NULL, without an exception, where
-   Python has to do it. `items` are its fields, `names` (type, topic, source). */
+   Python has to do it (so it is with all that follow). `items` are its fields, `names` (type, topic, source). */
 PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject *items,
                      PyObject *arrays, PyObject *const names[3]);
 /* Whether a plan makes messages of a class, itself. */
 int makes(PyObject *plan, PyObject *cls);
-/* The fields of a message but the header; NULL, without an exception, where Python has to do it. */
-PyObject *fields_of(PyObject *plan, PyObject *message, PyObject *arrays, Head *head);
+/* The fields of a message but the header, whose numbers go into the head. */
+PyObject *fields_of(
+    PyObject *plan, PyObject *message, PyObject *header, PyObject *arrays, Head *head);
+/* Whether Python is to do it after all: whatever failed here, it finds again. 0, and the exception
+   stays, where that ends more than what is at hand: KeyboardInterrupt, for one. */
+int is_for_python(void);
 int find_offset(PyTypeObject *cls, const char *name, Py_ssize_t *offset);
 
 /* 1: taken in, 0: it is for Python, -1: an exception that is nobody's but the loop's. */

@@ -64,11 +64,11 @@ static PyObject *wire_post(Wire *wire, PyObject *record)
 /* ---- receiving ---- */
 
 /* What `recv` gave: above 0 a packet, 0 nothing is there or all is over, -1 an exception. */
-static Py_ssize_t next_packet(Wire *wire, int *is_over)
+static Py_ssize_t next_packet(Wire *wire, char buffer[MOST_PACKET], int *is_over)
 {
     *is_over = 0;
     while (wire->fd >= 0) {
-        ssize_t count = recv(wire->fd, wire->buffer, MOST_PACKET, MSG_DONTWAIT);
+        ssize_t count = recv(wire->fd, buffer, MOST_PACKET, MSG_DONTWAIT);
         if (count > 0)
             return count;
         if (count < 0 && errno == EINTR)
@@ -94,16 +94,16 @@ static Py_ssize_t next_packet(Wire *wire, int *is_over)
     return 0;
 }
 
-static int take_in(Wire *wire, Py_ssize_t nbytes, int more, int budget)
+static int take_in(Wire *wire, const char *buffer, Py_ssize_t nbytes, int more, int budget)
 {
-    int taken = 1, is_many = (unsigned char)wire->buffer[0] == wire->many;
+    int taken = 1, is_many = (unsigned char)buffer[0] == wire->many;
     wire->is_single = !is_many && !more && budget == wire->budget;
     if (!is_many && wire->intake != NULL) {
-        int done = take_quickly(wire->intake, wire->buffer, nbytes, more);
+        int done = take_quickly(wire->intake, buffer, nbytes, more);
         if (done != 0)
             return done;
     }
-    PyObject *packet = PyBytes_FromStringAndSize(wire->buffer, nbytes);
+    PyObject *packet = PyBytes_FromStringAndSize(buffer, nbytes);
     if (packet == NULL)
         return -1;
     if (is_many) {
@@ -124,9 +124,12 @@ static int take_in(Wire *wire, Py_ssize_t nbytes, int more, int budget)
 
 static PyObject *wire_read(Wire *wire, PyObject *ignored)
 {
+    /* Of this call alone: before it knows that a record is for Python, what is called on the way may
+       have let other threads run, which read from other wires. */
+    char buffer[MOST_PACKET];
     int budget = wire->budget, is_over;
     while (budget > 0) {
-        Py_ssize_t nbytes = next_packet(wire, &is_over);
+        Py_ssize_t nbytes = next_packet(wire, buffer, &is_over);
         if (nbytes < 0)
             return NULL;
         if (nbytes == 0) {
@@ -137,7 +140,7 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
         wire->received++;
         int more = wire->theirs.buf == NULL
             || *(volatile uint64_t *)wire->theirs.buf > wire->received;
-        int taken = take_in(wire, nbytes, more, budget);
+        int taken = take_in(wire, buffer, nbytes, more, budget);
         if (taken < 0)
             return NULL;
         budget -= taken;
@@ -148,6 +151,13 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
 }
 
 /* ---- a wire ---- */
+
+/* `PyBuffer_Release` leaves the address there, of memory that may be gone by then. */
+static void let_go(Py_buffer *cells)
+{
+    PyBuffer_Release(cells);
+    cells->buf = NULL;
+}
 
 static PyObject *wire_send(Wire *wire, PyObject *packet)
 {
@@ -166,12 +176,11 @@ static PyObject *wire_send(Wire *wire, PyObject *packet)
 
 static PyObject *wire_meet(Wire *wire, PyObject *cells)
 {
-    if (wire->theirs.buf != NULL)
-        PyBuffer_Release(&wire->theirs);
+    let_go(&wire->theirs);
     if (PyObject_GetBuffer(cells, &wire->theirs, PyBUF_SIMPLE) < 0)
         return NULL;
     if (wire->theirs.len < (Py_ssize_t)sizeof(uint64_t)) {
-        PyBuffer_Release(&wire->theirs);
+        let_go(&wire->theirs);
         PyErr_SetString(PyExc_ValueError, "a board has 8 bytes at least");
         return NULL;
     }
@@ -182,10 +191,8 @@ static PyObject *wire_close(Wire *wire, PyObject *ignored)
 {
     wire->fd = -1;
     wire->is_stuck = 1;
-    if (wire->ours.buf != NULL)
-        PyBuffer_Release(&wire->ours);
-    if (wire->theirs.buf != NULL)
-        PyBuffer_Release(&wire->theirs);
+    let_go(&wire->ours);
+    let_go(&wire->theirs);
     Py_RETURN_NONE;
 }
 
@@ -220,11 +227,6 @@ static int wire_init(Wire *wire, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "a board has 8 bytes at least");
         return -1;
     }
-    wire->buffer = PyMem_Malloc(MOST_PACKET);
-    if (wire->buffer == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
     wire->fd = fd;
     return 0;
 }
@@ -253,7 +255,6 @@ static void wire_dealloc(Wire *wire)
 {
     PyObject_GC_UnTrack(wire);
     wire_clear(wire);
-    PyMem_Free(wire->buffer);
     Py_TYPE(wire)->tp_free(wire);
 }
 

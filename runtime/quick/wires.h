@@ -12,7 +12,6 @@ typedef struct {
     int budget;
     unsigned long long sent, received;
     Py_buffer ours, theirs;
-    char *buffer;         /* a packet as it came; others may come while Python runs, so copied by then */
     PyObject *acquire, *release, *on_record, *on_batch, *on_many, *on_error, *close, *note_end;
     PyObject *intake;     /* takes in what is plain, or NULL */
 } Wire;

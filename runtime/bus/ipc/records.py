@@ -119,7 +119,8 @@ class Packing:
             MessageError: A field holds what its type does not allow, or too much.
             NoRoomError: Every slot is held.
         """
-        if self._outlet is not None and (plain := self._outlet.record(message)) is not None:
+        outlet = self._outlet
+        if outlet is not None and (plain := outlet.record(message, header)) is not None:
             return plain  # type: ignore[no-any-return]
         arrays: list[AnyArray] = []
         body, trace, flags = self._pack_fields(message, arrays), header.trace, 0

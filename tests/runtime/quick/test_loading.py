@@ -44,7 +44,10 @@ def test_one_of_another_version_is_not_used_and_the_way_out_is_told(
     monkeypatch.setitem(sys.modules, stale.__name__, stale)
     found, why = loading._load()
     assert found is None
-    assert why == "built for version 0, not 1: `./run setup --force`"
+    assert (
+        why == f"built for version {loading.VERSION - 1}, not {loading.VERSION}: "
+        "`./run setup --force`"
+    )
 
 
 def test_both_sides_say_the_same_version() -> None:
