@@ -1,0 +1,173 @@
+"""Whatever a host is sent, the same comes of it with C and without: order, counters and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from olympus.runtime.bus.ipc.records import HEAD, LENGTH, MANY
+from olympus.runtime.messages import Command, Reading, schema_by_class
+from olympus.runtime.quick import PURE, quick, why_not
+
+from .scenes import CLASSES, RULES, START_NS, Picky, outcome
+
+pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
+Reference = Callable[[dict[str, Any]], list[Any]]
+NAMES = (
+    "", "", "", "", "raise", "cancel", "end", "wait", "promise", "odd", "unsubscribe", "close", "leave",
+    "publish", "echo", "read", "talk",
+)  # fmt: skip
+"""What a message has its handler do."""
+_TYPES = {1: Reading, 2: Reading, 3: Picky, 4: Command}
+
+
+@pytest.fixture(scope="module")
+def reference() -> Iterator[Reference]:
+    """Yield what plays a scene where nothing is built."""
+    child = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("scenes.py"))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {PURE: "1"},
+    )  # fmt: skip
+    assert child.stdin is not None and child.stdout is not None
+    given, made = child.stdin, child.stdout
+
+    def play(scene: dict[str, Any]) -> list[Any]:
+        given.write(json.dumps(scene) + "\n")
+        given.flush()
+        told: list[Any] = json.loads(made.readline())
+        return told
+
+    yield play
+    given.close()
+    made.read()
+    assert child.wait(20) == 0
+    made.close()
+
+
+def opening(channel: int, incarnation: int) -> list[Any]:
+    """Return the words that open a channel."""
+    if channel == 5:
+        return ["open", 5, "r", "strange/Type", 1, [b"12345678".hex()], "n", incarnation]
+    schema = schema_by_class(_TYPES[channel])
+    digest = [schema.hash.hex()]
+    return ["open", channel, "r", schema.name, schema.version, digest, f"n{channel}", incarnation]
+
+
+subscriptions = st.fixed_dictionaries(
+    {
+        "topic": st.sampled_from(["r", "r", "*", "out"]),
+        "cls": st.sampled_from(["Reading", "Reading", "Reading", *CLASSES]),
+        "rule": st.sampled_from(["latest", "queue", *RULES]),
+        "keep": st.booleans(),
+        "unknown": st.booleans(),
+        "slow": st.sampled_from([False, False, False, True]),
+    }
+)
+
+
+def rarely(draw: Any, usual: Any, *others: Any) -> Any:
+    """Return the usual value, and now and then another one."""
+    return draw(st.sampled_from([usual] * 12 + list(others)))
+
+
+def a_body(draw: Any, channel: int) -> bytes:
+    """Return the body of a record."""
+    name, text = draw(st.sampled_from(NAMES)), rarely(draw, "", "!", "a")
+    fields: list[Any] = [name, 1.5, "Cel", True, "", text]
+    if channel == 3:
+        fields = [name, rarely(draw, 1, -1), text]
+    odd = [None, 1, 2**63, True, "a", [], {}, b"a", 1.5]
+    match rarely(draw, 0, 1, 2, 3):
+        case 1:
+            return draw(st.binary(max_size=12))
+        case 2:
+            fields[draw(st.integers(0, len(fields) - 1))] = draw(st.sampled_from(odd))
+        case 3:
+            fields = fields[1:] if draw(st.booleans()) else [*fields, 1]
+    return bytes(msgpack.packb(fields))
+
+
+def a_record(draw: Any, last: dict[int, int]) -> bytes:
+    """Return a record, mostly the next one of its channel, mostly as it should be."""
+    channel = draw(st.sampled_from([1, 1, 1, 1, 1, 2, 3, 4, 5, 9]))
+    seq = max(0, last.get(channel, 0) + rarely(draw, 1, 0, 2, -1, 7))
+    last[channel] = seq
+    body = a_body(draw, channel)
+    record = HEAD.pack(
+        rarely(draw, 0, 1, 5, 9), rarely(draw, 2, 0, 4, 5, 255), rarely(draw, 0, 1, 2, 4, 8, 16),
+        channel, rarely(draw, seq, 2**63, 2**64 - 1), rarely(draw, START_NS - 50, 0, 2**63, 2**64 - 1),
+        rarely(draw, 0, 1, START_NS + 100), START_NS - 40, rarely(draw, 0, 0, 1), rarely(draw, len(body), 0, 3),
+    ) + body  # fmt: skip
+    cut = rarely(draw, len(record), 1, 47, 48, 49)
+    return record[: max(1, cut)]
+
+
+def a_packet(draw: Any, last: dict[int, int]) -> str:
+    """Return a packet of one record, or of several."""
+    records = [a_record(draw, last) for _ in range(rarely(draw, 1, 1, 1, 2, 3))]
+    if len(records) == 1:
+        return records[0].hex()
+    return (bytes((MANY,)) + b"".join(LENGTH.pack(len(r)) + r for r in records)).hex()
+
+
+@st.composite
+def scenes(draw: Any) -> dict[str, Any]:
+    """Return a scene: who subscribes, and what comes."""
+    last: dict[int, int] = {}
+    opened = draw(st.sampled_from([[1, 2, 3, 4, 5], [1], [1, 5]]))
+    steps: list[Any] = [["say", opening(channel, 1), 0] for channel in opened]
+    for _ in range(draw(st.integers(1, 10))):
+        turns = draw(st.integers(0, 3))
+        match rarely(draw, "send", "open", "wait"):
+            case "send":
+                many = rarely(draw, 1, 2, 3, 5, 70)
+                packets = [a_packet(draw, last) for _ in range(min(many, 5))]
+                packets = packets if many < 70 else packets * 14
+                steps.append(["send", [packets, rarely(draw, 0, 1)], turns])
+            case "open":
+                steps.append(["say", opening(draw(st.integers(1, 5)), 2), turns])
+            case _:
+                steps.append(["wait", 10**9, turns])
+    few = draw(st.sampled_from([1, 1, 1, 1, 2, 0]))
+    return {"subscriptions": [draw(subscriptions) for _ in range(few)], "steps": steps}
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(scene=scenes())
+def test_the_same_comes_of_a_scene_with_c_and_without(
+    reference: Reference, scene: dict[str, Any]
+) -> None:
+    assert outcome(scene) == reference(scene)
+
+
+PLAIN = {"topic": "r", "cls": "Reading", "rule": "queue", "keep": False, "unknown": False, "slow": False}  # fmt: skip
+
+
+def record(seq: int, name: str, text: str = "") -> str:
+    """Return a packet of one record that is as it should be."""
+    body = msgpack.packb([name, 1.5, "Cel", True, "", text])
+    return (HEAD.pack(0, 2, 0, 1, seq, START_NS, 0, START_NS, 0, len(body)) + body).hex()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", sorted(set(NAMES)))
+def test_what_a_handler_does_has_the_same_effect(
+    reference: Reference, name: str, rule: str
+) -> None:
+    packets = [record(1, ""), record(2, name, "!"), record(3, ""), record(4, name), record(5, "")]
+    send = [["send", [[packet], 0], 2] for packet in packets[:2]]
+    steps = [["say", opening(1, 1), 0], *send, ["send", [packets[2:], 0], 3]]
+    scene = {"subscriptions": [PLAIN | {"rule": rule}], "steps": steps}
+    came = outcome(scene)
+    assert came == reference(scene)
+    assert [row for row in came if row[0] == "came"], came
