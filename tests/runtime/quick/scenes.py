@@ -50,7 +50,8 @@ class Ending(BaseException):
 
 
 RULES: dict[str, Callable[[], QoS]] = {
-    "latest": QoS.latest, "queue": lambda: QoS.queue(3), "newest": lambda: QoS.queue(2, drop="newest"),
+    "latest": QoS.latest, "queue": lambda: QoS.queue(3),
+    "newest": lambda: QoS.queue(2, drop="newest"),
     "block": lambda: QoS.block(2), "lossless": lambda: QoS.lossless(4),
 }  # fmt: skip
 CLASSES: dict[str, type[Message]] = {

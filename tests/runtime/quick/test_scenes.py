@@ -24,8 +24,8 @@ from .scenes import CLASSES, RULES, START_NS, Picky, outcome
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
 Reference = Callable[[dict[str, Any]], list[Any]]
 NAMES = (
-    "", "", "", "", "raise", "cancel", "end", "wait", "promise", "odd", "unsubscribe", "close", "leave",
-    "publish", "echo", "read", "talk",
+    "", "", "", "", "raise", "cancel", "end", "wait", "promise", "odd", "unsubscribe", "close",
+    "leave", "publish", "echo", "read", "talk",
 )  # fmt: skip
 """What a message has its handler do."""
 _TYPES = {1: Reading, 2: Reading, 3: Picky, 4: Command}
@@ -86,10 +86,11 @@ def a_body(draw: Any, channel: int) -> bytes:
     fields: list[Any] = [name, 1.5, "Cel", True, "", text]
     if channel == 3:
         fields = [name, rarely(draw, 1, -1), text]
-    odd = [None, 1, 2**63, True, "a", [], {}, b"a", 1.5]
+    odd: list[Any] = [None, 1, 2**63, True, "a", [], {}, b"a", 1.5]
     match rarely(draw, 0, 1, 2, 3):
         case 1:
-            return draw(st.binary(max_size=12))
+            garbage: bytes = draw(st.binary(max_size=12))
+            return garbage
         case 2:
             fields[draw(st.integers(0, len(fields) - 1))] = draw(st.sampled_from(odd))
         case 3:
@@ -103,11 +104,14 @@ def a_record(draw: Any, last: dict[int, int]) -> bytes:
     seq = max(0, last.get(channel, 0) + rarely(draw, 1, 0, 2, -1, 7))
     last[channel] = seq
     body = a_body(draw, channel)
-    record = HEAD.pack(
-        rarely(draw, 0, 1, 5, 9), rarely(draw, 2, 0, 4, 5, 255), rarely(draw, 0, 1, 2, 4, 8, 16),
-        channel, rarely(draw, seq, 2**63, 2**64 - 1), rarely(draw, START_NS - 50, 0, 2**63, 2**64 - 1),
-        rarely(draw, 0, 1, START_NS + 100), START_NS - 40, rarely(draw, 0, 0, 1), rarely(draw, len(body), 0, 3),
-    ) + body  # fmt: skip
+    kind, tier = rarely(draw, 0, 1, 5, 9), rarely(draw, 2, 0, 4, 5, 255)
+    flags, slots = rarely(draw, 0, 1, 2, 4, 8, 16), rarely(draw, 0, 0, 1)
+    stamp = rarely(draw, START_NS - 50, 0, 2**63, 2**64 - 1)
+    expires = rarely(draw, 0, 1, START_NS + 100)
+    number, length = rarely(draw, seq, 2**63, 2**64 - 1), rarely(draw, len(body), 0, 3)
+    sent = START_NS - 40
+    head = HEAD.pack(kind, tier, flags, channel, number, stamp, expires, sent, slots, length)
+    record = head + body
     cut = rarely(draw, len(record), 1, 47, 48, 49)
     return record[: max(1, cut)]
 
@@ -150,12 +154,12 @@ def test_the_same_comes_of_a_scene_with_c_and_without(
     assert outcome(scene) == reference(scene)
 
 
-PLAIN = {"topic": "r", "cls": "Reading", "rule": "queue", "keep": False, "unknown": False, "slow": False}  # fmt: skip
+PLAIN = {"topic": "r", "cls": "Reading", "keep": False, "unknown": False, "slow": False}
 
 
 def record(seq: int, name: str, text: str = "") -> str:
     """Return a packet of one record that is as it should be."""
-    body = msgpack.packb([name, 1.5, "Cel", True, "", text])
+    body: bytes = msgpack.packb([name, 1.5, "Cel", True, "", text])
     return (HEAD.pack(0, 2, 0, 1, seq, START_NS, 0, START_NS, 0, len(body)) + body).hex()
 
 
