@@ -175,3 +175,47 @@ def test_what_a_handler_does_has_the_same_effect(
     came = outcome(scene)
     assert came == reference(scene)
     assert [row for row in came if row[0] == "came"], came
+
+
+ODD_HEADS = [
+    (place, value)
+    for place, values in enumerate(
+        [
+            (1, 2, 3, 4, 5, 6, 255), (0, 4, 5, 255), (1, 2, 4, 8, 16), (0, 2, 2**32 - 1),
+            (0, 1, 2, 5, 2**63, 2**64 - 1), (0, 2**63 - 1, 2**63, 2**64 - 1),
+            (1, START_NS - 1, START_NS + 1, 2**64 - 1), (0, 2**64 - 1), (1, 2, 2**32 - 1),
+            (0, 1, 2**32 - 1),
+        ]
+    )
+    for value in values
+]  # fmt: skip
+"""Place in the head of a record, and what is odd there."""
+
+
+@pytest.mark.parametrize("rule", ["queue", "latest"])
+@pytest.mark.parametrize(("place", "value"), ODD_HEADS)
+def test_each_odd_number_in_a_head_has_the_same_effect(
+    reference: Reference, place: int, value: int, rule: str
+) -> None:
+    packets = [record(number, "") for number in range(1, 6)]
+    raw = bytes.fromhex(packets[2])
+    head = list(HEAD.unpack_from(raw))
+    head[place] = value
+    packets[2] = (HEAD.pack(*head) + raw[HEAD.size :]).hex()
+    steps = [["say", opening(1, 1), 0], *(["send", [[packet], 0], 2] for packet in packets)]
+    scene = {"subscriptions": [PLAIN | {"rule": rule}], "steps": steps}
+    assert outcome(scene) == reference(scene)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("slow", [False, True])
+def test_whoever_subscribes_the_same_comes_of_it(
+    reference: Reference, cls: str, count: int, slow: bool
+) -> None:
+    again = [record(number, "") for number in (1, 2, 3)]
+    steps = [["say", opening(1, 1), 0], *(["send", [[packet], 0], 2] for packet in again)]
+    steps += [["say", opening(1, 2), 0], *(["send", [[packet], 0], 2] for packet in again[1:])]
+    subscription = PLAIN | {"rule": "queue", "cls": cls, "slow": slow}
+    scene = {"subscriptions": [subscription] * count, "steps": steps}
+    assert outcome(scene) == reference(scene)

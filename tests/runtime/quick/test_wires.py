@@ -111,6 +111,18 @@ async def test_a_wire_that_is_closed_while_it_reads_reads_no_more() -> None:
     end.end()
 
 
+async def test_what_comes_for_a_subscription_that_is_closed_is_for_python() -> None:
+    end = End()
+    came: list[Any] = []
+    subscription = end.listen(Slow, came.append, QoS.queue(), FIRST)
+    await subscription.close()
+    late = record(2, ["a"])
+    end.send(late)
+    end.wire.read()
+    assert (came, end.records) == ([], [late])
+    end.end()
+
+
 async def test_a_handler_may_read_on_from_within() -> None:
     end = End()
     came: list[str] = []
