@@ -7,8 +7,10 @@ import threading
 from typing import Any
 
 import msgpack
+import numpy as np
+from numpy.typing import NDArray
 
-from olympus.runtime.bus.ipc.frames import Channel, Frame
+from olympus.runtime.bus.ipc.frames import Channel, Frame, Lent
 from olympus.runtime.bus.ipc.intake import make_intake
 from olympus.runtime.bus.ipc.records import HEAD
 from olympus.runtime.bus.ipc.wire import make_wire
@@ -30,12 +32,14 @@ class End:
             end.setblocking(False)
         self.cells, self.theirs = (memoryview(bytearray(64)).cast("Q") for _ in range(2))
         self.channels: dict[int, Channel] = {}
+        self.pools: dict[int, Lent] = {}
+        self.readers = 1
         self.records: list[bytes] = []
         self.batches = self.closes = 0
         self.error: BaseException | None = None
         """Raised for the next record."""
         self.wire: Any = make_wire(
-            self, self.data, self.cells, threading.Lock(), make_intake(self.channels)
+            self, self.data, self.cells, threading.Lock(), make_intake(self, self)
         )
         self.wire.meet(self.theirs)
         self.sent = 0
@@ -74,6 +78,10 @@ class End:
         if self.error is not None:
             raise self.error
         self.records.append(bytes(record))
+
+    def on_claimed(self, record: bytes, base: NDArray[np.uint8], later: bool) -> None:
+        """Keep it."""
+        self.records.append(record)
 
     def on_many(self, packet: bytes) -> int:
         """Keep it."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from olympus.runtime.bus.ipc.records import HEAD, LENGTH, MANY
 from olympus.runtime.messages import Command, Reading, schema_by_class
 from olympus.runtime.quick import PURE, quick, why_not
 
-from .scenes import CLASSES, RULES, START_NS, Picky, outcome
+from .scenes import CLASSES, RULES, START_NS, Picky
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
-Reference = Callable[[dict[str, Any]], list[Any]]
+Play = Callable[[dict[str, Any]], list[Any]]
 NAMES = (
     "", "", "", "", "raise", "cancel", "end", "wait", "promise", "odd", "unsubscribe", "close",
     "leave", "publish", "echo", "read", "talk",
@@ -31,12 +32,12 @@ NAMES = (
 _TYPES = {1: Reading, 2: Reading, 3: Picky, 4: Command}
 
 
-@pytest.fixture(scope="module")
-def reference() -> Iterator[Reference]:
-    """Yield what plays a scene where nothing is built."""
+@contextmanager
+def player(environment: dict[str, str]) -> Iterator[Play]:
+    """Yield what plays a scene in a process of its own: there, nothing else logs or hears."""
     child = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("scenes.py"))],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {PURE: "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
     )  # fmt: skip
     assert child.stdin is not None and child.stdout is not None
     given, made = child.stdin, child.stdout
@@ -52,6 +53,20 @@ def reference() -> Iterator[Reference]:
     made.read()
     assert child.wait(20) == 0
     made.close()
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Iterator[Play]:
+    """Yield what plays a scene with what is built."""
+    with player({}) as play:
+        yield play
+
+
+@pytest.fixture(scope="module")
+def reference() -> Iterator[Play]:
+    """Yield what plays a scene in Python."""
+    with player({PURE: "1"}) as play:
+        yield play
 
 
 def opening(channel: int, incarnation: int) -> list[Any]:
@@ -149,7 +164,7 @@ def scenes(draw: Any) -> dict[str, Any]:
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(scene=scenes())
 def test_the_same_comes_of_a_scene_with_c_and_without(
-    reference: Reference, scene: dict[str, Any]
+    outcome: Play, reference: Play, scene: dict[str, Any]
 ) -> None:
     assert outcome(scene) == reference(scene)
 
@@ -166,7 +181,7 @@ def record(seq: int, name: str, text: str = "") -> str:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", sorted(set(NAMES)))
 def test_what_a_handler_does_has_the_same_effect(
-    reference: Reference, name: str, rule: str
+    outcome: Play, reference: Play, name: str, rule: str
 ) -> None:
     packets = [record(1, ""), record(2, name, "!"), record(3, ""), record(4, name), record(5, "")]
     send = [["send", [[packet], 0], 2] for packet in packets[:2]]
@@ -195,7 +210,7 @@ ODD_HEADS = [
 @pytest.mark.parametrize("rule", ["queue", "latest"])
 @pytest.mark.parametrize(("place", "value"), ODD_HEADS)
 def test_each_odd_number_in_a_head_has_the_same_effect(
-    reference: Reference, place: int, value: int, rule: str
+    outcome: Play, reference: Play, place: int, value: int, rule: str
 ) -> None:
     packets = [record(number, "") for number in range(1, 6)]
     raw = bytes.fromhex(packets[2])
@@ -211,7 +226,7 @@ def test_each_odd_number_in_a_head_has_the_same_effect(
 @pytest.mark.parametrize("count", [0, 1, 2])
 @pytest.mark.parametrize("slow", [False, True])
 def test_whoever_subscribes_the_same_comes_of_it(
-    reference: Reference, cls: str, count: int, slow: bool
+    outcome: Play, reference: Play, cls: str, count: int, slow: bool
 ) -> None:
     again = [record(number, "") for number in (1, 2, 3)]
     steps = [["say", opening(1, 1), 0], *(["send", [[packet], 0], 2] for packet in again)]
