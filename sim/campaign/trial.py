@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from subprocess import SubprocessError
 from typing import Final
 
 from olympus.drivers.serial_protocol import SEQ_RANGE
@@ -97,7 +98,7 @@ def run_trial(rig: Rig, fault: Fault, seed: int, index: int, *, is_loaded: bool)
         stood = len(rig.stood_still)
         try:
             result = _attempt(rig, fault, chance, about)
-        except (OlympusError, OSError) as error:
+        except (OlympusError, OSError, SubprocessError) as error:
             verdict = f"{CANT_GO_ON}: {type(error).__name__}: {error}"
             return replace(about, verdict=verdict, at_s=_load(), evidence=evidence_of(rig))
         if result is not None:

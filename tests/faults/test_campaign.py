@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import pytest
 
@@ -186,12 +187,21 @@ def test_a_pause_before_the_stop_that_counts_is_no_motion_after_it(rig: Rig) -> 
     assert result.ms is not None and result.ms > 300
 
 
-def test_trouble_of_the_campaign_itself_is_the_verdict_of_that_trial_alone(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SafetyError("nobody answers"), "SafetyError: nobody answers"),
+        (TimeoutExpired("ip", 3), "TimeoutExpired: Command 'ip' timed out after 3 seconds"),
+    ],
+)
+def test_trouble_of_the_campaign_itself_is_the_verdict_of_that_trial_alone(
+    rig: Rig, error: Exception, told: str
+) -> None:
     def fails(_rig: Rig, _: random.Random) -> Callable[[], None]:
-        raise SafetyError("nobody answers")
+        raise error
 
     result = run_trial(rig, Fault("trouble", fails), SEED, 0, is_loaded=False)
-    assert result.verdict == "the campaign can't go on: SafetyError: nobody answers"
+    assert result.verdict == f"the campaign can't go on: {told}"
     assert run_trial(rig, catalogue()["stop asked for"], SEED, 0, is_loaded=False).verdict == "ok"
 
 
