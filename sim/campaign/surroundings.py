@@ -152,7 +152,7 @@ class Remote:
         out = self._process.stdout
         if out is None or not select.select([out], [], [], _SESSION_S)[0] or not out.readline():
             self._process.kill()
-            self._process.wait()
+            self.close()
             raise CampaignError(f"the remote commander gets no session within {_SESSION_S:g} s")
 
     @property
