@@ -100,7 +100,8 @@ def test_it_goes_on_where_nothing_is_wrong(rig: Rig, name: str) -> None:
 
 def test_a_process_that_was_killed_is_waited_for_before_it_is_hurt_again(rig: Rig) -> None:
     for name in ("nursery SIGKILL", "nursery SIGSTOP", "viewer SIGKILL", "viewer SIGSTOP"):
-        assert run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False).verdict == "ok"
+        result = run_trial(rig, catalogue()[name], SEED, 0, is_loaded=False)
+        assert result.verdict == "ok", result
 
 
 def test_a_commander_elsewhere_is_waited_for_until_its_link_is_back(rig: Rig) -> None:
