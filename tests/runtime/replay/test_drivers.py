@@ -95,36 +95,36 @@ def mark(folder: Path, module: str = "driver_nodes") -> None:
     )
 
 
-def test_a_driver_without_the_mark_does_not_run_again(tmp_path: Path, wire: Wire) -> None:
+def test_a_driver_without_the_mark_does_not_run_again(short_path: Path, wire: Wire) -> None:
     nodes = {
         "lidar": {"uses": "driver_nodes:Lidar", "params": {"port": wire.port}},
         "mapper": {"uses": "driver_nodes:Mapper"},
         "second": {"uses": "driver_nodes:Mapper", "remaps": {"map": "map2"}},
     }
-    with recorded(tmp_path, nodes):
+    with recorded(short_path, nodes):
         assert wire.heard == GREETING
-        told = json.loads(replay(tmp_path, "--verify", "--json").stdout)
+        told = json.loads(replay(short_path, "--verify", "--json").stdout)
         assert told["nodes"] == ["mapper", "second"]
         assert told["topics"]["map"]["equal"] > 10
         assert told["differences"] == []
         (missed,) = told["uncompared"]
         assert (missed["topic"], missed["node"], missed["is_meant"]) == ("scan", "lidar", False)
         assert missed["messages"] > 10
-        done = replay(tmp_path, "--verify")
+        done = replay(short_path, "--verify")
         assert done.returncode == 1
         assert "NOT COMPARED: scan, " in done.stdout
         assert "Lidar opens a device by os.open (driver_nodes.py:2" in done.stdout
         assert "NOT ALL was compared" in done.stdout
         assert "equal: " not in done.stdout
-        check_diff(tmp_path)
-        refused = replay(tmp_path, "--inject", "lidr", "--show", "**")
+        check_diff(short_path)
+        refused = replay(short_path, "--inject", "lidr", "--show", "**")
         assert (refused.returncode, refused.stdout) == (2, ""), "it ran before it was told"
         assert "no journal tells of it; did you mean 'lidar'?" in refused.stderr
-        left_out = replay(tmp_path, "--inject", "lidar")
+        left_out = replay(short_path, "--inject", "lidar")
         assert left_out.returncode == 0
         assert "left out: scan, " in left_out.stdout
-        mark(tmp_path)
-        done = replay(tmp_path, "--verify")
+        mark(short_path)
+        done = replay(short_path, "--verify")
         assert done.returncode == 0
         assert "Lidar says is_replayed = False" in done.stdout
         assert "equal: " in done.stdout
@@ -158,20 +158,20 @@ def check_diff(folder: Path) -> None:
 
 
 def test_a_driver_that_says_it_runs_again_is_stopped_at_its_device(
-    tmp_path: Path, wire: Wire
+    short_path: Path, wire: Wire
 ) -> None:
     nodes = {
         "sonar": {"uses": "driver_nodes:Sonar", "params": {"port": wire.port}},
         "mapper": {"uses": "driver_nodes:Mapper"},
     }
-    with recorded(tmp_path, nodes):
-        done = replay(tmp_path, "--verify")
+    with recorded(short_path, nodes):
+        done = replay(short_path, "--verify")
         assert done.returncode == 1
         assert f"of sonar: it reached for {wire.port} when it ran again" in done.stdout
         assert "NOT COMPARED: scan, " in done.stdout
         assert (done.stderr, "DIFFERENT" in done.stdout) == ("", False)
-        (tmp_path / "more.yaml").write_text("mapper: {gain: 2}\n")
-        done = replay(tmp_path, "--diff", "more.yaml")
+        (short_path / "more.yaml").write_text("mapper: {gain: 2}\n")
+        done = replay(short_path, "--diff", "more.yaml")
         assert done.returncode == 2
         assert f"sonar reached for {wire.port} when it ran again; say is_rep" in done.stderr
         assert "Traceback" not in done.stderr
@@ -179,19 +179,19 @@ def test_a_driver_that_says_it_runs_again_is_stopped_at_its_device(
 
 
 def test_a_driver_on_a_thread_that_no_source_tells_is_refused_its_device(
-    tmp_path: Path, wire: Wire
+    short_path: Path, wire: Wire
 ) -> None:
     nodes = {"echo": {"uses": "driver_nodes:Echo", "params": {"port": wire.port}}}
-    with recorded(tmp_path, nodes):
+    with recorded(short_path, nodes):
         assert wire.heard == GREETING
-        done = replay(tmp_path)
+        done = replay(short_path)
         assert done.returncode == 1
         assert "DIFFERENT: echo no. 0 of echo, messages:" in done.stdout
         assert f"NOT COMPARED: a thread of one of the nodes reached for {wire.port}" in done.stdout
         assert "likely cause" not in done.stdout
         assert done.stderr == ""
-        (tmp_path / "none.yaml").write_text("{}")
-        done = replay(tmp_path, "--diff", "none.yaml")
+        (short_path / "none.yaml").write_text("{}")
+        done = replay(short_path, "--diff", "none.yaml")
         assert done.returncode == 2
         assert f"one of the nodes reached for {wire.port} when it ran again" in done.stderr
         assert "Traceback" not in done.stderr
@@ -199,61 +199,61 @@ def test_a_driver_on_a_thread_that_no_source_tells_is_refused_its_device(
 
 
 def test_what_a_thread_of_nobody_reached_for_keeps_a_replay_from_being_equal(
-    tmp_path: Path, wire: Wire
+    short_path: Path, wire: Wire
 ) -> None:
     nodes = {"ghost": {"uses": "driver_nodes:Ghost", "params": {"port": wire.port}}}
-    with recorded(tmp_path, nodes):
-        done = replay(tmp_path, "--verify")
+    with recorded(short_path, nodes):
+        done = replay(short_path, "--verify")
         assert done.returncode == 1
         assert "DIFFERENT" not in done.stdout
         assert f"NOT COMPARED: a thread of one of the nodes reached for {wire.port}" in done.stdout
         assert "NOT ALL was compared" in done.stdout
-        told = json.loads(replay(tmp_path, "--json").stdout)
+        told = json.loads(replay(short_path, "--json").stdout)
         assert (told["is_equal"], told["unfollowed"]) == (False, [wire.port])
-        (tmp_path / "none.yaml").write_text("{}")
-        done = replay(tmp_path, "--diff", "none.yaml")
+        (short_path / "none.yaml").write_text("{}")
+        done = replay(short_path, "--diff", "none.yaml")
         assert done.returncode == 2
         assert f"a thread of one of the nodes reached for {wire.port}" in done.stderr
 
 
-def test_a_module_is_refused_its_device_while_it_is_imported(tmp_path: Path, wire: Wire) -> None:
-    (tmp_path / "port").write_text(wire.port)
+def test_a_module_is_refused_its_device_while_it_is_imported(short_path: Path, wire: Wire) -> None:
+    (short_path / "port").write_text(wire.port)
     nodes = {
         "beacon": {"uses": "touching_nodes:Beacon"},
         "mapper": {"uses": "driver_nodes:Mapper"},
     }
-    with recorded(tmp_path, nodes):
+    with recorded(short_path, nodes):
         heard = wire.heard
         assert heard
-        done = replay(tmp_path, "--verify")
+        done = replay(short_path, "--verify")
         assert done.returncode == 1
         why = f"it reached for {wire.port} while touching_nodes was imported"
         assert f"of beacon: {why}" in done.stdout
         assert "NOT ALL was compared" in done.stdout
-        (tmp_path / "more.yaml").write_text("mapper: {gain: 2}\n")
-        done = replay(tmp_path, "--diff", "more.yaml")
+        (short_path / "more.yaml").write_text("mapper: {gain: 2}\n")
+        done = replay(short_path, "--diff", "more.yaml")
         assert (done.returncode, done.stderr) == (0, "")
         assert f"beacon did not run, its messages are the recorded ones: {why}" in done.stdout
-        mark(tmp_path, "touching_nodes")
-        done = replay(tmp_path, "--verify")
+        mark(short_path, "touching_nodes")
+        done = replay(short_path, "--verify")
         assert (done.returncode, done.stderr) == (0, "")
         assert "left out: scan, " in done.stdout
         assert "Beacon says is_replayed = False" in done.stdout
         assert wire.heard == heard, "a replay opened the device"
 
 
-def test_a_topic_of_which_nothing_comes_again_is_a_difference(tmp_path: Path) -> None:
+def test_a_topic_of_which_nothing_comes_again_is_a_difference(short_path: Path) -> None:
     nodes = {"idler": {"uses": "driver_nodes:Idler"}, "mapper": {"uses": "driver_nodes:Mapper"}}
-    with recorded(tmp_path, nodes):
-        file = tmp_path / "driver_nodes.py"
+    with recorded(short_path, nodes):
+        file = short_path / "driver_nodes.py"
         file.write_text(file.read_text().replace("LIVE = True", "LIVE = False"))
-        done = replay(tmp_path)
+        done = replay(short_path)
         assert done.returncode == 1
         assert "DIFFERENT: word no. 0 of idler, messages:" in done.stdout
         assert "more messages" in done.stdout
         assert done.stderr == ""
         file.write_text(file.read_text() + "raise RuntimeError('not here')\n")
-        done = replay(tmp_path)
+        done = replay(short_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert "importing driver_nodes fails: RuntimeError: not here" in done.stderr
         assert "`--inject idler` lets its recorded messages stand" in done.stderr
