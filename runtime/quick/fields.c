@@ -7,7 +7,8 @@
 
 #include "fields.h"
 
-static PyObject *ndarray, *name_dtype, *name_ndim;
+PyObject *ndarray;
+static PyObject *name_dtype, *name_ndim;
 
 static PyObject *pack(const Field *field, PyObject *value, PyObject *arrays);
 static PyObject *unpack(const Field *field, PyObject *value, PyObject *arrays, PyObject *where);

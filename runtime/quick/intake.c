@@ -7,7 +7,6 @@
 
 #include "intake.h"
 
-
 static const char *const of_channel[] = {
     "targets", "plan", "key", "incarnation", "type", "topic", "source", "known"};
 static const char *const of_subscription[] = {

@@ -30,10 +30,12 @@ _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 #error "records are little endian, and are read as they lie"
 #endif
 
+extern PyObject *ndarray; /* numpy's type; found by `fields_ready`, which is called first */
 extern PyTypeObject PlanType, WireType, IntakeType, OutletType;
 
 /* The message of a record without arrays and its first hop; NULL, without an exception, where
-   Python has to do it (so it is with all that follow). `items` are its fields, `names` (type, topic, source). */
+   Python has to do it; so it is with all that follow. `items` are its fields, `names` its type,
+   topic and source. */
 PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject *items,
                      PyObject *arrays, PyObject *const names[3]);
 /* Whether a plan makes messages of a class, itself. */
