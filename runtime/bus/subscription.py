@@ -233,9 +233,7 @@ class Subscription(Generic[M]):
         meter.ages_ns.append(age_ns if age_ns > 0 else 0)
         try:
             result = self._handler(message)
-        except Exception as error:  # noqa: BLE001  the node boundary: reported, counted, goes on
-            self._failed(error, message)
-        except asyncio.CancelledError as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the node boundary
             self._failed(error, message)
         else:
             if result is not None:
