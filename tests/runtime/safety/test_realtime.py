@@ -72,6 +72,13 @@ def test_realtime_says_what_was_refused(safety_dir: Path) -> None:
     assert realtime.storage_kind(safety_dir.parent, mounts) == "granted: tmpfs"
 
 
+def wait_for_end(thread: threading.Thread) -> None:
+    """Wait until the kernel has it no more: `join` alone returns a little sooner."""
+    thread.join()
+    while Path(f"/proc/self/task/{thread.native_id}").exists():
+        time.sleep(0.001)
+
+
 def now_and_before(had: dict[int, Rank]) -> list[tuple[int, Rank]]:
     """Return each thread that is there now, with the rank it had; a new one with this one's."""
     return [(number, had.get(number, had[threading.get_native_id()])) for number in ranks()]
@@ -122,7 +129,7 @@ def test_niceness_is_one_threads_alone_or_the_whole_process_s() -> None:
 
     thread = threading.Thread(target=act)
     thread.start()
-    thread.join()
+    wait_for_end(thread)
     said, nice, policy = found[0]
     if said.startswith("refused"):
         assert said == "refused: Permission denied for nice -2"
@@ -197,7 +204,7 @@ def in_a_thread(act: Callable[[], object]) -> tuple[object, int, int]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join()
+    wait_for_end(thread)
     return found[0]
 
 
@@ -241,7 +248,7 @@ def test_a_priority_is_one_threads_alone_or_the_whole_process_s() -> None:
         assert {os.sched_getparam(task).sched_priority for task in tasks} == {4}
     finally:
         waiting.set()
-        other.join()
+        wait_for_end(other)
 
 
 @needs_priority
