@@ -9,11 +9,12 @@ time it has, the first is about to come to those that time a motor or a stop.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture
+def open_files() -> Callable[[Path], list[Path]]:
+    """Tells what this process has open of a folder: elsewhere others may close what is theirs."""
+
+    def found(folder: Path) -> list[Path]:
+        links = []
+        for entry in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed since
+                links.append(entry.readlink())
+        return sorted(link for link in links if link.is_relative_to(folder))
+
+    return found
 
 
 @pytest.fixture

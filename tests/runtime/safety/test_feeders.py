@@ -169,7 +169,10 @@ def backstop(options):
 def lamp_settings(safety_dir: Path, tmp_path: Path) -> Settings:
     (tmp_path / "lamp_in_guardian.py").write_text(MODULE)
     spec = Spec("lamp", "lamp_in_guardian", {"folder": str(tmp_path)})
-    return Settings(dir=safety_dir, watch={"drive": 0.5}, backstops=(spec,), beside=tmp_path)
+    # A busy machine stops nothing by itself.
+    return Settings(
+        dir=safety_dir, watch={"drive": 2.0}, lease_ms=1000, backstops=(spec,), beside=tmp_path
+    )
 
 
 def test_a_real_guardian_trips_when_a_backstop_raises_and_closes_it_at_the_end(

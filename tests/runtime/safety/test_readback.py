@@ -125,10 +125,12 @@ def test_the_wait_is_as_documented() -> None:
     assert LOOK_S == 0.002
 
 
-def test_reading_back_leaves_no_file_open(tmp_path: Path) -> None:
+def test_reading_back_leaves_no_file_open(
+    tmp_path: Path, open_files: Callable[[Path], list[Path]]
+) -> None:
     written(tmp_path, "drive", PROVEN)
-    before = set(Path("/proc/self/fd").iterdir())
+    before = open_files(tmp_path)
     read_back(tmp_path, (), AT_NS)
     written(tmp_path, "arm", Flag(0))
     read_back(tmp_path, (), AT_NS, seconds=0)
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert open_files(tmp_path) == before

@@ -137,8 +137,7 @@ def test_niceness_is_one_threads_alone_or_the_whole_process_s() -> None:
     assert (said, nice, policy) == ("granted: nice -2", -2, os.SCHED_RESET_ON_FORK)
     assert os.getpriority(os.PRIO_PROCESS, 0) == 0
     assert realtime.less_nice(-3, whole_process=True) == "granted: nice -3"
-    tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
-    assert {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {-3}
+    assert {nice for _, _, nice in ranks().values()} == {-3}
 
 
 @pytest.mark.parametrize(("had", "has"), [("/autogroup-9 nice 0\n", "-2"), ("", ""), (None, None)])
@@ -241,11 +240,10 @@ def test_a_priority_is_one_threads_alone_or_the_whole_process_s() -> None:
     other.start()
     try:
         assert realtime.real_time(4, whole_process=True) == "granted: priority 4"
-        tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
-        assert other.native_id in tasks
+        found = ranks()
+        assert other.native_id in found
         # Not reset by a fork: the threads to come have it too.
-        assert {os.sched_getscheduler(task) for task in tasks} == {os.SCHED_FIFO}
-        assert {os.sched_getparam(task).sched_priority for task in tasks} == {4}
+        assert {rank[:2] for rank in found.values()} == {(os.SCHED_FIFO, 4)}
     finally:
         waiting.set()
         wait_for_end(other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -185,10 +185,11 @@ def test_it_tells_how_it_stands(contact: Path) -> None:
     assert edged.fileno() is None
 
 
-def test_a_contact_closes_its_file(contact: Path) -> None:
-    before = set(Path("/proc/self/fd").iterdir())
-    StopButton(StopInput(file=str(contact)), 0).close()
-    assert set(Path("/proc/self/fd").iterdir()) == before
+def test_a_contact_closes_its_file(contact: Path, open_files: Callable[[Path], list[Path]]) -> None:
+    button = StopButton(StopInput(file=str(contact)), 0)
+    assert open_files(contact.parent) == [contact]
+    button.close()
+    assert open_files(contact.parent) == []
 
 
 def test_settings_are_plain_values_that_nothing_changes(contact: Path) -> None:
