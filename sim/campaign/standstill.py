@@ -37,7 +37,7 @@ PRIORITY: Final = 90
 """Above the observer's, the guardian's, and those of all faults that hold a processor."""
 
 _MODULE: Final = "olympus.sim.campaign.standstill"
-_ANSWER_S: Final = 5.0
+_ANSWER_S: Final = 20.0  # only a campaign in which all is lost waits for so long
 _STOLEN: Final = 8  # words of a line of /proc/stat: its name, then seven other times
 
 
