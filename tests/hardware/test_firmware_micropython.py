@@ -79,7 +79,7 @@ def test_it_drives_measures_and_stops_by_itself(base: SerialRoverBase) -> None:
     assert state.gyro_radps[2] == pytest.approx(0.1, abs=0.01)
     assert state.voltage_v == pytest.approx(11.4, abs=0.05)
     assert len(state.ranges_m) == 3
-    until(lambda: base.flags & Flag.SILENCE, 1.0)
+    until(lambda: base.flags & Flag.SILENCE)
     until(lambda: abs(base.state().left_radps) < 0.1)
     with pytest.raises(DeviceError, match="silence"):
         base.command(5, 5)
@@ -90,5 +90,5 @@ def test_a_stop_is_obeyed_and_garbage_is_not(base: SerialRoverBase) -> None:
     base.neutral()
     until(lambda: driven(base, 5.0, 5.0))
     base.neutral()
-    until(lambda: abs(base.state().left_radps) < 0.1, 1.0)
+    until(lambda: abs(base.state().left_radps) < 0.1)
     assert base.counts.bad <= 1  # what was cut when the port was opened
