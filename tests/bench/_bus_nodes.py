@@ -68,6 +68,16 @@ class Times(Message):
     ns: Annotated[NDArray[np.int64], Array("i8", (None,))]
 
 
+def memcpy_ns(source: NDArray[np.uint8], there: NDArray[np.uint8], count: int) -> list[int]:
+    """Return how long each of some copies took, ns."""
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter_ns()
+        np.copyto(there, source)
+        times.append(time.perf_counter_ns() - begun)
+    return times
+
+
 class Near(Node):
     """Sends and waits for echoes."""
 
@@ -76,7 +86,7 @@ class Near(Node):
 
     async def on_configure(self) -> None:
         """Expect nothing yet."""
-        self._frame = np.zeros(FRAME, np.uint8)
+        self._frame, self._copy = np.full(FRAME, LOUD, np.uint8), np.zeros(FRAME, np.uint8)
         self._text = bytes([LOUD]) * SMALL
         self._times: list[int] = []
         self._sent_ns = 0
@@ -98,6 +108,11 @@ class Near(Node):
     async def trips(self, trial: Trial) -> Times:
         """Return how long each of some round trips took, from publish to handler and back."""
         return Times(ns=np.array(await self._round(trial), np.int64))
+
+    @service("memcpys")
+    async def memcpys(self, trial: Trial) -> Times:
+        """Return how long each of some copies of a picture takes in this process, ns."""
+        return Times(ns=np.array(memcpy_ns(self._frame, self._copy, trial.count), np.int64))
 
     @service("flood")
     async def flood(self, trial: Trial) -> Times:

@@ -51,7 +51,7 @@ def carry_out(near: Near, folder: Path) -> None:
 
 def _trips(near: Near, _folder: Path, *, nbytes: int, count: int, is_copied: bool) -> list[int]:
     """Return how long each of some round trips took, ns."""
-    frame, times = np.zeros(nbytes, np.uint8), []
+    frame, times = np.full(nbytes, LOUD, np.uint8), []  # zeros alone would all be one page
     for number in range(count + count // 10):
         begun = time.perf_counter_ns()
         near.send(frame, is_copied)
@@ -78,7 +78,7 @@ def _frames(
     near: Near, folder: Path, *, seconds: float, hz: float, is_copied: bool
 ) -> dict[str, float]:
     """Return the processor time of all processes per frame and per period without one, ms."""
-    frame = np.zeros(FRAME, np.uint8)
+    frame = np.full(FRAME, LOUD, np.uint8)
     frame[0], spent = QUIET, {}
     for what in ("idle", "busy"):
         before, due = _cpu_ns(folder), time.perf_counter()

@@ -8,6 +8,10 @@ call of the handler in another host and back, with typed messages, headers, trac
 counters and the event loop. The others are measured bare, bytes in and bytes out, as fast as their
 Python packages go. They are installed for this benchmark alone, below .venv/bench; what can't be
 installed or fails is left out, and the reason is printed.
+
+What a picture that is copied in takes is told in memcpys too: those of the host that copies it, of
+the same bytes, between portions of its round trips. Measured elsewhere or at another time they say
+little: the two processors of a virtual machine differ, and each is now and then half as fast.
 """
 
 from __future__ import annotations
@@ -17,14 +21,12 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import psutil
 from _bus_curves import Curves, curve_tables, measure_curves
 from _bus_nodes import Times, Trial
@@ -45,17 +47,19 @@ ASLEEP = "the same, spin_s: 0"
 SETTLE_S = 0.5
 PATIENCE_S = 60.0
 HZ, PACED_S, FLOOD_S = 60.0, 1.5, 1.0
+COPIED, MEMCPY, IN_MEMCPYS = "1080p copied in", "one memcpy of it", "the same in memcpys"
+PORTIONS = 6
 TRIPS: dict[str, dict[str, Any]] = {
     "64 B": {"nbytes": SMALL, "count": 1500, "is_copied": True},
     "64 KiB": {"nbytes": 65_536, "count": 400, "is_copied": True},
-    "1080p copied in": {"nbytes": FRAME, "count": 60, "is_copied": True},
+    COPIED: {"nbytes": FRAME, "count": 60, "is_copied": True},
     "1080p in place": {"nbytes": FRAME, "count": 1000, "is_copied": False},
 }
 """Before each, a tenth as many that are not counted. A hundred in place were over in some
 milliseconds, and their median that of where the kernel had happened to put the two processes."""
 CPU = {"CPU copied in": True, "CPU in place": False}
 RATE = "64 B one way"
-MEMCPY = "one memcpy of a 1080p frame"
+ROWS = ("64 B", "64 KiB", COPIED, MEMCPY, IN_MEMCPYS, "1080p in place", *CPU, RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,6 @@ class Report:
     load: list[Any] = field(default_factory=list)
     results: dict[str, dict[str, Measured]] = field(default_factory=dict)
     """By bus and by figure: us for round trips, ms of processor time per frame, messages/s."""
-    memcpy_us: float = 0.0
     skipped: dict[str, str] = field(default_factory=dict)
     curves: Curves | None = None
 
@@ -124,7 +127,6 @@ def prepared(report: Report) -> Iterator[Peer]:
 async def measure(root: Path, peers: list[Peer], report: Report) -> None:
     """Measure all in turn."""
     found: dict[str, list[dict[str, Any]]] = {}
-    copies: list[float] = []
     ours = Launched(LAUNCH, root=root, name="bus")
     asleep = Launched(LAUNCH, "spin_s:=0", root=root, name="asleep")
     with ours, asleep:
@@ -132,7 +134,6 @@ async def measure(root: Path, peers: list[Peer], report: Report) -> None:
             robot.until_active()
         async with ours.joined() as seat, asleep.joined() as other:
             for number in range(report.rounds):
-                copies.append(memcpy_us())
                 found.setdefault(OURS, []).append(await our_round(seat, ours))
                 found.setdefault(ASLEEP, []).append(await our_round(other, asleep))
                 for peer in [p for p in peers if p.name not in report.skipped]:
@@ -142,7 +143,6 @@ async def measure(root: Path, peers: list[Peer], report: Report) -> None:
                     except SkippedError as error:
                         report.skipped[peer.name] = f"round {number + 1}: {error}"
                     await asyncio.sleep(SETTLE_S)
-    report.memcpy_us = median(copies)
     report.results = {name: summed_up(rounds) for name, rounds in found.items()}
 
 
@@ -151,7 +151,10 @@ async def our_round(seat: Seat, robot: Launched) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, how in TRIPS.items():
         await ask(seat, "near/trips", Trial(**{**how, "count": how["count"] // 10}))
-        found[name] = [int(t) for t in (await ask(seat, "near/trips", Trial(**how))).ns]
+        if name == COPIED:
+            found |= await copied_in(seat, how)
+        else:
+            found[name] = [int(t) for t in (await ask(seat, "near/trips", Trial(**how))).ns]
     arrived, elapsed_ns = (await ask(seat, "near/flood", Trial(seconds=FLOOD_S))).ns
     found[RATE] = arrived / elapsed_ns * 1e9
     for name, is_copied in CPU.items():
@@ -163,6 +166,18 @@ async def our_round(seat: Seat, robot: Launched) -> dict[str, Any]:
             spent.append((sum(cpu_ns(pid) for pid in robot.alive()) - before) / 1e6 / count)
         found[name] = spent[1] - spent[0]
     return found
+
+
+async def copied_in(seat: Seat, how: dict[str, Any]) -> dict[str, Any]:
+    """Measure pictures that are copied in, and memcpys of them in the same host in between."""
+    trips: list[int] = []
+    copies: list[int] = []
+    for _ in range(PORTIONS):
+        trial = Trial(**{**how, "count": how["count"] // PORTIONS})
+        for service, times in (("near/memcpys", copies), ("near/trips", trips)):
+            times += [int(t) for t in (await ask(seat, service, trial)).ns]
+    in_memcpys = median(trips) / median(copies)
+    return {COPIED: trips, MEMCPY: median(copies) / 1e3, IN_MEMCPYS: in_memcpys}
 
 
 async def ask(seat: Seat, name: str, trial: Trial) -> Times:
@@ -191,20 +206,10 @@ def peer_round(peer: Peer, folder: Path) -> dict[str, Any]:
     return found
 
 
-def memcpy_us() -> float:
-    """Return how long it takes to copy a frame, hot, us; median of 50."""
-    frame, there, times = np.zeros(FRAME, np.uint8), np.zeros(FRAME, np.uint8), []
-    for _ in range(50):
-        begun = time.perf_counter_ns()
-        np.copyto(there, frame)
-        times.append((time.perf_counter_ns() - begun) / 1e3)
-    return median(times)
-
-
 def summed_up(rounds: list[dict[str, Any]]) -> dict[str, Measured]:
     """Return the medians of some rounds."""
     found = {}
-    for name in rounds[0]:
+    for name in [name for name in ROWS if name in rounds[0]]:
         values = [one[name] for one in rounds]
         if name in TRIPS:
             ordered = [sorted(t / 1e3 for t in one) for one in values]
@@ -218,32 +223,31 @@ def summed_up(rounds: list[dict[str, Any]]) -> dict[str, Measured]:
 
 def table(report: Report, against: str) -> Table:
     """Return the results for a person, each with its ratio to those of one of them."""
-    title = (
-        f"medians of {report.rounds} rounds (best round), in brackets: how many times {against!r}; "
-        f"{MEMCPY}: {report.memcpy_us:.0f} us"
-    )
+    title = f"medians of {report.rounds} rounds (best), in brackets: how many times {against!r}"
     made = Table("", *report.results, title=title)
-    for name in [*TRIPS, *CPU, RATE]:
+    for name in ROWS:
         row = [
             cell(name, measured.get(name), report.results[against][name])
             for measured in report.results.values()
         ]
-        made.add_row(f"{name}, {unit(name)}", *row)
+        made.add_row(f"{name}{unit(name)}", *row)
     return made
 
 
 def unit(name: str) -> str:
     """Return what a figure is given in."""
     if name in TRIPS:
-        return "RTT us"
-    return "messages/s" if name == RATE else f"ms per frame at {HZ:g} frames/s"
+        return ", RTT us"
+    if name in CPU:
+        return f", ms per frame at {HZ:g} frames/s"
+    return {RATE: ", messages/s", MEMCPY: ", us"}.get(name, "")
 
 
 def cell(name: str, measured: Measured | None, base: Measured) -> str:
     """Return one figure for a person."""
     if measured is None:
         return "-"
-    digits = 2 if name in CPU else 0
+    digits = 2 if name in CPU or name == IN_MEMCPYS else 0
     ratio = f" [{measured.median / base.median:.2f}x]" if measured is not base else ""
     p99 = f", p99 {measured.p99:.0f}" if measured.p99 is not None else ""
     text = f"{measured.median:.{digits}f} ({measured.best:.{digits}f}{p99}){ratio}"
