@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import RELEASED
+from olympus.runtime.bus.ipc.bounds import BoundError
 from olympus.runtime.bus.ipc.calls import Calls
 from olympus.runtime.bus.ipc.claiming import claim
 from olympus.runtime.bus.ipc.door import DoorError, Peer, enter, next_peer
@@ -188,6 +189,9 @@ class Member:
         try:
             if not hear(self, pair, words, descriptors):
                 self._stray(f"{pair.host} said {words!r:.80}")
+        except BoundError as error:
+            pair.refused[error.kind] += 1
+            self._stray(str(error), pair.refused[error.kind])
         except (BusError, ValueError, IndexError) as error:
             self._stray(f"{pair.host} said {words!r:.80}: {error}")
         for descriptor in descriptors:
@@ -329,9 +333,10 @@ class Member:
                 for slot in other.releases():
                     pair.holds.give_back(slot)
 
-    def _stray(self, what: str) -> None:
+    def _stray(self, what: str, count: int = 0) -> None:
         self.stray += 1
-        if self.stray & (self.stray - 1) == 0:
+        count = count or self.stray
+        if count & (count - 1) == 0:
             _log.warning("dropped as no. %d that makes no sense: %s", self.stray, what)
 
 

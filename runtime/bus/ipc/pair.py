@@ -10,10 +10,14 @@ import array
 import asyncio
 import contextlib
 import errno
+import fcntl
+import logging
 import os
 import socket
+import struct
+import termios
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import Board, OtherBoard
+from olympus.runtime.bus.ipc.bounds import MOST_WORDS
 from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.ipc.intake import make_intake
@@ -33,6 +38,7 @@ from olympus.runtime.bus.link import Entity
 from olympus.runtime.bus.loop import selector_of, start_reading, stop_reading
 
 MOST_TALK = 65_536
+_log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -78,7 +84,9 @@ class Pair:
         self.entities: dict[int, Entity] = {}
         self.channels: dict[int, Channel] = {}
         self.pools: dict[int, Lent] = {}
-        self.is_met = self.is_gone = False
+        self.refused = Counter[str]()
+        """What was announced beyond its bound, by kind."""
+        self.is_met = self.is_gone = self._is_deaf = False
         self._data, self._talk = peer.data, peer.talk
         self._listener = listener
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
@@ -133,22 +141,30 @@ class Pair:
                 self._flush()
 
     def tell(self, *words: Any, descriptors: tuple[int, ...] = ()) -> None:
-        """Say something; from any thread, in order, never waits."""
+        """Say something; from any thread, in order, never waits.
+
+        What is said can't be dropped as records can: who misses a part of it is wrong about us from
+        then on. So who hears nothing for so long that too much waits is ended.
+        """
         said = msgpack.packb(words)
         with self._sending:
-            if self.is_gone:
+            if self.is_gone or self._is_deaf:
                 return
+            if len(self._words) >= MOST_WORDS:
+                self._is_deaf = True
+                return self._in_loop(self._give_up)  # to log here could need the lock again
             self._words.append((said, list(descriptors)))
             self._flush()
 
     def read_talk(self, *, in_between: bool = False) -> None:
-        """Take in everything that was said.
+        """Take in what has been said until now; who goes on talking is heard at the next turn.
 
         Args:
             in_between: A record is being read: that the other side has ended is for later, else
                 the record would lose its slots, and those after it would overtake it.
         """
-        while not self.is_gone:
+        left = 0 if self.is_gone else max(1, _nbytes_waiting(self._talk))
+        while left > 0 and not self.is_gone:
             try:
                 said, descriptors, _, _ = socket.recv_fds(
                     self._talk, MOST_TALK, 4, socket.MSG_CMSG_CLOEXEC
@@ -167,6 +183,7 @@ class Pair:
                 self._read_rest()
                 return self.close()
             self._listener.on_talk(self, _words_of(said), descriptors)
+            left -= len(said)
 
     def close(self) -> None:
         """End it: the other side is gone, or we are; again is harmless."""
@@ -222,6 +239,7 @@ class Pair:
 
     def _read_rest(self) -> None:
         """Take in what the other side sent before it ended."""
+        _hang_up(self._data)
         before = -1
         while before != self.wire.received and not self.is_gone:
             before = self.wire.received
@@ -276,12 +294,38 @@ class Pair:
 
     def _end(self) -> None:
         """Take in what is still to be read, and end it."""
-        self.read_talk()
+        if self.is_gone:
+            return
+        _hang_up(self._talk)
+        for _ in range(2):  # what is there, and then its end
+            self.read_talk()
         self.close()
+
+    def _give_up(self) -> None:
+        """End it: too much of what was said waits."""
+        if not self.is_gone:
+            text = (
+                "host %s has not heard the last %d things that it was told, so it is met no more; "
+                "it hangs or is stopped, start it anew"
+            )
+            _log.error(text, self.host, len(self._words))
+            self._end()
 
     def _in_loop(self, act: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and so is everything
             self._loop.call_soon_threadsafe(act)
+
+
+def _nbytes_waiting(end: socket.socket) -> int:
+    """Return how much can be read there now, bytes."""
+    answer = fcntl.ioctl(end, termios.FIONREAD, bytes(4))
+    return int(struct.unpack("i", answer)[0])
+
+
+def _hang_up(end: socket.socket) -> None:
+    """Have no more come there; what was sent can still be read, and then the end."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RD)
 
 
 def _words_of(said: bytes) -> list[Any]:

@@ -12,6 +12,8 @@ a node, publisher, subscriber or service is there
 gone, number                            and no longer is
 serve, name / unserve, name             questions to a service are answered here, or no longer
 met                                     that was all there is to say at first
+
+How much of it is kept of one host, bounds.py says.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from olympus.runtime.bus.ipc.board import OtherBoard
+from olympus.runtime.bus.ipc.bounds import check_room, check_texts
 from olympus.runtime.bus.ipc.door import Peer
 from olympus.runtime.bus.ipc.frames import Channel, Lent
 from olympus.runtime.bus.ipc.memory import map_memory
@@ -69,21 +72,26 @@ def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -
         Whether it made sense.
 
     Raises:
-        BusError: The memory that came along can't be used.
+        BoundError: More of this kind is not kept of one host.
+        BusError: The memory that came along can't be used, or a text is too long.
         ValueError: A rule is none.
         IndexError: No descriptor came along.
     """
+    check_texts(words)
     match words:
         case ["board"]:
             pair.other = OtherBoard(descriptors.pop())
             pair.wire.meet(pair.other.cells)
         case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
+            check_room(pair.host, "pools", pair.pools, number)
             mapped = map_memory(descriptors.pop(), nbytes * count)
             pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)
         case ["open", int(number), str(t), str(n), int(v), bytes(h), str(s), int(i)]:
+            check_room(pair.host, "channels", pair.channels, number)
             pair.channels[number] = Channel(t, (n, v, h), s, i)
             member.aim(pair.channels[number])
         case ["sub", int(number), str(pattern), str(overflow), int(depth)]:
+            check_room(pair.host, "patterns", pair.patterns, number)
             member.set_pattern(pair, number, (pattern, Rule(Overflow(overflow), max(1, depth))))
         case ["unsub", int(number)]:
             member.set_pattern(pair, number, None)
@@ -97,10 +105,12 @@ def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -
 def _hear_of_things(pair: Pair, words: list[Any]) -> bool:
     match words:
         case ["here", int(number), str(kind), str(host), str(node), str(topic), str(name)]:
+            check_room(pair.host, "entities", pair.entities, number)
             pair.entities[number] = Entity(kind, host, node, topic, name)
         case ["gone", int(number)]:
             pair.entities.pop(number, None)
         case ["serve", str(name)]:
+            check_room(pair.host, "services", pair.services, name)
             pair.services.add(name)
         case ["unserve", str(name)]:
             pair.services.discard(name)
