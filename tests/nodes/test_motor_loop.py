@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class Rig:
     def __init__(self, session: Session, rate_hz: float) -> None:
         self.motors = Motors()
         self.applied: list[tuple[Applied, Twist | None]] = []
+        self.orders = 0
         self.loop = MotorLoop(
             self.motors, session.safety_dir, RULES, rate_hz=rate_hz, tell=self._tell
         )
@@ -86,7 +88,13 @@ class Rig:
         self.applied.append((applied, order.twist if order is not None else None))
 
     def order(self, speed: float) -> None:
+        self.orders += 1
         self.loop.obey(Order(TWIST, Command((speed, speed), time.monotonic_ns())))
+
+    def is_driven(self, speed: float) -> bool:
+        """Order it, and tell whether the motors were told so: of a busy machine again and again."""
+        self.order(speed)
+        return (speed, speed) in self.motors.told
 
     def count(self, reason: str) -> int:
         return self.loop.counts.get(reason, 0)
@@ -145,9 +153,13 @@ def test_an_order_is_carried_out_at_once_and_not_at_the_next_tick(
     guardian.permit()
     rig = start(0.2)  # a tick every 5 s
     until(lambda: rig.count("new_permission") == 1)
-    rig.order(1.0)
-    until(lambda: rig.count("ok") == 1, timeout_s=3.0)
-    assert rig.motors.told[-1] == (1.0, 1.0)
+
+    def is_obeyed() -> bool:
+        rig.order(1.0)  # again and again: on a busy machine one may be stale by then
+        return rig.count("ok") >= 1
+
+    until(is_obeyed, timeout_s=3.0)
+    assert (1.0, 1.0) in rig.motors.told
 
 
 def test_orders_faster_than_its_rate_do_not_put_off_the_tick_that_finds_them_stale(
@@ -156,10 +168,15 @@ def test_orders_faster_than_its_rate_do_not_put_off_the_tick_that_finds_them_sta
     guardian.permit()
     rig = start(10.0)
     until(lambda: rig.count("new_permission") == 1)
+
+    def is_obeyed(times: int) -> bool:
+        rig.order(1.0)  # again and again: on a busy machine one may be stale by then
+        return rig.count("ok") >= times
+
     for number in range(100):  # each makes a tick at once: of a clock that ran ahead, 10 s
-        rig.order(1.0)
-        until(lambda number=number: rig.count("ok") > number)  # type: ignore[misc]
-    until(lambda: rig.count("stale") >= 1, timeout_s=3.0)
+        until(partial(is_obeyed, number + 1))
+    stale = rig.count("stale")
+    until(lambda: rig.count("stale") > stale, timeout_s=5.0)
     assert rig.motors.told[-1] == (0.0, 0.0)
 
 
@@ -169,11 +186,14 @@ def test_what_was_applied_is_told_once_for_each_order_or_reason(
     guardian.permit()
     rig = start(100.0)
     until(lambda: rig.count("no_command") >= 5)
-    rig.order(1.0)
-    until(lambda: rig.count("stale") >= 5)
+    until(lambda: rig.is_driven(1.0))
+    stale = rig.count("stale")
+    until(lambda: rig.count("stale") >= stale + 5)
     reasons = [applied.reason.name for applied, _ in rig.applied]
-    assert reasons == ["NEW_PERMISSION", "NO_COMMAND", "OK", "STALE"]
-    assert [twist for _, twist in rig.applied][2:] == [TWIST, TWIST]
+    assert reasons[:2] == ["NEW_PERMISSION", "NO_COMMAND"]
+    assert set(reasons[2:]) == {"OK", "STALE"} and reasons[-1] == "STALE"
+    assert len(reasons[2:]) <= 2 * rig.orders  # and not one for each tick that found it stale
+    assert all(twist is TWIST for _, twist in rig.applied[2:])
     assert rig.motors.told[-1] == (0.0, 0.0)
 
 
@@ -212,8 +232,7 @@ def test_a_stop_makes_it_neutral_whatever_is_ordered(
     rig = start(100.0)
     permit(guardian_of_drive)
     until(lambda: rig.count("no_command") >= 1)
-    rig.order(5.0)
-    until(lambda: rig.motors.told[-1] == (5.0, 5.0))
+    until(lambda: rig.is_driven(5.0))
     outcome = guardian_of_drive.client.stop("test")
     assert outcome.is_confirmed, outcome
     rig.order(5.0)
@@ -255,11 +274,9 @@ def test_a_loop_that_fails_leaves_neutral_motors_and_a_silent_gate(
     def fail(_left: float, _right: float) -> None:
         raise MemoryError
 
-    rig.order(5.0)
-    until(lambda: rig.motors.told[-1] == (5.0, 5.0))
+    until(lambda: rig.is_driven(5.0))
     rig.motors.command = fail  # type: ignore[assignment]
-    rig.order(4.0)
-    until(lambda: bool(failed))
+    until(lambda: rig.is_driven(4.0) or bool(failed))
     until(lambda: rig.motors.told[-1] == (0.0, 0.0))
     until(lambda: not guardian_of_drive.client.status().is_permitted)
 

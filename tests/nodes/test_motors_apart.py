@@ -330,7 +330,8 @@ def test_a_process_that_ended_is_told_at_once_and_neutral_is_said_on_until_the_n
     hand: Hand, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     """Whoever reads a stop back waits for a gate: a new process must not wait for the old hand."""
-    base = hand.base
+    base, ended = hand.base, subprocess.Popen(["true"])
+    ended.wait()  # before: neutral is said for a second, in which a busy machine may start nothing
     base._end, base._is_ready = pair[0], True
     hearing = threading.Thread(target=base._hear, args=(pair[0],))
     hearing.start()
@@ -338,7 +339,7 @@ def test_a_process_that_ended_is_told_at_once_and_neutral_is_said_on_until_the_n
     until(lambda: "has ended" in str(failure(base)))
     assert hearing.is_alive()
     assert b"$N\n" in hand.heard()  # said before anything else
-    base._process = subprocess.Popen(["true"])
+    base._process = ended
     base.close()
     hand.heard()
     until(lambda: b"$N\n" in hand.heard())
