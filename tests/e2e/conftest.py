@@ -17,6 +17,15 @@ from olympus.runtime.messages import Ack, Command
 from olympus.sim.messages import Happen, SetFault, Truth
 
 PATROL = Path(__file__).resolve().parents[2] / "launch" / "patrol.yaml"
+PATIENT = f"""
+name: patrol
+include: [{{file: {PATROL}}}]
+safety:
+  watch: {{control: 2.0, perception: 2.0, launcher: 2.0}}
+  gates: {{drive: 2.0}}
+  lease_ms: 1000
+"""
+"""The patrol with a guardian that lets a busy machine stand still for a moment."""
 KEPT = {"logs", "safety", "audit", "spill", "launch.json", "guardian.json", "hosts", "dispatch"}
 """What a session leaves for whoever wants to know what happened."""
 STILL_MPS, STILL_RADPS = 0.02, 0.05
@@ -111,9 +120,9 @@ class Ride:
 
 
 @contextmanager
-def launched(*words: str, go: bool = False) -> Iterator[Launched]:
+def launched(*words: str, go: bool = False, is_patient: bool = False) -> Iterator[Launched]:
     """Launch the patrol with `key:=value` words, and see that nothing of it is left."""
-    with started(*words, go=go) as robot:
+    with started(*words, go=go, is_patient=is_patient) as robot:
         yield robot
         assert robot.stop() == 0, robot.output
         assert robot.left_behind == []
@@ -121,12 +130,16 @@ def launched(*words: str, go: bool = False) -> Iterator[Launched]:
 
 
 @contextmanager
-def started(*words: str, go: bool = False) -> Iterator[Launched]:
+def started(*words: str, go: bool = False, is_patient: bool = False) -> Iterator[Launched]:
     # A short path: the name of a unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="oly") as folder:
         root = Path(folder)
         quiet = ["viewer_port:=0", f"recorder.path:={root / 'record'}"]
-        with Launched(PATROL, *quiet, *words, root=root, go=go) as robot:
+        file = PATROL
+        if is_patient:
+            file = root / "patient.yaml"
+            file.write_text(PATIENT)
+        with Launched(file, *quiet, *words, root=root, go=go) as robot:
             robot.until_active()
             yield robot
 
@@ -143,7 +156,7 @@ def assert_tidy(run_dir: Path) -> None:
 @pytest.fixture(scope="module")
 def patrol() -> Iterator[Launched]:
     """A patrol, launched once for all tests of a module; at first nobody permits it to move."""
-    with launched() as robot:
+    with launched(is_patient=True) as robot:
         yield robot
 
 

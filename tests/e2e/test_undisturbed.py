@@ -3,38 +3,75 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from olympus.runtime.errors import LaunchError
+from olympus.runtime.safety.events import FILE
+from olympus.sim.campaign.evidence import STILL_MS, told_still
+from olympus.sim.campaign.standstill import Standstills
 from olympus.sim.messages import Truth
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Ride, Riding
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 HOSTS = ("sim", "sensors", "perception", "control", "recorder", "viewer")
 FAR_M = 5.0
 TOO_NEAR_M = 0.9
 """Nearer to a person ahead of it, middle to middle, the rover must not drive on."""
 AHEAD_RAD = math.radians(35)
+MOST_RIDES = 3
+"""One in which the machine itself stood still, as a witness saw, proves nothing but its own."""
 BRAKING_S = 0.8
 """Seeing, deciding and braking take so long on a busy machine."""
 
 
 async def test_it_covers_ground_keeps_its_distance_and_loses_nothing(riding: Riding) -> None:
+    with Standstills() as witness:
+        for _ in range(MOST_RIDES):
+            begun_ns = time.monotonic_ns()
+            found = await disturbances(riding)
+            still = witness.between(begun_ns, time.monotonic_ns())
+            if not found or not still or still[0].ms < STILL_MS:
+                break
+    assert found == {}, f"{found}; {[told_still(one) for one in still[:3]] or 'never stood still'}"
+
+
+async def disturbances(riding: Riding) -> dict[str, object]:
+    """Let it drive; return what there is to complain of."""
     async with riding("scenario:=person_crosses", go=True) as ride:
-        await ride.seat.until(lambda: sees_a_person(ride), "a person is seen", 60)
-        await ride.seat.until(lambda: way_m(ride.truth.messages) > FAR_M, "it gets on", 60)
-        truths = list(ride.truth.messages)
+        trouble = ""
+        try:
+            await ride.seat.until(
+                lambda: sees_a_person(ride) or has_tripped(ride), "a person is seen", 60
+            )
+            await ride.seat.until(
+                lambda: way_m(ride.truth.messages) > FAR_M or has_tripped(ride), "it gets on", 60
+            )
+        except LaunchError as error:
+            trouble = str(error)
+        truths, status = list(ride.truth.messages), ride.robot.safety.status()
         assert truths[-1].collisions == 0
-        assert longest_approach_s(truths) < BRAKING_S
-        assert ride.complaints() == []
-        assert ride.unexplained_drops() == {}
-        status = ride.robot.safety.status()
-        assert (status.is_permitted, status.trips) == (True, ()), status
-        assert {h: ride.robot.ledger(h)["restarts"] for h in HOSTS} == dict.fromkeys(HOSTS, 0)
+        approach_s = longest_approach_s(truths)
+        restarts = {host: ride.robot.ledger(host)["restarts"] for host in HOSTS}
+        found = {
+            "trouble": trouble,
+            "too near for": approach_s if approach_s >= BRAKING_S else 0,
+            "complaints": ride.complaints(),
+            "drops": ride.unexplained_drops(),
+            "trips": [trip.cause for trip in status.trips],
+            "stopped": not status.is_permitted,
+            "restarts": {host: count for host, count in restarts.items() if count},
+        }
+    return {what: told for what, told in found.items() if told}
+
+
+def has_tripped(ride: Ride) -> bool:
+    return '"event": "trip"' in (ride.robot.run_dir / "safety" / FILE).read_text()
 
 
 def sees_a_person(ride: Ride) -> bool:
