@@ -186,7 +186,8 @@ def _await_remote(rig: Rig) -> None:
         if rig.observer.is_driven:
             return
         if (status := rig.status()) is None or not status.is_permitted:
-            break
+            why = status.cause if status is not None else "no guardian answers"
+            raise CampaignError(f"stopped before the other machine's commands came: {why}")
         time.sleep(_SETTLE_S)
     raise CampaignError("the other machine's commands do not come")
 

@@ -54,7 +54,7 @@ ROBOT = """
 name: robot
 namespace: rover
 params_file: tuned.yaml
-safety: {watch: {two: 0.5}}
+safety: {watch: {two: 2.0}, lease_ms: 1000}
 nodes:
   first: {uses: "lamp_node:Lamp", host: one}
   second: {uses: "lamp_node:Lamp", host: two, depends_on: [first], params: {level: 0.3}}
@@ -159,8 +159,8 @@ def site() -> Iterator[Site]:
         yield made
         for launcher in made.launchers:
             launcher.kill()
-            launcher.wait(10)
-        made.until(lambda: not made.marked(), 10)
+            launcher.wait(30)
+        made.until(lambda: not made.marked())
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_everything_starts_in_order_and_a_clean_stop_is_quick(site: Site) -> Non
     assert "olympus reset" in text
     begun = time.monotonic()
     launcher.send_signal(signal.SIGINT)
-    assert launcher.wait(10) == 0
+    assert launcher.wait(30) == 0
     assert time.monotonic() - begun < 5.0
     site.until(lambda: not site.marked())
     assert "restarts: none; trips: " in site.output
@@ -39,7 +39,7 @@ def test_everything_starts_in_order_and_a_clean_stop_is_quick(site: Site) -> Non
 def test_a_launch_without_a_safety_section_says_that_it_has_no_guardian(site: Site) -> None:
     file = site.folder / "robot.yaml"
     guarded = file.read_text()
-    file.write_text(guarded.replace("safety: {watch: {two: 0.5}}", ""))
+    file.write_text(guarded.replace("safety: {watch: {two: 2.0}, lease_ms: 1000}", ""))
     launcher = site.launch()
     site.until(lambda: "no safety section: no guardian runs" in site.output)
     asked = site.run("status")
@@ -49,7 +49,7 @@ def test_a_launch_without_a_safety_section_says_that_it_has_no_guardian(site: Si
     assert stopped.returncode == 7
     assert "this launch has no guardian" in stopped.stdout
     launcher.terminate()
-    launcher.wait(20)
+    launcher.wait(30)
     file.write_text(guarded)
     site.launch()
     site.until_running()
@@ -73,8 +73,8 @@ def test_a_launcher_that_is_watched_closely_is_ahead_of_ordinary_work_and_its_ch
     except PermissionError:
         pytest.skip("no real-time priority is granted here (RLIMIT_RTPRIO, CAP_SYS_NICE)")
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    close = "{watch: {two: 0.5, launcher: 0.2}, priority: 50}"
-    robot = ROBOT.replace("{watch: {two: 0.5}}", close)
+    close = "{watch: {two: 2.0, launcher: 0.2}, priority: 50}"
+    robot = ROBOT.replace("{watch: {two: 2.0}, lease_ms: 1000}", close)
     (site.folder / "robot.yaml").write_text(robot)
     launcher = site.launch()
     site.until_running()
@@ -96,8 +96,8 @@ def test_no_process_outlives_a_launcher_that_is_killed(site: Site) -> None:
     site.until_running()
     site.until(lambda: len(site.marked()) == 5)  # launcher, guardian, nursery, two hosts
     launcher.kill()
-    launcher.wait(10)
-    site.until(lambda: not site.marked())
+    launcher.wait(30)
+    site.until(lambda: not site.marked(), 5)
 
 
 def test_a_killed_host_is_back_within_two_seconds_and_counted(site: Site) -> None:
@@ -121,7 +121,7 @@ def test_no_process_outlives_a_launcher_that_is_killed_while_it_starts(
     launcher = site.launch()
     time.sleep(after_s)  # wherever it is by then, nothing may be left
     launcher.kill()
-    launcher.wait(10)
+    launcher.wait(30)
     site.until(lambda: not site.marked())
     site.launch()
     site.until_running()  # what was left half made stands in nobody's way
@@ -133,7 +133,7 @@ def test_a_host_that_hangs_and_blocks_signals_is_gone_within_five_seconds(site: 
     site.until_running()
     begun = time.monotonic()
     launcher.send_signal(signal.SIGINT)
-    launcher.wait(20)
+    launcher.wait(30)
     assert time.monotonic() - begun < 5.0
     site.until(lambda: not site.marked())
 
@@ -146,7 +146,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(site: Site) -> None:
     site.until(lambda: site.ledger().get("state") == "stopping")
     begun = time.monotonic()
     launcher.send_signal(signal.SIGINT)
-    launcher.wait(20)
+    launcher.wait(30)
     assert time.monotonic() - begun < 2.5
     site.until(lambda: not site.marked())
 

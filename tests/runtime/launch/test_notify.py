@@ -104,7 +104,7 @@ def test_a_guardian_whose_loop_does_not_turn_is_not_vouched_for(
         "name: one\nsafety: {watch: {launcher: 1.0}}\n"
         "nodes:\n  planner: {uses: olympus.nodes.percepts}\n"
     )
-    wishes = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "400000"}
+    wishes = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "1000000"}
     command = [str(Path(sys.executable).parent / "olympus"), "launch", str(file)]
     environment = os.environ | wishes | {"XDG_RUNTIME_DIR": str(runtime)}
     silent = b"STATUS=the guardian's loop does not turn"
