@@ -95,7 +95,7 @@ class Seat:
         Raises:
             BusError: Nobody answers.
         """
-        return await self.bus.call(service, request, timeout_s=5.0)
+        return await self.bus.call(service, request, timeout_s=20.0)
 
     def _on_stats(self, stats: HostStats) -> None:
         self.hosts[stats.host] = stats

@@ -33,7 +33,7 @@ _OLYMPUS = (sys.executable, "-c", "from olympus.runtime.cli import main; main()"
 _TIED = "from olympus.runtime.lifeline import tie_to_parent; tie_to_parent(); "
 """A test run that is killed takes its robots along."""
 _LOOK_S = 0.02
-_LEAVE_S = 15.0
+_LEAVE_S = 30.0
 
 
 class Launched:

@@ -48,7 +48,7 @@ class Bench(Generic[N]):
             self.bus.subscribe(topic, Message, queue.put_nowait, options)
         return self._seen[topic]
 
-    async def receive(self, topic: str, *, timeout_s: float = 5.0) -> Message:
+    async def receive(self, topic: str, *, timeout_s: float = 20.0) -> Message:
         """Return the next message on `topic`.
 
         Raises:

@@ -27,7 +27,7 @@ def broker() -> Iterator[BrokerProcess]:
 async def receive(client: aiomqtt.Client, count: int) -> list[tuple[str, bytes, bool]]:
     """Wait for `count` messages: topic, payload, whether it was retained."""
     got: list[tuple[str, bytes, bool]] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(got) < count:
             message = await anext(client.messages)
             assert isinstance(message.payload, bytes)

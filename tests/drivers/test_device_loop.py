@@ -67,12 +67,12 @@ class Case:
         )
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.loop.counts.delivered < count:
                 await asyncio.sleep(0.002)
 
     async def until_told(self, state: DeviceState) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not any(said is state for said, _ in self.told):
                 await asyncio.sleep(0.002)
         return next(text for said, text in self.told if said is state)
@@ -104,7 +104,7 @@ async def test_items_arrive_in_the_event_loop_and_the_thread_keeps_the_device() 
 
 def hold_loop_until(condition: Callable[[], bool]) -> None:
     """Keep the event loop busy, on purpose, until the device's thread has done its part."""
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.001)
@@ -186,7 +186,7 @@ async def test_a_bug_leaves_the_loop() -> None:
     device.fail(ZeroDivisionError("a bug"))
     case = Case(device, 1)
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(case.loop.run(), 5)
+        await asyncio.wait_for(case.loop.run(), 20)
     assert not device.is_open
 
 
@@ -197,7 +197,7 @@ async def test_what_no_future_can_carry_leaves_the_loop_too(failure: BaseExcepti
     device.fail(failure)
     case = Case(device, 1)
     with pytest.raises(RuntimeError, match=f"the device's thread ended: {type(failure).__name__}"):
-        await asyncio.wait_for(case.loop.run(), 5)
+        await asyncio.wait_for(case.loop.run(), 20)
     assert not device.is_open
 
 

@@ -41,8 +41,14 @@ def session_in(folder: Path) -> Session:
 
 @contextmanager
 def guarded(session: Session) -> Iterator[SafetyClient]:
-    """Run a guardian that is content with one beat of `control` for ten seconds."""
-    started = start(Settings(dir=session.safety_dir, watch={"control": 10.0}, lock_memory=False))
+    """Run a guardian that is content with one beat of `control` for ten seconds.
+
+    Without priority, on a busy machine: a lease of 60 ms would be renewed too late, and trip.
+    """
+    settings = Settings(
+        dir=session.safety_dir, watch={"control": 10.0}, lock_memory=False, lease_ms=1000
+    )
+    started = start(settings)
     HeartbeatWriter(session.safety_dir, "control").beat()
     try:
         yield SafetyClient(session.safety_dir)

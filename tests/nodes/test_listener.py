@@ -37,7 +37,7 @@ async def play(bench: Bench[Listener], samples: NDArray[np.int16], *, since: int
     for start in range(0, len(samples) - BLOCK + 1, BLOCK):
         wanted = bench.node.samples_heard + BLOCK
         await bench.send("microphone/audio", chunk(samples[start : start + BLOCK], since + start))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while bench.node.samples_heard < wanted:
                 await asyncio.sleep(0)
 

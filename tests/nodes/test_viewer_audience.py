@@ -33,13 +33,13 @@ async def test_a_client_gets_the_next_picture_only_after_it_dealt_with_the_last(
     audience.clients.add(client)
     serving = asyncio.create_task(client.serve(Board(), lambda: 0.0))
     audience.offer_picture(lambda: b"1")
-    assert await asyncio.wait_for(tape.blobs.get(), 5) == b"1"
+    assert await asyncio.wait_for(tape.blobs.get(), 20) == b"1"
     for data in (b"2", b"3"):
         audience.offer_picture(lambda data=data: data)  # type: ignore[misc]
     assert client.pictures_dropped == 2
     client.on_ack("picture")
     audience.offer_picture(lambda: b"4")
-    assert await asyncio.wait_for(tape.blobs.get(), 5) == b"4"
+    assert await asyncio.wait_for(tape.blobs.get(), 20) == b"4"
     serving.cancel()
 
 
@@ -61,7 +61,7 @@ async def test_a_stuck_client_costs_others_nothing() -> None:
     for number in range(20):
         audience.offer_state()
         audience.offer_picture(lambda: b"x")
-        assert await asyncio.wait_for(well.blobs.get(), 5) == b"x", number
+        assert await asyncio.wait_for(well.blobs.get(), 20) == b"x", number
         clients[1].on_ack("picture")
         clients[1].on_ack("state")
     assert stuck.blobs.qsize() <= 1

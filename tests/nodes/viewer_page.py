@@ -22,7 +22,7 @@ from olympus.runtime.messages import (
 )
 from olympus.runtime.node.testing import Bench, running
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def open_page(bench: Bench[Viewer]) -> AsyncIterator[Page]:
 
 def client(bench: Bench[Viewer], page: Page | None = None) -> httpx.AsyncClient:
     headers = {"x-olympus-token": page.token} if page else {}
-    return httpx.AsyncClient(base_url=bench.node.url, headers=headers)
+    return httpx.AsyncClient(base_url=bench.node.url, headers=headers, timeout=DEADLINE_S)
 
 
 def picture(bench: Bench[Viewer], number: int) -> Image:

@@ -44,7 +44,7 @@ def path(stage: Stage, tmp_path: Path) -> Iterator[Path]:
     server.close()
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -140,7 +140,7 @@ def test_a_slow_client_neither_slows_the_world_nor_gets_old_pictures(
         stamps = [eager.read(PATIENCE_S).stamp_ns for _ in range(25)]
     assert max(np.diff(stamps)) < 2e9
     assert stage.world.time_ns - started_ns > 0.5e9
-    lazy.settimeout(5)
+    lazy.settimeout(20)
     assert link.receive(lazy) is not None
     old = [packet.stamp_ns for _ in range(30) if (packet := link.receive(lazy)) is not None]
     assert stage.missed > 0
@@ -216,7 +216,7 @@ def test_an_odd_side_is_refused_with_a_remedy(path: Path) -> None:
 def test_bytes_that_are_no_packet_are_refused(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
         stranger.connect(str(path))
-        stranger.settimeout(5)
+        stranger.settimeout(20)
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
         answer = link.receive(stranger)
     assert answer is not None
@@ -226,7 +226,7 @@ def test_bytes_that_are_no_packet_are_refused(path: Path) -> None:
 def test_an_unknown_device_is_refused(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
         stranger.connect(str(path))
-        stranger.settimeout(5)
+        stranger.settimeout(20)
         stranger.sendall(link.frame_json(link.Kind.HELLO, {"device": "toaster"}))
         answer = link.receive(stranger)
     assert answer is not None

@@ -186,7 +186,7 @@ async def test_send_waits_for_room_in_a_blocking_subscription() -> None:
     await settle()
     assert not producer.done()
     gate.set()
-    await asyncio.wait_for(producer, 5)
+    await asyncio.wait_for(producer, 20)
     await settle()
     assert seen == [float(v) for v in range(10)]
     await bus.close()
@@ -253,7 +253,7 @@ async def test_two_senders_wait_for_room_in_every_blocking_subscription() -> Non
     for who in ("flat", "deep"):
         gates[who].set()
         await settle()
-    await asyncio.wait_for(asyncio.gather(*sending), 5)
+    await asyncio.wait_for(asyncio.gather(*sending), 20)
     await settle()
     assert sorted(seen["deep"]) == sorted(seen["flat"]) == values
     await bus.close()

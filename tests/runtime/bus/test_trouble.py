@@ -75,7 +75,7 @@ async def test_a_handler_may_unsubscribe_itself_and_goes_on_to_its_end() -> None
     subscription = bus.subscribe("r", Reading, once, options)
     publisher = bus.publisher("r", Reading)
     for value in (1.0, 2.0, 3.0):
-        await asyncio.wait_for(publisher.send(reading(value)), 5)
+        await asyncio.wait_for(publisher.send(reading(value)), 20)
     await settle()
     publisher.publish(reading(4.0))
     await settle()
@@ -94,7 +94,7 @@ async def test_a_handler_that_ignores_its_cancellation_can_not_hold_up_the_end()
     bus.subscribe("r", Reading, stubborn)
     bus.publisher("r", Reading).publish(reading())
     await began.wait()
-    await asyncio.wait_for(bus.close(), 5)
+    await asyncio.wait_for(bus.close(), 20)
 
 
 async def test_what_was_spilled_before_a_crash_is_delivered_first(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ async def test_a_node_whose_deactivation_failed_is_inactive() -> None:
 async def test_a_handler_may_deactivate_its_own_node() -> None:
     async with running(Clumsy) as bench:
         await bench.send("in", READING)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while bench.runner.state is not State.INACTIVE:
                 await asyncio.sleep(0)
         assert bench.node.history[-1] == "on_deactivate"
@@ -154,7 +154,7 @@ def test_a_timer_that_waits_for_something_cancelled_ticks_on() -> None:
 
 async def test_a_spawned_task_may_end_all_the_others() -> None:
     async with running(Clumsy) as bench:
-        await asyncio.wait_for(bench.node.spawn(bench.node.cancel_tasks()), 5)
+        await asyncio.wait_for(bench.node.spawn(bench.node.cancel_tasks()), 20)
         assert bench.node.background.cancelled()
 
 

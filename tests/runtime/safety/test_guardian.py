@@ -37,7 +37,7 @@ class Caller:
     def __init__(self, directory: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("")
-        self.socket.settimeout(5)
+        self.socket.settimeout(20)
         self.socket.connect(str(directory / SOCKET))
 
     def ask(self, raw: bytes) -> Mapping[str, Any]:
@@ -380,7 +380,7 @@ def test_a_late_tick_is_counted(safety_dir: Path, until_true: Callable[..., None
     usual = sys.getswitchinterval()
     sys.setswitchinterval(0.05)
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not guardian.keeper.counters["late_ticks"] and time.monotonic() < deadline:
         pass  # keeps the interpreter from the guardian's thread
     sys.setswitchinterval(usual)

@@ -91,8 +91,8 @@ async def test_a_failing_job_fails_its_caller_and_nobody_else() -> None:
 async def test_a_job_that_runs_out_of_items_fails_and_the_next_one_runs() -> None:
     dispatcher, nothing = Dispatcher(SystemClock()), iter(())
     with pytest.raises(RuntimeError, match="nothing left"):
-        await asyncio.wait_for(dispatcher.run(lambda: next(nothing)), 5)
-    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 5) == 42
+        await asyncio.wait_for(dispatcher.run(lambda: next(nothing)), 20)
+    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 20) == 42
     dispatcher.close()
 
 
@@ -100,8 +100,8 @@ async def test_a_job_that_asks_to_exit_fails_its_caller_and_ends_neither_worker_
     dispatcher = narrow(SystemClock())
     for work in (partial(sys.exit, "not today"), Exiting()):
         with pytest.raises(RuntimeError, match="the job asked to exit: not today"):
-            await asyncio.wait_for(dispatcher.run(work), 5)
-    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 5) == 42
+            await asyncio.wait_for(dispatcher.run(work), 20)
+    assert await asyncio.wait_for(dispatcher.run(lambda: 42), 20) == 42
     assert dispatcher.counts == {End.FAILED: 2, End.DONE: 1}
     dispatcher.close()
 

@@ -85,7 +85,7 @@ RECORDS = [b"\0one", b"\0two", b"\0three"]
 
 
 async def until_gone(heard: Heard) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not heard.gone:
             await asyncio.sleep(0)
 
