@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import socket
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.async_api import expect
 from tests.browser.conftest import browsing, permit
+from tests.ports import claimed_port
 
 from olympus.runtime.bus import PublisherOptions
 from olympus.runtime.config import Session
@@ -165,7 +165,12 @@ async def test_a_sentence_is_sent_and_answered(session: Session, guardian: Safet
 async def test_a_lost_line_is_said_plainly_and_mends_itself(
     session: Session, guardian: SafetyClient
 ) -> None:
-    async with browsing(session, port=free_port()) as (page, rover):
+    with claimed_port() as port:
+        await lose_the_line(session, port)
+
+
+async def lose_the_line(session: Session, port: int) -> None:
+    async with browsing(session, port=port) as (page, rover):
         root, runner = page.locator("html"), rover.bench.runner
         await expect(page.locator("#picture")).to_have_attribute("data-boxes", "1")
         await runner.change(Transition.DEACTIVATE)
@@ -180,14 +185,6 @@ async def test_a_lost_line_is_said_plainly_and_mends_itself(
         await expect(page.locator("#lost")).to_be_hidden()
         await expect(page.locator("#top")).to_have_attribute("data-state", "tripped")
         await permit(page)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def test_at_phone_width_the_stop_stays_in_reach(

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import json
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.ports import claimed_port
 
 from olympus.runtime.launch.seat import Seat
 from olympus.runtime.launch.testing import Launched
@@ -84,13 +84,6 @@ def loaded() -> ModuleType:
     return module
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="oly-") as name:
@@ -132,11 +125,11 @@ async def by(client: Client, *words: str) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def plain_robot(folder: Path) -> AsyncIterator[tuple[Seat, Client, Launched]]:
-    port = free_port()
-    bus = f"bus: {{listen: [tcp/127.0.0.1:{port}], topics: {{rover/image: {{jpeg: 80}}}}}}\n"
-    with launched(folder, bus) as robot:
-        async with robot.joined() as seat:
-            yield seat, client_of(folder, f"tcp/127.0.0.1:{port}"), robot
+    with claimed_port() as port:
+        bus = f"bus: {{listen: [tcp/127.0.0.1:{port}], topics: {{rover/image: {{jpeg: 80}}}}}}\n"
+        with launched(folder, bus) as robot:
+            async with robot.joined() as seat:
+                yield seat, client_of(folder, f"tcp/127.0.0.1:{port}"), robot
 
 
 def test_the_example_imports_nothing_of_ours_and_its_layouts_are_ours() -> None:
@@ -252,10 +245,9 @@ def secured(port: int) -> str:
 )
 async def test_with_certificates_each_may_do_what_the_docs_example_grants(folder: Path) -> None:
     certificates(folder)
-    port = free_port()
-    client = client_of(folder, f"tls/localhost:{port}")
     viewer, operator = ("--config", "viewer.json5"), ("--config", "operator.json5")
-    with launched(folder, secured(port)) as robot:
+    with claimed_port() as port, launched(folder, secured(port)) as robot:
+        client = client_of(folder, f"tls/localhost:{port}")
         async with robot.joined() as seat:
             mission = seat.watch("rover/mission")
             seen = await by(client, "watch", "rover/count", "--count", "2", *viewer)

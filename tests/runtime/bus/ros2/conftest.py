@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.ports import claimed_port
 from tests.runtime.bus.ros2.bridge_place import Build, bridged
 
 from olympus.runtime.bus.hub import open_hub
@@ -49,10 +50,7 @@ def vectors() -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def router() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
-    with open_router([endpoint]):
+    with claimed_port() as port, open_router([endpoint := f"tcp/127.0.0.1:{port}"]):
         yield endpoint
 
 
