@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,11 +44,14 @@ def atheris() -> Any:
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("target", help="codec, ipc, cdr, picture or edges")
+    parser.add_argument("target", help="codec, ipc, cdr, picture, edges or wire")
     parser.add_argument("files", nargs="*", help="feed these once instead of fuzzing")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-len", type=int, default=4096, help="longest input, bytes")
+    parser.add_argument(
+        "--sanitized", action="store_true", help="wire: build the C with ASAN and UBSAN (gcc)"
+    )
     parser.add_argument("--rss-mb", type=int, default=768, help="most memory of the process")
     return parser.parse_args()
 
@@ -67,12 +71,15 @@ def main() -> int:
     engine = atheris()
     if engine is None:
         return NO_ATHERIS
+    if wanted.target == "wire":
+        os.environ["OLYMPUS_PURE"] = "1"  # Python here, where coverage leads, and C in the other
     with engine.instrument_imports(include=list(INSTRUMENTED), enable_loader_override=False):
-        from targets import TARGETS
+        from targets import TARGETS, Other, sanitized
     if wanted.target not in TARGETS:
         sys.stdout.write(f"no target {wanted.target!r}; known: {', '.join(TARGETS)}\n")
         return 2
     target = TARGETS[wanted.target]
+    Other.built = sanitized() if wanted.sanitized else None
     if wanted.files:
         for name in wanted.files:
             target.feed(Path(name).read_bytes())

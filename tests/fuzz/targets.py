@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import wire_stage
 import zenoh
+from other import Other, sanitized
+from wire_script import BENT, GOOD, LOOK, MANY, PICTURE, RAW, SAY, TURN, step
 
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.gateway import Refusals
@@ -154,6 +158,39 @@ def feed_edges(data: bytes) -> None:
     Refusals(lambda *_: None).read(data)
 
 
+@cache
+def other() -> Other:
+    """Return the process that plays scripts too, in C where it is Python here, or the other way."""
+    return Other()
+
+
+def feed_wire(data: bytes) -> None:
+    """What a stranger says and sends to a host: the same comes of it with C and without."""
+    here, there = wire_stage.outcome(data), other().outcome(data)
+    if here != there:
+        odd = [(a, b) for a, b in zip_longest(here, there) if a != b]
+        raise AssertionError(f"here and there: {odd[0]!r:.2000}")
+
+
+def _wire_seeds() -> list[bytes]:
+    good = step(GOOD, 0), step(GOOD, 1), step(GOOD, 0, detail=2), step(GOOD, 1, detail=2)
+    stream = [step(PICTURE, slot) for slot in (0, 1, 2, 4, 5)]
+    rows = [step(GOOD, 0, later=True), step(GOOD, 0, later=True), step(GOOD, 0)]
+    odd = [
+        step(BENT, 0, 1, 1, 5), step(BENT, 0, 4, 40), step(RAW, 3, 1, 2, 3),
+        step(RAW, 1, 9, detail=1), step(SAY, 0, detail=1), step(SAY, 1, 130, detail=6),
+        step(SAY, 1, 128, detail=7), step(SAY, 3, 1, 2, 3, detail=2), step(SAY, 0, detail=3),
+        step(SAY, 1, detail=4),
+        step(SAY, 1, 1, 2, 3, 4, detail=5), step(MANY, detail=3), step(LOOK, 130),
+        step(TURN, detail=15), step(GOOD, 0, detail=1), step(GOOD, 0, detail=3),
+    ]  # fmt: skip
+    heads = [bytes([who, how]) for who in range(20) for how in (0, 4)]
+    return [
+        head + b"".join([*good, *stream, *odd[n % 4 :: 4], *rows, *good, *stream, step(TURN)])
+        for n, head in enumerate(heads)
+    ]
+
+
 def _ipc_seeds() -> Iterator[bytes]:
     for number, message in enumerate(messages()):
         packing = Packing(type(message), 5, Pools())
@@ -173,10 +210,12 @@ def _cdr_seeds() -> list[bytes]:
     return [bytes([n]) + codec.encode(ros().new(codec.name)) for n, codec in made]
 
 
+__all__ = ["TARGETS", "Other", "Target", "sanitized"]
 TARGETS = {
     "codec": Target(feed_codec, lambda: [encode(message) for message in messages()]),
     "ipc": Target(feed_ipc, lambda: list(_ipc_seeds())),
     "cdr": Target(feed_cdr, _cdr_seeds, instrument_cdr),
     "picture": Target(feed_picture, lambda: [jpeg(np.zeros((16, 16, 3), np.uint8))]),
     "edges": Target(feed_edges, _edge_seeds),
+    "wire": Target(feed_wire, _wire_seeds),
 }
