@@ -25,9 +25,10 @@ from olympus.runtime.quick import quick
 Act: TypeAlias = Callable[[], object]
 Events: TypeAlias = list[tuple[int, int]]
 """Descriptors and their events."""
-Look: TypeAlias = Callable[[select.epoll, list[object], float], Events]
+Look: TypeAlias = Callable[[select.epoll, list[object], float, float], Events]
 _log = logging.getLogger(__name__)
 _MOST_READY = 256
+_NEVER = 0.0, 0.0
 
 
 class HasFileno(Protocol):
@@ -78,6 +79,9 @@ class PromptSelector(selectors.BaseSelector):
         """Within a prompt reader: whether nothing else has come that would have its turn after."""
         self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
         self._may_spin = self._alertness.is_possible
+        self.spin_s = spin_s
+        self._due_s: tuple[float, float] | None = None
+        """From when until when to be awake for something that is expected, on the steady clock."""
         self.failures = 0
         """How often a reader that `select` called has failed."""
 
@@ -133,7 +137,7 @@ class PromptSelector(selectors.BaseSelector):
         """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
         ready, is_fed = [], False
         timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
-        if self._awake_until_s and timeout != 0:
+        if timeout != 0 and (self._awake_until_s or self._due_s is not None):
             come = self._events_awake(timeout)
         else:
             come = self._epoll.poll(timeout, _MOST_READY)
@@ -159,8 +163,18 @@ class PromptSelector(selectors.BaseSelector):
                 ready.append((key, selected))
         self.is_alone = False
         if is_fed and self._may_spin:
-            self._awake_until_s = self._alertness.until(time.monotonic())
+            self._awake_until_s, self._due_s = self._alertness.until(time.monotonic()), None
         return ready
+
+    def expect(self, from_s: float, until_s: float) -> None:
+        """Be awake once for something that is due, or until the bus brings something else.
+
+        Args:
+            from_s: Until then it sleeps, on the steady clock, s.
+            until_s: From then on it sleeps again.
+        """
+        if self._may_spin:
+            self._due_s = from_s, until_s
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -204,27 +218,32 @@ class PromptSelector(selectors.BaseSelector):
             del self._armed[descriptor]
 
     def _events_awake(self, timeout: float | None) -> Events:
-        """Wait as `epoll` does, at first by looking again and again."""
+        """Wait as `epoll` does, at first or for a while by looking again and again."""
         now_s = time.monotonic()
         end_s = math.inf if timeout is None else now_s + timeout
-        until_s = min(self._awake_until_s, end_s)
-        if now_s < until_s:
-            if events := self.look(self._epoll, self.wires, until_s):
-                return events
-            now_s = time.monotonic()
+        for from_s, until_s in ((now_s, self._awake_until_s), self._due_s or _NEVER):
+            if now_s < (until_s := min(until_s, end_s)):
+                if events := self.look(self._epoll, self.wires, until_s, min(from_s, until_s)):
+                    return events
+                now_s = time.monotonic()
         if now_s >= self._awake_until_s:
             self._awake_until_s = 0.0
+        if self._due_s is not None and now_s >= self._due_s[1]:
+            self._due_s = None
         return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
 
 
-def look_again(epoll: select.epoll, wires: object, until_s: float) -> Events:
+def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:
     """Ask again and again, until something has come or the time is up.
 
     Args:
         epoll: What to ask.
         wires: Of no use here.
         until_s: Until when, on the steady clock, s.
+        from_s: Until then it sleeps, unless something comes.
     """
+    if (left_s := from_s - time.monotonic()) > 0:
+        select.select([epoll], [], [], left_s)  # epoll's own time-outs are whole milliseconds
     while not (events := epoll.poll(0, _MOST_READY)):
         os.sched_yield()  # whoever waits for this core may be the one who is to answer
         if time.monotonic() >= until_s:

@@ -3,6 +3,8 @@
 #include "wires.h"
 
 #include <errno.h>
+#include <math.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -35,6 +37,19 @@ static int is_coming(Wire *const *wires, Py_ssize_t count)
     return 0;
 }
 
+/* Sleeps until something comes, `from_s` at the latest. A descriptor of epoll can be polled itself,
+   and unlike its own time-outs those of ppoll are not whole milliseconds. */
+static void doze(int epoll, double from_s)
+{
+    double left_s = from_s - now_s();
+    if (!(left_s > 0))
+        return;
+    double whole_s = floor(fmin(left_s, 3600));
+    struct timespec left = {(time_t)whole_s, (long)((fmin(left_s, 3600) - whole_s) * 1e9)};
+    struct pollfd asked = {.fd = epoll, .events = POLLIN};
+    (void)ppoll(&asked, 1, &left, NULL);
+}
+
 /* Without the interpreter's lock. A board only says when to ask; what has come, the kernel says. */
 static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ssize_t count, double until_s)
 {
@@ -54,8 +69,8 @@ static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ss
 PyObject *events_awake(PyObject *module, PyObject *args)
 {
     PyObject *given, *of;
-    double until_s;
-    if (!PyArg_ParseTuple(args, "OO!d", &of, &PyList_Type, &given, &until_s))
+    double until_s, from_s = 0;
+    if (!PyArg_ParseTuple(args, "OO!d|d", &of, &PyList_Type, &given, &until_s, &from_s))
         return NULL;
     int epoll = PyObject_AsFileDescriptor(of);
     if (epoll < 0)
@@ -70,6 +85,7 @@ PyObject *events_awake(PyObject *module, PyObject *args)
     struct epoll_event events[MOST_EVENTS];
     int found;
     Py_BEGIN_ALLOW_THREADS
+    doze(epoll, from_s);
     found = look(epoll, events, wires, count, until_s);
     Py_END_ALLOW_THREADS
     for (Py_ssize_t i = 0; i < count; i++)

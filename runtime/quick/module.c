@@ -4,7 +4,7 @@
 
 static PyMethodDef functions[] = {
     {"events_awake", events_awake, METH_VARARGS,
-     "(epoll, wires, until) -> events; as PromptSelector waits while it is awake"},
+     "(epoll, wires, until, from=0) -> events; as PromptSelector waits while it is awake"},
     {NULL, NULL, 0, NULL},
 };
 

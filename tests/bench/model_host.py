@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from olympus.models.onnx import open_model
 from olympus.runtime.bus.loop import BusLoop
+from olympus.runtime.launch.schema import Host
 from olympus.runtime.launch.testing import Launched
 from olympus.runtime.node.remote_model import RemoteModel
 from olympus.runtime.qos import Tier
@@ -43,6 +44,8 @@ nodes:
 """
 NAME = "person-obstacle"
 PARTS = ("onnxruntime", "numpy")
+SPIN_S: float = Host.model_fields["spin_s"].default
+"""Who asks has the event loop that a node has."""
 
 
 async def measure(robot: Launched, calls: int) -> dict[str, float]:
@@ -105,7 +108,7 @@ def main() -> None:
         root.mkdir(mode=0o700)
         with Launched(file, root=root) as robot:
             robot.until_active()
-            with asyncio.Runner(loop_factory=BusLoop) as runner:  # as nodes have it
+            with asyncio.Runner(loop_factory=lambda: BusLoop(spin_s=SPIN_S)) as runner:
                 figures = runner.run(measure(robot, chosen.calls))
     results = {"machine": described(PARTS), "load": os.getloadavg()[0], "n": chosen.calls} | figures
     for way, name in (("", ""), (", on a thread", " on a thread")):

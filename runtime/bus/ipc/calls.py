@@ -10,11 +10,13 @@ import math
 from typing import TYPE_CHECKING
 
 from olympus.runtime.bus.failure import MAX_CALLS, busy, failure_bytes, failure_of
+from olympus.runtime.bus.habit import Habit
 from olympus.runtime.bus.ipc.frames import Frame
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
 from olympus.runtime.bus.ipc.shelf import NoRoomError
+from olympus.runtime.bus.loop import selector_of
 from olympus.runtime.bus.service import Service
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import Message, schema_by_class
@@ -36,6 +38,9 @@ class Calls:
         self._answering: dict[tuple[Pair, int], asyncio.Task[None]] = {}
         self._count = 0
         self._loop = asyncio.get_running_loop()
+        self._selector = selector_of(self._loop)
+        self._habits: dict[str, Habit] = {}
+        """By service."""
         self._look: asyncio.TimerHandle | None = None
         self._look_s = math.inf
         """When it is looked who has waited for too long: one timer is enough for all questions, and
@@ -57,10 +62,16 @@ class Calls:
         try:
             if not self._sent(pair, Kind.ASK, name, number, question):
                 await self._send_with_room(pair, Kind.ASK, name, number, question)
-            asked.due_s = due_s = self._loop.time() + timeout_s
+            sent_s = self._loop.time()
+            asked.due_s = due_s = sent_s + timeout_s
             if due_s < self._look_s:
                 self._look_at(due_s)
+            habit = self._expect(
+                name, sent_s
+            )  # while the other side computes, there is time for it
             await asked.is_over
+            if habit is not None:
+                habit.note(self._loop.time() - sent_s)
             return asked.take()
         except TimeoutError:
             self._send_bare(pair, Kind.CANCEL, number)
@@ -103,6 +114,17 @@ class Calls:
             self._look.cancel()
         for task in self._answering.values():
             task.cancel()
+
+    def _expect(self, name: str, sent_s: float) -> Habit | None:
+        """Have the loop awake when the answer of a service is due; returns who learns from it."""
+        selector = self._selector
+        if selector is None or not selector.spin_s:
+            return None
+        if (habit := self._habits.get(name)) is None:
+            habit = self._habits[name] = Habit(selector.spin_s)
+        if (window := habit.window()) is not None:
+            selector.expect(sent_s + window[0], sent_s + window[1])
+        return habit
 
     def _look_at(self, time_s: float) -> None:
         if self._look is not None:

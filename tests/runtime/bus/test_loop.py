@@ -239,9 +239,9 @@ class Looks:
     def watch(self, look: Look) -> Look:
         """Note that somebody looks again and again, and what time that takes."""
 
-        def noted(epoll: select.epoll, wires: list[object], until_s: float) -> Events:
+        def noted(epoll: select.epoll, wires: list[object], *times_s: float) -> Events:
             self.timeouts.append(0)
-            return look(self._epoll, wires, until_s)
+            return look(self._epoll, wires, *times_s)
 
         return noted
 

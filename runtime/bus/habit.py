@@ -1,0 +1,42 @@
+"""How long the answers of a service take: whether the next one is worth to be waited for awake.
+
+A core that sleeps while another host computes wakes late and finds its caches cold. Where answers
+take nearly the same time each, whoever asked sleeps until shortly before the next is due and then
+looks again and again; see `PromptSelector.expect`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+EARLY_S = 0.00015
+"""So long before an answer is due it is worth to be awake: a timer may be 50 us late, and who is
+awake has it sooner than who had to be woken."""
+_LOOKS_BACK = 8
+"""Answers that tell; one of them may have been slower, and one quicker, than the rest."""
+
+
+class Habit:
+    """Learns from how long answers of one service took, s."""
+
+    def __init__(self, most_s: float) -> None:
+        """Know nothing yet.
+
+        Args:
+            most_s: For how long to be awake at most for one answer.
+        """
+        self._most_s = most_s
+        self._took_s: deque[float] = deque(maxlen=_LOOKS_BACK)
+
+    def note(self, took_s: float) -> None:
+        """Know how long an answer has taken, from when its question was sent."""
+        self._took_s.append(took_s)
+
+    def window(self) -> tuple[float, float] | None:
+        """Return from when until when to be awake, counted from the sending, s; None for never."""
+        if len(self._took_s) < _LOOKS_BACK:
+            return None
+        took_s = sorted(self._took_s)
+        begin_s, end_s = took_s[1] - EARLY_S, took_s[-2] + EARLY_S
+        # What comes at once leaves no time to sleep: `Alertness` is for that.
+        return (begin_s, end_s) if begin_s > EARLY_S and end_s - begin_s <= self._most_s else None

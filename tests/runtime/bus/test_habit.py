@@ -1,0 +1,202 @@
+"""Waiting awake for an answer: learnt from how long the ones before took."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from olympus.runtime.bus import Bus
+from olympus.runtime.bus.habit import EARLY_S, Habit
+from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.bus.loop import BusLoop, Look, PromptSelector, look_again, selector_of
+from olympus.runtime.clock import SystemClock
+from olympus.runtime.messages import Empty
+from olympus.runtime.quick import quick
+
+MOST_S = 0.0005
+LOOKS: list[Look] = [look_again, *([quick.events_awake] if quick is not None else [])]
+either_way = pytest.mark.parametrize("look", LOOKS)
+"""In Python, and in C where that is built."""
+
+
+def told(*took_s: float) -> tuple[float, float] | None:
+    """Return what a habit says after some answers."""
+    habit = Habit(MOST_S)
+    for one_s in took_s:
+        habit.note(one_s)
+    return habit.window()
+
+
+def test_it_is_known_when_the_next_answer_is_due_once_eight_took_nearly_the_same_time() -> None:
+    assert told(*[0.001] * 7) is None
+    assert told(*[0.001] * 8) == (0.001 - EARLY_S, 0.001 + EARLY_S)
+    spread = [0.001 + 0.00002 * number for number in range(8)]
+    assert told(*spread) == (spread[1] - EARLY_S, spread[6] + EARLY_S)
+
+
+def test_one_that_was_slower_and_one_that_was_quicker_say_nothing() -> None:
+    assert told(0.2, 0.0001, *[0.001] * 6) == told(*[0.001] * 8)
+
+
+def test_answers_that_come_as_they_like_are_waited_for_asleep() -> None:
+    assert told(*[0.001 + 0.0002 * number for number in range(8)]) is None
+
+
+def test_for_an_answer_that_comes_at_once_there_is_no_time_to_sleep() -> None:
+    assert told(*[2 * EARLY_S] * 8) is None
+    assert told(*[2 * EARLY_S + 0.00001] * 8) is not None
+
+
+def test_only_the_last_eight_count() -> None:
+    assert told(*[0.3, 0.1] * 20, *[0.001] * 8) == told(*[0.001] * 8)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (near, far):
+        end.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+class Noted:
+    """Notes from when until when it was looked again and again."""
+
+    def __init__(self, look: Look) -> None:
+        self.times_s: list[tuple[float, float]] = []
+        self._look = look
+
+    def __call__(
+        self, epoll: select.epoll, wires: list[object], until_s: float, from_s: float = 0.0
+    ) -> list[tuple[int, int]]:
+        self.times_s.append((from_s, until_s))
+        return self._look(epoll, wires, until_s, from_s)
+
+
+@either_way
+def test_it_sleeps_until_something_is_due_is_awake_for_it_and_sleeps_again(look: Look) -> None:
+    selector = PromptSelector(spin_s=MOST_S)
+    selector.look = noted = Noted(look)
+    try:
+        begun_s = time.monotonic()
+        due_s = begun_s + 0.02, begun_s + 0.03
+        selector.expect(*due_s)
+        assert selector.select(0.05) == []
+        assert noted.times_s == [due_s] and time.monotonic() >= begun_s + 0.05
+        selector.select(0.001)
+        assert noted.times_s == [due_s]  # once
+    finally:
+        selector.close()
+
+
+@either_way
+def test_a_timer_that_is_due_before_is_not_late_for_it(look: Look) -> None:
+    selector = PromptSelector(spin_s=MOST_S)
+    selector.look = noted = Noted(look)
+    try:
+        begun_s = time.monotonic()
+        selector.expect(begun_s + 100, begun_s + 200)
+        assert selector.select(0.002) == []
+        assert begun_s + 0.002 <= time.monotonic() < begun_s + 50
+        assert noted.times_s[0][0] == noted.times_s[0][1] < begun_s + 50
+    finally:
+        selector.close()
+
+
+@either_way
+def test_what_comes_before_it_is_due_is_found_at_once(
+    ends: tuple[socket.socket, socket.socket], look: Look
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=MOST_S)
+    selector.look = look
+    came: list[bytes] = []
+    try:
+        selector.register(far, selectors.EVENT_READ, "other")
+        selector.set_prompt(near.fileno(), lambda: came.append(near.recv(100)))
+        far.send(b"x")
+        now_s = time.monotonic()
+        selector.expect(now_s + 100, now_s + 200)
+        assert selector.select(None) == [] and came == [b"x"]
+        # The bus brought something: nothing is expected any more.
+        selector.look = noted = Noted(look)
+        selector.select(0.001)
+        assert noted.times_s == []
+    finally:
+        selector.close()
+
+
+def test_who_may_never_be_awake_expects_nothing() -> None:
+    selector = PromptSelector()
+    selector.look = noted = Noted(look_again)
+    try:
+        selector.expect(0.0, time.monotonic() + 100)
+        selector.select(0.001)
+        assert noted.times_s == []
+    finally:
+        selector.close()
+
+
+class Known(Habit):
+    """Always says the same."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_S)
+        self.noted = 0
+
+    def note(self, took_s: float) -> None:
+        """Count."""
+        self.noted += 1
+
+    def window(self) -> tuple[float, float] | None:
+        """Return a time that is nearly right."""
+        return 0.001, 0.003
+
+
+@pytest.mark.parametrize("spin_s", [0.0, MOST_S])
+def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spin_s: float) -> None:
+    async def work() -> None:
+        door = tmp_path / "door"
+        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+        selector = selector_of(asyncio.get_running_loop())
+        assert here.near is not None and selector is not None
+        while not here.near.pairs():
+            await asyncio.sleep(0.001)
+        expected: list[tuple[float, float]] = []
+        expect = selector.expect
+
+        def noted(from_s: float, until_s: float) -> None:
+            expected.append((from_s, until_s))
+            expect(from_s, until_s)
+
+        selector.expect = noted  # type: ignore[method-assign]
+        habit = here.near.calls._habits["slow"] = Known()
+
+        async def answer(_: Empty) -> Empty:
+            await asyncio.sleep(0.002)
+            return Empty()
+
+        there.serve("slow", Empty, answer, response=Empty)
+        try:
+            for _ in range(20):
+                await here.call("slow", Empty(), Empty, timeout_s=20)
+        finally:
+            await here.close()
+            await there.close()
+        assert len(expected) == habit.noted == (20 if spin_s else 0)
+        assert all(until_s - from_s == pytest.approx(0.002) for from_s, until_s in expected)
+
+    with (
+        open_door(tmp_path / "door"),
+        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
+    ):
+        runner.run(work())
