@@ -177,6 +177,31 @@ PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject 
     return made;
 }
 
+PyObject *message_asked(PyObject *given, const Head *head, PyObject *tier, PyObject *call, PyObject *items,
+                        PyObject *arrays, PyObject *name)
+{
+    const Plan *plan = (Plan *)given;
+    if (!PyList_CheckExact(call) || PyList_GET_SIZE(call) != 3)
+        return NULL;
+    PyObject *seq = PyList_GET_ITEM(call, 0), *source = PyList_GET_ITEM(call, 1);
+    PyObject *hops = PyList_GET_ITEM(call, 2);
+    int overflow = 1;
+    if (!PyLong_CheckExact(seq) || PyLong_AsLongLongAndOverflow(seq, &overflow) < 0 || overflow
+        || !PyUnicode_CheckExact(source) || !PyList_CheckExact(hops) || PyList_GET_SIZE(hops))
+        return NULL;
+    PyObject *header = made_empty(&plan->header);
+    if (header == NULL)
+        return NULL;
+    PyObject *const fields[] = {
+        Py_NewRef(seq), PyLong_FromUnsignedLongLong(head->stamp),
+        PyLong_FromUnsignedLongLong(head->expires), Py_NewRef(tier), Py_NewRef(source), PyTuple_New(0)};
+    for (int i = 0; i < 6; i++)
+        *place(&plan->header, header, i) = fields[i];
+    if (fields[1] == NULL || fields[2] == NULL || fields[5] == NULL)
+        Py_CLEAR(header);
+    return opened(plan, items, arrays, name, header);
+}
+
 static int as_u64(PyObject *value, uint64_t *number)
 {
     if (value == NULL || !PyLong_Check(value))

@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 3
+#define VERSION 4
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -31,13 +31,17 @@ _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 #endif
 
 extern PyObject *ndarray; /* numpy's type; found by `fields_ready`, which is called first */
-extern PyTypeObject PlanType, WireType, IntakeType, OutletType;
+extern PyTypeObject PlanType, WireType, IntakeType, OutletType, AskedType;
 
 /* The message of a record without arrays and its first hop; NULL, without an exception, where
    Python has to do it; so it is with all that follow. `items` are its fields, `names` its type,
    topic and source. */
 PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject *items,
                      PyObject *arrays, PyObject *const names[3]);
+/* Likewise that of a question or an answer, whose `call` is `[seq, source, no hops]`; NULL, maybe
+   with an exception, where Python has to do it. */
+PyObject *message_asked(PyObject *plan, const Head *head, PyObject *tier, PyObject *call, PyObject *items,
+                        PyObject *arrays, PyObject *name);
 /* Whether a plan makes messages of a class, itself. */
 int makes(PyObject *plan, PyObject *cls);
 /* The fields of a message but the header, whose numbers go into the head. */
@@ -52,6 +56,7 @@ int find_offset(PyTypeObject *cls, const char *name, Py_ssize_t *offset);
 int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int later);
 
 PyObject *events_awake(PyObject *module, PyObject *args);
+int asked_ready(void);
 int fields_ready(void);
 int intake_ready(void);
 int outlet_ready(void);

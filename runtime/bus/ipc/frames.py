@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.bus.ipc.board import Board
 from olympus.runtime.bus.ipc.pool import share
-from olympus.runtime.bus.ipc.reading import read_arrays, unpack_body
+from olympus.runtime.bus.ipc.reading import make_asked, read_arrays, unpack_body
 from olympus.runtime.bus.ipc.records import ARRAYS, CALL, HEAD, LONG, TRACE
 from olympus.runtime.bus.ipc.shelf import ALIGN
 from olympus.runtime.errors import MessageError, SchemaError
@@ -58,8 +58,8 @@ class Channel:
     """One row of messages from one publisher of another host."""
 
     __slots__ = (
-        "incarnation", "key", "kind", "known", "parts", "plan", "source", "targets", "topic",
-        "type", "unknown", "unlike",
+        "asked", "incarnation", "key", "kind", "known", "parts", "plan", "source", "targets",
+        "topic", "type", "unknown", "unlike",
     )  # fmt: skip
 
     def __init__(
@@ -82,12 +82,12 @@ class Channel:
         self.unlike = b""
         """The last body that was not as `known`: one that comes twice in a row is worth knowing."""
         self.parts: Parts | None = None
-        self.plan: Any = None
         try:
             self.parts = parts_of(schema_for(*kind).cls)
-            self.plan = self.parts.plan
         except MessageError as error:
             self.unknown = str(error)
+        self.plan: Any = self.parts.plan if self.parts is not None else None
+        self.asked: Any = make_asked(self.plan, self.type)
 
     def refusal(self, why: str) -> MessageError:
         """Return the error for one of its messages, a new one each time.
@@ -266,6 +266,8 @@ class Frame:
             MessageError: As for `message`.
         """
         made, channel = self._message, self.channel
+        if made is None and channel.asked is not None:
+            made = self._message = channel.asked.message(self._record, tuple(self._bases))
         if made is None:
             if channel.parts is None:
                 raise channel.refusal(f"{channel.type} is unknown")

@@ -15,8 +15,11 @@ import numpy as np
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages.codec import checked_array
 from olympus.runtime.messages.schema import MAX_ITEMS, AnyArray
+from olympus.runtime.qos import Tier
+from olympus.runtime.quick import quick
 
 _MOST_LAYOUTS = 256
+_TIERS = tuple(Tier)
 
 
 def unpack_body(data: Any, start: int, length: int) -> list[Any]:
@@ -85,6 +88,16 @@ def read_arrays(
 
 _layouts: dict[tuple[object, ...], tuple[np.dtype[Any], tuple[int, ...], int]] = {}
 """What was found right before: a stream of pictures says the same of each."""
+
+
+def make_asked(plan: Any, name: str) -> Any:
+    """Return what reads questions and answers of one type, where they are plain; see quick/asked.c.
+
+    None where all goes through Python.
+    """
+    if quick is None or plan is None:
+        return None
+    return quick.Asked(plan, msgpack.unpackb, _TIERS, _layouts, name, MAX_ITEMS)
 
 
 def _layout(
