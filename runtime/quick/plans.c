@@ -235,6 +235,30 @@ PyObject *fields_of(
     return fields;
 }
 
+PyObject *fields_asked(PyObject *given, PyObject *message, PyObject *arrays, Head *head)
+{
+    enum { SEQ, STAMP, EXPIRES, TIER, SOURCE, TRACE };
+    const Plan *plan = (Plan *)given;
+    PyObject *header = Py_TYPE(message) == plan->whole.cls ? *place(&plan->whole, message, 0) : NULL;
+    if (header == NULL || Py_TYPE(header) != plan->header.cls)
+        return NULL;
+    PyObject *seq = *place(&plan->header, header, SEQ), *source = *place(&plan->header, header, SOURCE);
+    PyObject *trace = *place(&plan->header, header, TRACE);
+    uint64_t tier = 0;
+    if (seq == NULL || source == NULL || trace == NULL || !PyTuple_CheckExact(trace)
+        || PyTuple_GET_SIZE(trace) || !as_u64(*place(&plan->header, header, STAMP), &head->stamp)
+        || !as_u64(*place(&plan->header, header, EXPIRES), &head->expires)
+        || !as_u64(*place(&plan->header, header, TIER), &tier) || tier > 255)
+        return NULL;
+    head->tier = (uint8_t)tier;
+    PyObject *call = Py_BuildValue("[OOO]", seq, source, trace);
+    PyObject *fields = call != NULL ? pack_record(&plan->whole, message, 1, arrays) : NULL;
+    if (fields != NULL && PyList_Append(fields, call) < 0)
+        Py_CLEAR(fields);
+    Py_XDECREF(call);
+    return fields;
+}
+
 /* ---- a plan ---- */
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 4
+#define VERSION 5
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -47,6 +47,9 @@ int makes(PyObject *plan, PyObject *cls);
 /* The fields of a message but the header, whose numbers go into the head. */
 PyObject *fields_of(
     PyObject *plan, PyObject *message, PyObject *header, PyObject *arrays, Head *head);
+/* The fields of a question or an answer and `[seq, source, no hops]`; NULL, maybe with an exception,
+   where Python has to do it. */
+PyObject *fields_asked(PyObject *plan, PyObject *message, PyObject *arrays, Head *head);
 /* Whether Python is to do it after all: whatever failed here, it finds again. 0, and the exception
    stays, where that ends more than what is at hand: KeyboardInterrupt, for one. */
 int is_for_python(void);

@@ -48,8 +48,8 @@ _pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
 
 
 def make_outlet(parts: Parts, pack_body: Callable[..., bytes], channel: int, most: int) -> Any:
-    """Return what makes records of messages that have fields alone; None where that isn't built."""
-    if quick is None or parts.plan is None or parts.has_arrays:
+    """Return what makes records of what is plain; None where that isn't built."""
+    if quick is None or parts.plan is None:
         return None
     return quick.Outlet(parts.plan, pack_body, channel, most)
 
@@ -110,7 +110,11 @@ class Packing:
         self._pack_fields = self.parts.pack
         self._pack_body: Callable[[list[Any]], bytes] = msgpack.Packer().pack
         self._tail = _NO_TAIL
-        self._outlet = make_outlet(self.parts, self._pack_body, channel, _LONG_BODY)
+        outlet = make_outlet(self.parts, self._pack_body, channel, _LONG_BODY)
+        self._outlet = None if self.parts.has_arrays else outlet
+        """Makes records of messages that have fields alone."""
+        self._calls = outlet
+        """Makes those of questions and answers, where their arrays are short as well."""
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
         """Return the record of a message that has its final header; bytes if nothing else goes.
@@ -157,8 +161,15 @@ class Packing:
             NoRoomError: Every slot is held.
         """
         arrays: list[AnyArray] = []
-        body, header = self._pack_fields(message, arrays), message.header
-        body.append([header.seq, header.source, hops_of(header.trace) if header.trace else ()])
+        plain = self._calls.call(kind, message, number) if self._calls is not None else None
+        if type(plain) is bytes:
+            return plain
+        if plain is not None:
+            body, arrays = plain
+        else:
+            body, header = self._pack_fields(message, arrays), message.header
+            body.append([header.seq, header.source, hops_of(header.trace) if header.trace else ()])
+        header = message.header
         stamps = header.tier, number, header.stamp, header.expires, 0
         if arrays:
             return self._with_arrays(kind, body, arrays, CALL, stamps)

@@ -33,7 +33,7 @@ class InPython(Packing):
 
     def __init__(self, cls: type[Message]) -> None:
         super().__init__(cls, CHANNEL, Pools())
-        self._outlet = None
+        self._outlet = self._calls = None
 
 
 class InC(Packing):
