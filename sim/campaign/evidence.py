@@ -25,6 +25,7 @@ LEAD_NS: Final = 100_000_000
 
 _ANSWERED_S = 2.0
 _MOST_LINES = 20
+_LAST_LINES = 6
 
 
 def is_latched(rig: Rig, within_s: float = _ANSWERED_S) -> bool | None:
@@ -64,6 +65,9 @@ def _evidence(rig: Rig) -> str:
     more = f"; with it: {trip.evidence}" if trip.evidence not in ("", trip.cause) else ""
     still = rig.standstills.between(trip.at_ns - LEAD_NS, trip.at_ns)
     about = [told_still(one) for one in still if one.ms >= STILL_MS][:1]
+    # The launcher has no log of its own, but a terminal.
+    said = rig.robot.output.splitlines()[-_LAST_LINES:] if "launcher" in trip.cause else []
+    about += [f"launcher: {line.strip()}" for line in said]
     return "\n  ".join([trip.cause + more, *about, *written_about(rig.robot.session, trip.at_ns)])
 
 
