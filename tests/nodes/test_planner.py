@@ -115,7 +115,7 @@ class Navigator:
         await self.say("")
 
     async def until_told(self, count: int) -> list[str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.told) < count:
                 await asyncio.sleep(0.01)
         return [command.text for command in self.told]
