@@ -16,7 +16,7 @@ import numpy as np
 import wire_stage
 import zenoh
 from other import Other, sanitized
-from wire_script import BENT, GOOD, LOOK, MANY, PICTURE, RAW, SAY, TURN, step
+from wire_script import BENT, GOOD, LOOK, MANY, ODD, PICTURE, RAW, SAY, TURN, step
 
 from olympus.runtime.bus.failure import failure_bytes, failure_of
 from olympus.runtime.bus.gateway import Refusals
@@ -174,7 +174,7 @@ def feed_wire(data: bytes) -> None:
 
 def _wire_seeds() -> list[bytes]:
     good = step(GOOD, 0), step(GOOD, 1), step(GOOD, 0, detail=2), step(GOOD, 1, detail=2)
-    stream = [step(PICTURE, slot) for slot in (0, 1, 2, 4, 5)]
+    stream = [step(PICTURE, slot, detail=slot & 2) for slot in (0, 1, 2, 4, 5)]
     rows = [step(GOOD, 0, later=True), step(GOOD, 0, later=True), step(GOOD, 0)]
     odd = [
         step(BENT, 0, 1, 1, 5), step(BENT, 0, 4, 40), step(RAW, 3, 1, 2, 3),
@@ -184,8 +184,18 @@ def _wire_seeds() -> list[bytes]:
         step(SAY, 1, 1, 2, 3, 4, detail=5), step(MANY, detail=3), step(LOOK, 130),
         step(TURN, detail=15), step(GOOD, 0, detail=1), step(GOOD, 0, detail=3),
     ]  # fmt: skip
-    heads = [bytes([who, how]) for who in range(20) for how in (0, 4)]
-    return [
+    heads = [bytes([who, how]) for who in range(20) for how in (0, 4, 8)]
+    bent = [
+        bytes([5 * channel, 0])
+        + step(GOOD, 0, detail=channel) * 3
+        + b"".join(
+            step(BENT, 0, 16, place, n, detail=channel) + step(GOOD, 0, detail=channel)
+            for n in range(len(ODD))
+        )
+        for channel in (0, 1)  # readings, pictures
+        for place in range(10)
+    ]
+    return bent + [
         head + b"".join([*good, *stream, *odd[n % 4 :: 4], *rows, *good, *stream, step(TURN)])
         for n, head in enumerate(heads)
     ]

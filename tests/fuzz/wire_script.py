@@ -51,6 +51,10 @@ BODIES: dict[int, tuple[bytes, ...]] = {
     4: (b"\x90", b"\x91\x01", b"\x01"),
 }  # fmt: skip
 
+ODD = (0, 1, 2, 4, 5, 8, 255, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1, START_NS + 1)
+"""For a place in a head."""
+_BITS = (8, 8, 16, 32, 64, 64, 64, 64, 32, 32)
+
 
 class Script:
     """Bytes that are read as numbers."""
@@ -90,6 +94,14 @@ def card(number: int) -> tuple[str, int, bytes]:
         return "strange/Type", 1, b"12345678"
     schema = schema_by_class(cls)
     return schema.name, schema.version, schema.hash
+
+
+def bent(record: bytes, place: int, which: int) -> bytes:
+    """Return a record with another number in its head."""
+    head = list(HEAD.unpack_from(record))
+    place %= len(head)
+    head[place] = ODD[which % len(ODD)] % 2 ** _BITS[place]
+    return HEAD.pack(*head) + record[HEAD.size :]
 
 
 @cache

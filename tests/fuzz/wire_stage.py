@@ -34,6 +34,7 @@ from wire_script import (
     START_NS,
     TYPES,
     Script,
+    bent,
     card,
     pictures,
     record,
@@ -183,10 +184,10 @@ class _Player:
         return [record(channel, self.last[channel], body, pictures=which >> 2)]
 
     def bent(self, detail: int, script: Script) -> list[bytes]:
-        """Do that too, with bytes of it changed, and maybe the end cut off."""
+        """Do that too, with a number in its head odd, bytes changed, or the end cut off."""
         (made,) = self.good(detail, script)
         how = script.number()
-        raw = bytearray(made)
+        raw = bytearray(bent(made, script.number(), script.number()) if how & 16 else made)
         for _ in range(how & 3):
             raw[script.number() % len(raw)] = script.number()
         made = bytes(raw[: script.number()]) if how & 4 else bytes(raw)
