@@ -145,6 +145,18 @@ class Row(list[Any]):
     """A list that is no `list` itself."""
 
 
+class Blob(bytes):
+    """Bytes that are no `bytes` themselves."""
+
+
+class Names(tuple[Any, ...]):
+    """A tuple that is no `tuple` itself."""
+
+
+class Words(dict[str, Any]):
+    """A map that is no `dict` itself."""
+
+
 class Picture(np.ndarray[Any, Any]):
     """An array that is no `ndarray` itself."""
 
@@ -153,7 +165,8 @@ ODD: tuple[Any, ...] = (
     None, True, 0, 1, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 2**2000, Number(1),
     1.5, float("nan"), -0.0, float("inf"), np.float64(1.5), np.float32(1.5), np.int64(1), 1j,
     "", "high", "\ud800", "x" * 70_000, Text("a"), Text(""), b"", b"a", bytearray(b"a"), (), [], {},
-    Row([1]), ("a", 1), [1.5, 2, "a"], {"a": 1}, {1: "a"}, {"": None}, {Text("a"): 1}, {"a"},
+    Row([1]), Row(), Blob(b"a"), Names(("a",)), Names(), Words(), Words(a="b"),
+    ("a", 1), [1.5, 2, "a"], {"a": 1}, {1: "a"}, {"": None}, {Text("a"): 1}, {"a"},
     Level.LOW, Level.TOP, Tier.LOW, 3, Overflow.LATEST, "latest", 1.5, 7, "none of them",
     Point(x=1.0, y=1), Point(x=1, y=2), Point(x=True, y=Number(2)), Checked(size=1), Loose(size=1),
     ("a",) * MAX_ITEMS, ("a",) * (MAX_ITEMS + 1), [0] * (MAX_ITEMS + 1), object(), int,
