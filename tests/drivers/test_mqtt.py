@@ -26,7 +26,7 @@ class Ear:
         self.link, self._heard, self.told = link, heard, told
 
     async def hear(self) -> Delivery:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self._heard.get()
 
 
@@ -52,13 +52,13 @@ async def listening(settings: MqttSettings, filters: Sequence[str] = ()) -> Asyn
 
 
 async def connected(ear: Ear) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ear.link.wait_connected()
 
 
 async def until(told: Words, *, connected: bool) -> str:
     """Wait for the link to say that it is connected or not; return its words."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not told or told[-1][0] is not connected:
             await asyncio.sleep(0.01)
     return told[-1][1]
@@ -104,7 +104,7 @@ async def test_the_link_comes_back_when_the_broker_does() -> None:
 
 async def test_waits_between_tries_grow() -> None:
     async with listening(settings("mqtt://127.0.0.1:9")) as ear:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(ear.told) < 4:
                 await asyncio.sleep(0.01)
         waits = [text.rsplit("next try in ")[-1] for _, text in ear.told[:4]]

@@ -16,7 +16,7 @@ def test_a_busy_process_shows_its_cores() -> None:
         pass
     lasted_s = time.monotonic() - begun  # less than 0.1 if other threads computed as well
     use = meter.snapshot()
-    assert 0.05 < use.cpu < 8
+    assert 0.05 / max(lasted_s, 1.0) < use.cpu < 8
     assert 5 < use.rss_mb < 5000
     assert use.threads >= 1
     assert use.uptime_s >= lasted_s
