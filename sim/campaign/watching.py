@@ -16,7 +16,7 @@ from typing import Self
 from olympus.runtime.errors import OlympusError
 
 _MODULE = "olympus.sim.campaign.observer"
-_ANSWER_S = 5.0
+_ANSWER_S = 20.0  # only a campaign in which all is lost waits for so long
 
 
 class CampaignError(OlympusError):
