@@ -85,6 +85,7 @@ def main() -> int:
             target.feed(Path(name).read_bytes())
         return 0
     target.instrument(engine.instrument_func)
+    target.feed(target.seeds()[0])  # what is made once, a process say, is no input's time
     found = HOME / "found"
     found.mkdir(parents=True, exist_ok=True)
     engine.Setup(
