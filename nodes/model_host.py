@@ -30,6 +30,7 @@ from olympus.runtime.messages.inference import (
     ModelOrigin,
     Prompt,
     SwapModel,
+    answer_of,
     arrays_of,
     tensors_of,
 )
@@ -174,7 +175,7 @@ class ModelHost(Node):
         outputs = await self.scheduler.run_quick(
             work, self._quick_ns, what=model.name, **wishes_of(question)
         )
-        return Inferred(tensors=tensors_of(outputs), origin=self._origins[model.digest])
+        return answer_of(outputs, self._origins[model.digest])
 
     def infer_at_once(self, question: Infer) -> Inferred | None:
         """Run a tensor model that is quick here and now; None where it has to take its turn.
@@ -190,7 +191,7 @@ class ModelHost(Node):
         outcome = scheduler.run_now(work, what=model.name, **wishes_of(question))
         if outcome is None:
             return None
-        return Inferred(tensors=tensors_of(outcome.unwrap()), origin=self._origins[model.digest])
+        return answer_of(outcome.unwrap(), self._origins[model.digest])
 
     @service("prompt")
     async def on_prompt(self, question: Prompt) -> Completed:
@@ -218,8 +219,7 @@ class ModelHost(Node):
         try:
             model = self._swappable(wish.model)
             if wish.to:
-                stored = Registry().find(wish.to)
-                title = (await self._aside(model.swap, stored)).manifest.title
+                title = (await self._aside(model.swap, Registry().find(wish.to))).manifest.title
             else:
                 title = (await self._aside(model.roll_back)).manifest.title
         except ModelError as error:

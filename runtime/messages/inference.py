@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages.base import Message, message
+from olympus.runtime.messages.base import Header, Message, message
 from olympus.runtime.messages.compiled import maker
 from olympus.runtime.messages.schema import Array
 from olympus.runtime.qos import Tier
@@ -119,6 +119,26 @@ def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
+def question_of(
+    model: str, arrays: Mapping[str, NDArray[Any]], *, tier: Tier, deadline: int, source: str
+) -> Infer:
+    """Return a question to a model host; see `Infer`.
+
+    Raises:
+        MessageError: A dtype that does not travel.
+    """
+    return _infer(_NO_HEADER, model, tier, deadline, source, tensors_of(arrays))
+
+
+def answer_of(arrays: Mapping[str, NDArray[Any]], origin: ModelOrigin) -> Inferred:
+    """Return the answer of a model that was asked by its own name; see `Inferred`.
+
+    Raises:
+        MessageError: A dtype that does not travel.
+    """
+    return _inferred(_NO_HEADER, tensors_of(arrays), "", False, {}, origin)
+
+
 def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
     """Return what `tensors_of` packed, as read-only views of the same memory.
 
@@ -159,7 +179,8 @@ def _kind_of(tensor: str, dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any]]:
     return native.name, native
 
 
-_made = maker(Tensor)
+_made, _infer, _inferred = maker(Tensor), maker(Infer), maker(Inferred)
+_NO_HEADER = Header()
 _BYTES = np.dtype(np.uint8)
 _DTYPES = {name: np.dtype(name) for name in _KINDS}
 _NATIVE = {dtype: (name, dtype) for name, dtype in _DTYPES.items()}

@@ -19,7 +19,7 @@ from olympus.runtime.messages.inference import (
     Inferred,
     ModelOrigin,
     arrays_of,
-    tensors_of,
+    question_of,
 )
 from olympus.runtime.node.journal import checksum
 from olympus.runtime.qos import Tier
@@ -67,10 +67,9 @@ class RemoteModel:
         clock: Clock,
     ) -> dict[str, NDArray[Any]]:
         """Have it run; see `Node.infer` and `ask`, which says what it takes and raises."""
-        answer = await self.ask(
-            bus, inputs, tier=tier, deadline_ns=deadline_ns, source=source, clock=clock
-        )
-        return dict(answer.tensors)
+        question, patience_s = self._question(inputs, tier, deadline_ns, source, clock)
+        answer = await bus.call(self._service, question, Inferred, timeout_s=patience_s)
+        return arrays_of(answer.tensors)
 
     async def ask(
         self,
@@ -101,17 +100,24 @@ class RemoteModel:
             JobDroppedError: It was not run in time, or its lane was full.
             MessageError: A dtype that does not travel.
         """
-        left_s = (deadline_ns - clock.now_ns()) / NS_PER_S
-        patience_s = PATIENCE_S if deadline_ns == NEVER_NS else max(0.0, left_s) + _GRACE_S
-        question = Infer(
-            model=self.name,
-            tier=tier,
-            deadline=0 if deadline_ns == NEVER_NS else deadline_ns,
-            source=source,
-            tensors=tensors_of(inputs),
-        )
+        question, patience_s = self._question(inputs, tier, deadline_ns, source, clock)
         answer = await bus.call(self._service, question, Inferred, timeout_s=patience_s)
         return RemoteAnswer(arrays_of(answer.tensors), answer.origin)
+
+    def _question(
+        self, inputs: Tensors, tier: Tier, deadline_ns: int, source: str, clock: Clock
+    ) -> tuple[Infer, float]:
+        """Return what to ask, and how long to wait for the answer, s.
+
+        Raises:
+            MessageError: A dtype that does not travel.
+        """
+        left_s = (deadline_ns - clock.now_ns()) / NS_PER_S
+        is_patient = deadline_ns == NEVER_NS
+        patience_s = PATIENCE_S if is_patient else max(0.0, left_s) + _GRACE_S
+        deadline = 0 if is_patient else deadline_ns
+        asked = question_of(self.name, inputs, tier=tier, deadline=deadline, source=source)
+        return asked, patience_s
 
     @staticmethod
     def room(bus: Bus, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from olympus.runtime.messages.compiled import maker
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.choice import NOTHING_USED, Lanes, admit, choose
 from olympus.runtime.scheduler.counts import Counts
@@ -87,7 +88,7 @@ class Queue:
         if is_new:
             self._begun.add(job.number)
             self.counts.started(job, now_ns)
-        return Turn(job, shed)
+        return _turn(job, shed, NEVER_NS)
 
     def must_yield(self, worker: int, now_ns: int) -> bool:
         """Tell whether the job at a worker, between two of its steps, is to make way."""
@@ -174,5 +175,5 @@ class Queue:
         return tuple(shed)
 
 
-_NOTHING = Turn(None)
+_NOTHING, _turn = Turn(None), maker(Turn)
 _NOBODY: tuple[Shed, ...] = ()
