@@ -136,6 +136,15 @@ static PyObject *asked_message(Asked *asked, PyObject *const *args, Py_ssize_t c
     Py_RETURN_NONE;
 }
 
+PyObject *message_in(PyObject *asked, PyObject *record, PyObject *bases)
+{
+    PyObject *const given[] = {record, bases};
+    PyObject *made = Py_IS_TYPE(asked, &AskedType) ? asked_message((Asked *)asked, given, 2) : NULL;
+    if (made == Py_None)
+        Py_CLEAR(made);
+    return made;
+}
+
 static PyObject *asked_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *plan, *unpack, *tiers, *layouts, *name;

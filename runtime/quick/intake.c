@@ -7,8 +7,10 @@
 
 #include "intake.h"
 
+enum { ASK = 1, ANSWER = 2 }; /* kinds of a record, see bus/ipc/records.py */
+
 static const char *const of_channel[] = {
-    "targets", "plan", "key", "incarnation", "type", "topic", "source", "known"};
+    "targets", "plan", "key", "incarnation", "type", "topic", "source", "known", "asked"};
 static const char *const of_subscription[] = {
     "_arrival", "_seen", "_is_closed", "_is_prompt", "_is_latest", "_is_blocking", "_unfinished",
     "inbox", "_now_ns", "_meter", "_handler", "cls"};
@@ -163,6 +165,31 @@ static PyObject *only_target(const Intake *intake, PyObject *channel, int later)
         ? to : NULL;
 }
 
+/* 1, 0 or -1 as for `take_quickly`. */
+static int take_message(const Intake *intake, PyObject *channel, const char *record, Py_ssize_t nbytes,
+                        const Head *head, int later)
+{
+    PyObject *to = only_target(intake, channel, later);
+    if (to == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_INCREF(to);
+    int done = 0;
+    if (head->flags)
+        done = take_picture(intake, channel, to, record, nbytes, head, later);
+    else {
+        PyObject *message = opened(intake, channel, record, nbytes);
+        if (message != NULL)
+            done = handed_on(intake, channel, to, message, head, later);
+        else if (PyErr_Occurred())
+            done = -1;
+        Py_XDECREF(message);
+    }
+    Py_DECREF(to);
+    return done;
+}
+
 int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int later)
 {
     const Intake *intake = (Intake *)given;
@@ -171,44 +198,32 @@ int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int lat
         return 0;
     memcpy(&head, record, sizeof head);
     int is_picture = head.flags == ARRAYS && head.slots == 1;
-    if (head.kind || head.expires || head.stamp > INT64_MAX
-        || (!is_picture && (head.flags || head.slots))
-        || head.tier >= PyTuple_GET_SIZE(intake->tiers))
+    int is_call = (head.kind == ASK || head.kind == ANSWER) && head.slots < 2;
+    if (!is_call && (head.kind || head.expires || head.stamp > INT64_MAX
+                     || (!is_picture && (head.flags || head.slots))
+                     || head.tier >= PyTuple_GET_SIZE(intake->tiers)))
         return 0;
     PyObject *number = PyLong_FromUnsignedLong(head.channel);
     PyObject *channel = number != NULL ? PyDict_GetItemWithError(intake->channels, number) : NULL;
     Py_XDECREF(number);
-    PyObject *to = channel != NULL && Py_IS_TYPE(channel, intake->channel)
-        ? only_target(intake, channel, later) : NULL;
-    if (to == NULL) {
+    if (channel == NULL || !Py_IS_TYPE(channel, intake->channel)) {
         PyErr_Clear();
         return 0;
     }
     Py_INCREF(channel);
-    Py_INCREF(to);
-    int done = 0;
-    if (is_picture)
-        done = take_picture(intake, channel, to, record, nbytes, &head, later);
-    else {
-        PyObject *message = opened(intake, channel, record, nbytes);
-        if (message != NULL)
-            done = handed_on(intake, channel, to, message, &head, later);
-        else if (PyErr_Occurred())
-            done = -1;
-        Py_XDECREF(message);
-    }
+    int done = is_call ? take_call(intake, channel, record, nbytes, &head, later)
+        : take_message(intake, channel, record, nbytes, &head, later);
     Py_DECREF(channel);
-    Py_DECREF(to);
     return done;
 }
 
 static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *channels, *pools, *member, *on_claimed, *unpack, *tiers, *channel, *subscription;
+    PyObject *channels, *pools, *member, *on_claimed, *on_call, *unpack, *tiers, *channel, *subscription;
     Py_ssize_t most_rows;
     if (!PyArg_ParseTuple(
-            args, "O!O!OOOO!O!O!n", &PyDict_Type, &channels, &PyDict_Type, &pools, &member,
-            &on_claimed, &unpack, &PyTuple_Type, &tiers, &PyType_Type, &channel, &PyType_Type,
+            args, "O!O!OOOOO!O!O!n", &PyDict_Type, &channels, &PyDict_Type, &pools, &member,
+            &on_claimed, &on_call, &unpack, &PyTuple_Type, &tiers, &PyType_Type, &channel, &PyType_Type,
             &subscription, &most_rows))
         return NULL;
     Intake *intake = (Intake *)type->tp_alloc(type, 0);
@@ -218,6 +233,7 @@ static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     intake->pools = Py_NewRef(pools);
     intake->member = Py_NewRef(member);
     intake->on_claimed = Py_NewRef(on_claimed);
+    intake->on_call = Py_NewRef(on_call);
     intake->unpack = Py_NewRef(unpack);
     intake->tiers = Py_NewRef(tiers);
     intake->channel = (PyTypeObject *)Py_NewRef(channel);
@@ -240,6 +256,7 @@ static int intake_traverse(Intake *intake, visitproc visit, void *arg)
     Py_VISIT(intake->pools);
     Py_VISIT(intake->member);
     Py_VISIT(intake->on_claimed);
+    Py_VISIT(intake->on_call);
     Py_VISIT(intake->unpack);
     return 0;
 }
@@ -250,6 +267,7 @@ static int intake_clear(Intake *intake)
     Py_CLEAR(intake->pools);
     Py_CLEAR(intake->member);
     Py_CLEAR(intake->on_claimed);
+    Py_CLEAR(intake->on_call);
     Py_CLEAR(intake->unpack);
     return 0;
 }

@@ -7,7 +7,7 @@
 
 /* Fields of Channel, and of Subscription. */
 typedef enum {
-    TARGETS, PLAN, KEY, INCARNATION, TYPE, TOPIC, SOURCE, KNOWN, OF_CHANNEL
+    TARGETS, PLAN, KEY, INCARNATION, TYPE, TOPIC, SOURCE, KNOWN, ASKED, OF_CHANNEL
 } OfChannel;
 typedef enum {
     ARRIVAL, SEEN, IS_CLOSED, IS_PROMPT, IS_LATEST, IS_BLOCKING, UNFINISHED, INBOX, NOW, METER,
@@ -19,6 +19,7 @@ typedef struct {
     PyObject *channels, *pools; /* number to Channel, and to Lent, of one pair */
     PyObject *member;     /* knows how many readers there are */
     PyObject *on_claimed; /* takes on a record whose slot is claimed */
+    PyObject *on_call;    /* takes on a question or an answer that is read */
     PyObject *unpack, *tiers;
     PyTypeObject *channel, *subscription;
     Py_ssize_t most_rows, at_channel[OF_CHANNEL], at_subscription[OF_SUBSCRIPTION];
@@ -37,6 +38,11 @@ int handed_on(const Intake *intake, PyObject *channel, PyObject *to, PyObject *m
 /* Likewise of a record of one slot. */
 int take_picture(const Intake *intake, PyObject *channel, PyObject *to, const char *record,
                  Py_ssize_t nbytes, const Head *head, int later);
+/* Likewise of a question or an answer with one slot at most. */
+int take_call(const Intake *intake, PyObject *channel, const char *record, Py_ssize_t nbytes,
+              const Head *head, int later);
+/* The bytes of the slot of a record, claimed; NULL, without an exception, where nothing was. */
+PyObject *claimed(const Intake *intake, const char *record);
 int pictures_ready(void);
 
 #endif

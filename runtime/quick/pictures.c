@@ -23,8 +23,7 @@ static PyObject *same_as_known(
     return is_same ? known : NULL;
 }
 
-/* The bytes of the slot of a record, claimed; NULL, without an exception, where nothing was. */
-static PyObject *claimed(const Intake *intake, const char *record)
+PyObject *claimed(const Intake *intake, const char *record)
 {
     uint64_t slot;
     memcpy(&slot, record + BODY, sizeof slot);

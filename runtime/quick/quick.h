@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 5
+#define VERSION 6
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -42,6 +42,9 @@ PyObject *message_of(PyObject *plan, const Head *head, PyObject *tier, PyObject 
    with an exception, where Python has to do it. */
 PyObject *message_asked(PyObject *plan, const Head *head, PyObject *tier, PyObject *call, PyObject *items,
                         PyObject *arrays, PyObject *name);
+/* The message of a question or an answer, by the `asked` of its channel; NULL where it is for Python,
+   an exception then ends more than that. */
+PyObject *message_in(PyObject *asked, PyObject *record, PyObject *bases);
 /* Whether a plan makes messages of a class, itself. */
 int makes(PyObject *plan, PyObject *cls);
 /* The fields of a message but the header, whose numbers go into the head. */

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from olympus.runtime.bus.failure import MAX_CALLS, busy, failure_bytes, failure_of
 from olympus.runtime.bus.habit import Habit
-from olympus.runtime.bus.ipc.frames import Frame
+from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.outbox import PATIENT
 from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
@@ -98,6 +98,20 @@ class Calls:
             if asked is not None and asked.pair is pair and not asked.is_over.done():
                 _settle(asked, frame, record)
 
+    def take_read(
+        self, pair: Pair, kind: int, number: int, channel: Channel, message: Message
+    ) -> None:
+        """Do what `take` does, for a question or an answer that is read already."""
+        if kind == Kind.ASK:
+            question = _Read(channel, message)
+            if not (pair.is_alone and self._answered_at_once(pair, number, question)):
+                self._begin(pair, number, question)
+            return
+        asked = self._asked.get(number)
+        if asked is not None and asked.pair is pair and not asked.is_over.done():
+            asked.answer = message
+            asked.is_over.set_result(None)
+
     def forget(self, pair: Pair) -> None:
         """Fail what was asked there, and stop answering its questions: that host is gone."""
         for asked in self._asked.values():
@@ -145,7 +159,7 @@ class Calls:
         if self._look_s < math.inf:
             self._look_at(self._look_s)
 
-    def _answered_at_once(self, pair: Pair, number: int, frame: Frame) -> bool:
+    def _answered_at_once(self, pair: Pair, number: int, frame: Frame | _Read) -> bool:
         """Answer a question to which the service has the answer without waiting; else False."""
         service = self.services.get(frame.channel.topic)
         if service is None or service.at_once is None:
@@ -160,7 +174,9 @@ class Calls:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
         return True
 
-    def _begin(self, pair: Pair, number: int, frame: Frame, answer: Message | None = None) -> None:
+    def _begin(
+        self, pair: Pair, number: int, frame: Frame | _Read, answer: Message | None = None
+    ) -> None:
         under_way = len(self._answering)
         if under_way >= MAX_CALLS or (pair, number) in self._answering:
             return self._send_bare(pair, Kind.FAILURE, number, failure_bytes(busy(under_way)))
@@ -168,7 +184,9 @@ class Calls:
         self._answering[pair, number] = task
         task.add_done_callback(lambda _: self._answering.pop((pair, number), None))
 
-    async def _answer(self, pair: Pair, number: int, frame: Frame, answer: Message | None) -> None:
+    async def _answer(
+        self, pair: Pair, number: int, frame: Frame | _Read, answer: Message | None
+    ) -> None:
         try:
             if answer is None:
                 answer = await self._found(frame)
@@ -177,7 +195,7 @@ class Calls:
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
 
-    async def _found(self, frame: Frame) -> Message:
+    async def _found(self, frame: Frame | _Read) -> Message:
         question, service = frame.asked(), self.services.get(frame.channel.topic)
         if service is None:
             raise BusError("it is not served here any more")
@@ -268,6 +286,19 @@ class _Asked:
         if answer is None:
             raise BusError(f"{self.name}: no answer")
         return answer
+
+
+class _Read:
+    """A question that is read already: what of a `Frame` it takes to answer it."""
+
+    __slots__ = ("_message", "channel")
+
+    def __init__(self, channel: Channel, message: Message) -> None:
+        self.channel, self._message = channel, message
+
+    def asked(self) -> Message:
+        """Return the message."""
+        return self._message
 
 
 def _settle(asked: _Asked, frame: Frame, record: bytes | memoryview) -> None:

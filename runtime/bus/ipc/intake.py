@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import msgpack
@@ -17,6 +18,13 @@ from olympus.runtime.quick import quick
 _TIERS = tuple(Tier)
 
 
+class Member(Protocol):
+    """Who is at this end; its `readers` are asked for too, once there are pictures."""
+
+    def on_call(self, pair: Any, kind: int, number: int, channel: Channel, message: Any) -> None:
+        """Take in a question or an answer that is read."""
+
+
 class Taker(Protocol):
     """Whose records are to be taken in."""
 
@@ -27,16 +35,17 @@ class Taker(Protocol):
         """Take in a picture whose slot is claimed."""
 
 
-def make_intake(taker: Taker, member: object) -> Any:
+def make_intake(taker: Taker, member: Member) -> Any:
     """Return what takes in the plain records of one pair; None where all goes through Python.
 
     Args:
         taker: The pair.
-        member: Knows how many `readers` there are.
+        member: Knows how many `readers` there are, and takes on questions and answers.
     """
     if quick is None:
         return None
+    on_call = partial(member.on_call, taker)
     return quick.Intake(
-        taker.channels, taker.pools, member, taker.on_claimed, msgpack.unpackb, _TIERS, Channel,
-        Subscription, MOST_ROWS,
+        taker.channels, taker.pools, member, taker.on_claimed, on_call, msgpack.unpackb,
+        _TIERS, Channel, Subscription, MOST_ROWS,
     )  # fmt: skip

@@ -57,9 +57,9 @@ class Member:
         Raises:
             BusError: Nobody opens the door.
         """
-        self.pools = Pools()
+        self.pools, self.calls = Pools(), Calls(self)
         self.pools.reclaim = self._reclaim
-        self.calls = Calls(self)
+        self.on_call = self.calls.take_read
         self.version = 0
         """Another number whenever who listens to what has changed."""
         self.stray = 0

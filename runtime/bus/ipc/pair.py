@@ -60,6 +60,9 @@ class Listener(Protocol):
     ) -> None:
         """Take in a record whose slots are claimed."""
 
+    def on_call(self, pair: Any, kind: int, number: int, channel: Channel, message: Any) -> None:
+        """Take in a question or an answer that is read."""
+
     def on_batch(self) -> None:
         """Know that nothing more is waiting, or that it is time for something else."""
 

@@ -35,6 +35,7 @@ class End:
         self.pools: dict[int, Lent] = {}
         self.readers = 1
         self.records: list[bytes] = []
+        self.calls: list[Any] = []
         self.batches = self.closes = 0
         self.error: BaseException | None = None
         """Raised for the next record."""
@@ -82,6 +83,13 @@ class End:
     def on_claimed(self, record: bytes, base: NDArray[np.uint8], later: bool) -> None:
         """Keep it."""
         self.records.append(record)
+
+    def on_call(self, pair: Any, *what: Any) -> None:
+        """Keep what is read already: kind, number, channel, message."""
+        assert pair is self
+        if self.error is not None:
+            raise self.error
+        self.calls.append(what)
 
     def on_many(self, packet: bytes) -> int:
         """Keep it."""

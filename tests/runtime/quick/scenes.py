@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -78,6 +78,7 @@ class Scene:
         self.bus, self.pair, self.told = bus, pair, told
         self.subscriptions: list[Any] = []
         self.tasks: list[asyncio.Future[None]] = []
+        self.asking: list[asyncio.Future[None]] = []
         self.out = bus.publisher("out", Reading, PublisherOptions(node="a"))
         self.back = bus.publisher("r", Reading, PublisherOptions(node="a"))
 
@@ -101,6 +102,46 @@ class Scene:
         handler: Any = slow if given["slow"] else prompt
         made = self.bus.subscribe(given["topic"], CLASSES[given["cls"]], handler, options)
         self.subscriptions.append(made)
+
+    def serve(self, names: Iterable[str]) -> None:
+        """Answer questions."""
+        for name in names:
+            self.bus.serve(name, Reading, self.answer, response=Reading)
+
+    async def answer(self, question: Reading) -> Message:
+        """Answer a question, or fail as its name says."""
+        self.told.append(["asked", repr(question)])
+        match question.name:
+            case "raise":
+                raise ValueError("no answer")
+            case "refuse":
+                raise MessageError("another one")
+            case "wait":
+                await asyncio.sleep(0)
+            case "close":
+                self.pair.close()
+            case "odd":
+                return Picky(name="", number=1)
+        return Reading(name="answer", value=question.value, unit="Cel")
+
+    def ask(self, name: str) -> None:
+        """Ask the stranger."""
+
+        async def asked() -> None:
+            try:
+                answer = await self.bus.call("far", Reading(name=name, value=1.0, unit=""), Reading)
+                self.told.append(["answered", name, repr(answer)])
+            except Exception as error:  # noqa: BLE001  whichever it is
+                self.told.append(["failed", name, type(error).__name__, str(error)])
+
+        self.asking.append(asyncio.ensure_future(asked()))
+
+    async def end(self) -> None:
+        """Wait for what is under way, but for answers that do not come, and leave."""
+        for asking in self.asking:
+            asking.cancel()
+        await asyncio.gather(*self.tasks, *self.asking, return_exceptions=True)
+        await self.bus.close()
 
     def note_error(self, number: int, error: Exception, came: Any) -> None:
         """Keep what a handler failed with, and whether it is being handled; maybe fail too."""
@@ -189,6 +230,8 @@ class Stranger:
                 msgpack.packb([bytes.fromhex(w[0]) if type(w) is list else w for w in what])
             )
             pair.read_talk()
+        elif kind == "ask":
+            scene.ask(what)
         elif kind == "wait":
             self.clock.advance(what)
         else:
@@ -226,6 +269,7 @@ async def play(door: Path, given: dict[str, Any], told: list[Any]) -> None:
     peer.talk.send(msgpack.packb(["sub", 1, "out", "drop_oldest", 10]))
     pair.read_talk()
     scene = Scene(bus, pair, told)
+    scene.serve(given.get("serves", ()))
     for subscription in given["subscriptions"]:
         scene.subscribe(subscription)
     await asyncio.sleep(0)
@@ -238,8 +282,7 @@ async def play(door: Path, given: dict[str, Any], told: list[Any]) -> None:
     told += [["end", s.dropped, repr(s.stats(clock.now_ns() + 1))] for s in scene.subscriptions]
     told += [["end", near.stray, pair.is_gone, pair.wire.received, bool(pair.wire.is_stuck)]]
     told += [["sent", packet.hex()] for packet in drained(peer.data)]
-    await asyncio.gather(*scene.tasks, return_exceptions=True)
-    await bus.close()
+    await scene.end()
     for end in (ours, peer.data, peer.talk):
         end.close()
     stranger.board.memory.close()

@@ -35,6 +35,9 @@ class Deaf:
     ) -> None:
         """Do nothing."""
 
+    def on_call(self, pair: Pair, *what: object) -> None:
+        """Not asked either."""
+
     def on_batch(self) -> None:
         """Do nothing."""
 
