@@ -18,7 +18,7 @@ from olympus.runtime.messages.schema import field_kinds
 from olympus.runtime.qos import Overflow, Tier
 from olympus.runtime.quick import quick, why_not
 
-from .shapes import ODD, UNSET, Arrays, Checked, Level, Loose, Nest, Nested, Plain, Point
+from .shapes import ODD, UNSET, Arrays, Checked, Level, Loose, Nest, Nested, Plain, Point, Row
 from .test_plans import HEADER, check_packing, check_unpacking
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
@@ -207,3 +207,17 @@ def test_a_row_that_is_emptied_while_it_is_read_is_for_python() -> None:
     made = plan(Two, ("header", "first", "second"), (kept, items, kept), lambda *_: "python")
     rows.append([1.5, 2.5, 3.5])
     assert made.unpack([rows[-1], 1], [], "x", None) == "python"
+
+
+class Near(Point):
+    """Is a point, and more."""
+
+
+def test_what_derives_from_a_record_or_a_row_is_treated_alike() -> None:
+    nest, changed = copy.copy(NEST), copy.copy(SOUND[1])
+    object.__setattr__(nest, "at", Near(x=1.0, y=2))
+    object.__setattr__(changed, "nest", nest)
+    check_packing(Nested, changed)
+    row = python_parts(Nested).pack(SOUND[1], [])
+    check_unpacking(Nested, [Row(row[0]), *row[1:]], [])
+    check_unpacking(Nested, Row(row), [])
