@@ -33,6 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BESIDE = (
+    "tests/fuzz/",
     "tests/golden/",
     "tests/models/planner/",
     "tests/models/test_energy",
@@ -57,6 +58,14 @@ BESIDE = (
     "tests/runtime/cli/test_store",
     "tests/runtime/cli/test_topic",
     "tests/runtime/messages/",
+    "tests/runtime/quick/test_asked",
+    "tests/runtime/quick/test_call",
+    "tests/runtime/quick/test_guards",
+    "tests/runtime/quick/test_lifetimes",
+    "tests/runtime/quick/test_outlet",
+    "tests/runtime/quick/test_plans",
+    "tests/runtime/quick/test_scenes",
+    "tests/runtime/quick/test_wires",
     "tests/runtime/scheduler/test_analysis",
     "tests/runtime/scheduler/test_choice",
     "tests/runtime/scheduler/test_simulation",

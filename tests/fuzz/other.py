@@ -1,4 +1,4 @@
-"""Another process that plays the same scripts: in C where this one is in Python, or vice versa."""
+"""Another process that plays scripts: in C where this one is in Python, or the other way round."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ _FLAGS = (
 
 
 class Other:
-    """Starts with the first script."""
+    """It plays one script after the other."""
 
     built: Path | None = None
     """A `_quick` that was built in another way, to be taken there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_c: bool = quick is None) -> None:
+        """Start it.
+
+        Args:
+            in_c: Whether it does in C what C does; if not given, what this process does not.
+        """
         environment = dict(os.environ)
         environment.pop(PURE, None)
-        if quick is not None:
+        if not in_c:
             environment[PURE] = "1"
         if self.built is not None:
             environment |= _sanitized_environment()
@@ -65,7 +70,7 @@ class Other:
         told: list[Any] = json.loads(line)
         return told
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Have it end."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None

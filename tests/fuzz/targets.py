@@ -166,7 +166,11 @@ def other() -> Other:
 
 def feed_wire(data: bytes) -> None:
     """What a stranger says and sends to a host: the same comes of it with C and without."""
-    here, there = wire_stage.outcome(data), other().outcome(data)
+    assert_alike(wire_stage.outcome(data), other().outcome(data))
+
+
+def assert_alike(here: list[Any], there: list[Any]) -> None:
+    """Fail if not the same came of a script here and there."""
     if here != there:
         odd = [(a, b) for a, b in zip_longest(here, there) if a != b]
         raise AssertionError(f"here and there: {odd[0]!r:.2000}")
@@ -220,7 +224,7 @@ def _cdr_seeds() -> list[bytes]:
     return [bytes([n]) + codec.encode(ros().new(codec.name)) for n, codec in made]
 
 
-__all__ = ["TARGETS", "Other", "Target", "sanitized"]
+__all__ = ["TARGETS", "Other", "Target", "assert_alike", "sanitized"]
 TARGETS = {
     "codec": Target(feed_codec, lambda: [encode(message) for message in messages()]),
     "ipc": Target(feed_ipc, lambda: list(_ipc_seeds())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -71,10 +72,12 @@ def test_a_target_takes_its_seeds_and_survives_what_is_made_of_them(name: str) -
 @pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
 @pytest.mark.timeout(300)
 def test_what_a_stranger_says_and_sends_has_the_same_effect_with_c_and_without() -> None:
-    target, dice = targets.TARGETS["wire"], random.Random(7)
-    for number, seed in enumerate(target.seeds()):
-        target.feed(damaged(seed, dice) if number % 4 == 3 else seed)
-    targets.other().end()
+    """Both in processes of their own: what other tests have left here makes no difference."""
+    dice = random.Random(7)
+    with closing(targets.Other(in_c=True)) as there, closing(targets.Other(in_c=False)) as pure:
+        for number, seed in enumerate(targets.TARGETS["wire"].seeds()):
+            script = damaged(seed, dice) if number % 4 == 3 else seed
+            targets.assert_alike(pure.outcome(script), there.outcome(script))
 
 
 def test_the_seeds_of_the_codec_are_frames() -> None:
