@@ -66,9 +66,7 @@ class Calls:
             asked.due_s = due_s = sent_s + timeout_s
             if due_s < self._look_s:
                 self._look_at(due_s)
-            habit = self._expect(
-                name, sent_s
-            )  # while the other side computes, there is time for it
+            habit = self._expect(name, sent_s)  # there is time while the other side computes
             await asked.is_over
             if habit is not None:
                 habit.note(self._loop.time() - sent_s)
