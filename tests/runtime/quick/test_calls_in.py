@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgpack
@@ -12,30 +11,17 @@ from hypothesis import strategies as st
 
 from olympus.runtime.bus.ipc.records import HEAD
 from olympus.runtime.messages import Reading, schema_by_class
-from olympus.runtime.quick import PURE, quick, why_not
+from olympus.runtime.quick import quick, why_not
 
+from .conftest import Play
 from .scenes import START_NS
-from .test_scenes import Play, player, rarely
+from .test_scenes import rarely
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
 NAMES = ("", "", "raise", "refuse", "wait", "close", "odd")
 CALLED: Any = (7, "n", [])
 ASK, ANSWER, FAILURE, CANCEL = 1, 2, 3, 4
 CALL = 4
-
-
-@pytest.fixture(scope="module")
-def outcome() -> Iterator[Play]:
-    """Yield what plays a scene with what is built."""
-    with player({}) as play:
-        yield play
-
-
-@pytest.fixture(scope="module")
-def reference() -> Iterator[Play]:
-    """Yield what plays a scene in Python."""
-    with player({PURE: "1"}) as play:
-        yield play
 
 
 def opening(channel: int, topic: str) -> list[Any]:
