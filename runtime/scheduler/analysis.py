@@ -102,13 +102,17 @@ def _verdict(task: Task, tasks: Sequence[Task], rules: ResourceRules) -> Verdict
         late_ms = (response_ns - task.deadline_ns) / 1e6
         why = f"{late_ms:.1f} ms late at worst; lower its rate, or the load of its tier and above"
     else:
-        why = _crowding(task, tasks, rules)
+        why = _replacing(task, tasks, rules, response_ns) or _crowding(task, tasks, rules)
     return Verdict(task, response_ns, blocked_ns, why)
 
 
 def _beyond(task: Task, rules: ResourceRules) -> str:
     """Say why the analysis does not cover a task; empty if it does."""
     lane = rules.lanes[task.tier]
+    cores = len(set(rules.cores))
+    if 0 < cores < rules.workers:
+        few = "one core" if cores == 1 else f"{cores} cores"
+        return f"{rules.workers} workers share {few}; give each its own, or keep fewer workers"
     if lane.limit < 1.0:
         return f"the {task.tier.name} lane has a limit, and behind one nothing can be promised"
     if lane.workers is not None and lane.workers < rules.workers:
@@ -196,6 +200,24 @@ def _fixed_point(step: Callable[[int], int], start_ns: int, limit_ns: int) -> in
             return None
         time_ns = after_ns
     return time_ns
+
+
+def _replacing(task: Task, tasks: Sequence[Task], rules: ResourceRules, response_ns: int) -> str:
+    """Say so if a newer job of the same source may take a job's place before it has begun."""
+    lane = rules.lanes[task.tier]
+    if lane.overload is not Overload.LATEST:
+        return ""
+    way_out = f"give the {task.tier.name} lane another `overload`"
+    same = [other for other in tasks if (other.name, other.tier) == (task.name, task.tier)]
+    if len(same) > 1:
+        return f"jobs of the same node and model take each other's place (`latest`); {way_out}"
+    if response_ns > task.period_ns:
+        late_ms = (response_ns - task.period_ns) / 1e6
+        return (
+            f"it may wait {late_ms:.1f} ms beyond its period, and then its next job takes its "
+            f"place (`latest`); {way_out}, or lower the load of its tier and above"
+        )
+    return ""
 
 
 def _crowding(task: Task, tasks: Sequence[Task], rules: ResourceRules) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,6 +147,37 @@ def test_behind_a_limit_nothing_is_promised() -> None:
     rules = ResourceRules(lanes={Tier.LOW: LaneRules(limit=0.5)})
     verdict = analyse([task("a", Tier.LOW, period_ms=100, cost_ms=1)], rules)[0]
     assert "limit" in verdict.why
+
+
+def test_nor_where_a_newer_job_takes_the_place_of_a_waiting_one() -> None:
+    """Found by drawing: a job vouched for was never run, as its source's next one came first."""
+    lanes = {tier: LaneRules(overload=Overload.LATEST) for tier in Tier}
+    accepted = sum(check(seed, ResourceRules(lanes=lanes)) for seed in range(2000))
+    assert accepted > 3500
+
+
+def test_a_job_that_its_own_next_one_may_replace_is_named() -> None:
+    lanes = {Tier.HIGH: LaneRules(overload=Overload.LATEST)}
+    often = task("often", Tier.HIGH, period_ms=8, cost_ms=2, deadline_ms=24)
+    long = task("long", Tier.LOW, period_ms=1000, cost_ms=10)
+    assert all(verdict.holds for verdict in analyse([often, long], ResourceRules()))
+    verdict = analyse([often, long], ResourceRules(lanes=lanes))[0]
+    assert "4.0 ms beyond its period" in verdict.why
+    calm = task("calm", Tier.HIGH, period_ms=50, cost_ms=2)
+    assert analyse([calm, long], ResourceRules(lanes=lanes))[0].holds
+    assert (
+        "each other's place"
+        in analyse([calm, replace(calm, period_ns=40 * MS)], ResourceRules(lanes=lanes))[0].why
+    )
+
+
+def test_more_workers_than_cores_are_no_more_than_the_cores() -> None:
+    tasks = [task(name, Tier.CRITICAL, period_ms=10, cost_ms=2) for name in "abc"]
+    assert all(v.holds for v in analyse(tasks, ResourceRules(workers=3, cores=(0, 1, 2))))
+    for cores, said in (((1,), "share one core"), ((1, 1, 2), "share 2 cores")):
+        for verdict in analyse(tasks, ResourceRules(workers=3, cores=cores)):
+            assert not verdict.holds
+            assert said in verdict.why
 
 
 def test_a_lane_that_is_too_short_is_named() -> None:
