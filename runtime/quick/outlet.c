@@ -1,5 +1,5 @@
 /* From a message to its record: of what has fields and nothing else, and of questions and answers
-   with short arrays besides. */
+   with short arrays besides, or with one that lies in a slot that was lent. */
 
 #include "quick.h"
 
@@ -9,13 +9,19 @@
 #define ALIGNED(place) (((place) + 15) / 16 * 16)
 #define MOST_ARRAYS 16
 
-static PyObject *name_dtype, *name_str, *name_shape;
+static PyObject *name_dtype, *name_str, *name_shape, *name_base, *name_nbytes, *name_flags, *name_writeable;
+
+enum { DATA, SLOTS, TAKEN, NBYTES, OF_PACKED };
+static const char *const of_packed[] = {"data", "slots", "taken", "nbytes"};
 
 typedef struct {
     PyObject_HEAD
     PyObject *plan, *pack_body;
     uint32_t channel;
     Py_ssize_t most;      /* a longer body takes a slot */
+    PyObject *owners;     /* the loans of the pools, by `id` of the array that owns the slot */
+    PyTypeObject *loan, *packed;
+    Py_ssize_t at_slot, at_packed[OF_PACKED];
 } Outlet;
 
 /* (message, header) -> its record; None where it is for Python. */
@@ -50,6 +56,36 @@ static PyObject *outlet_record(Outlet *outlet, PyObject *const *args, Py_ssize_t
 
 /* ---- questions and answers: Packing.call of bus/ipc/records.py ---- */
 
+/* The `str` of a dtype; numpy takes long to say it, and most arrays are like the one before. */
+static PyObject *text_of(PyObject *dtype)
+{
+    static PyObject *known, *text;
+    if (dtype != known) {
+        PyObject *found = PyObject_GetAttr(dtype, name_str);
+        if (found == NULL)
+            return NULL;
+        Py_XSETREF(text, found);
+        Py_XSETREF(known, Py_NewRef(dtype));
+    }
+    return Py_NewRef(text);
+}
+
+/* Takes down `[dtype, shape, place, start]` of an array; -1 and an exception where it fails. */
+static int entry_of(PyObject *entries, PyObject *array, int place, Py_ssize_t start)
+{
+    PyObject *dtype = PyObject_GetAttr(array, name_dtype);
+    PyObject *kind = dtype != NULL ? text_of(dtype) : NULL;
+    PyObject *shape = kind != NULL ? PyObject_GetAttr(array, name_shape) : NULL, *entry = NULL;
+    if (shape != NULL)
+        entry = Py_BuildValue("[OOin]", kind, shape, place, start);
+    Py_XDECREF(dtype);
+    Py_XDECREF(kind);
+    Py_XDECREF(shape);
+    int done = entry != NULL ? PyList_Append(entries, entry) : -1;
+    Py_XDECREF(entry);
+    return done;
+}
+
 /* Takes down `[dtype, shape, -1, start]` of each array, and where they end; -1 where they are for
    Python: another kind of array, one that is not contiguous, or more than goes in a packet. */
 static Py_ssize_t entries_of(PyObject *arrays, PyObject *entries, Py_buffer *views, Py_ssize_t *starts)
@@ -64,17 +100,7 @@ static Py_ssize_t entries_of(PyObject *arrays, PyObject *entries, Py_buffer *vie
         end = starts[i] + views[i].len;
         if (end > SHORT)
             return -1;
-        PyObject *dtype = PyObject_GetAttr(array, name_dtype);
-        PyObject *kind = dtype != NULL ? PyObject_GetAttr(dtype, name_str) : NULL;
-        PyObject *shape = kind != NULL ? PyObject_GetAttr(array, name_shape) : NULL, *entry = NULL;
-        if (shape != NULL)
-            entry = Py_BuildValue("[OOin]", kind, shape, -1, starts[i]);
-        Py_XDECREF(dtype);
-        Py_XDECREF(kind);
-        Py_XDECREF(shape);
-        int failed = entry == NULL || PyList_Append(entries, entry) < 0;
-        Py_XDECREF(entry);
-        if (failed)
+        if (entry_of(entries, array, -1, starts[i]) < 0)
             return -1;
     }
     return end;
@@ -130,6 +156,119 @@ static PyObject *with_arrays(const Outlet *outlet, Head *head, PyObject *fields,
     return record;
 }
 
+/* The loan that an array owns, a new reference; NULL where it owns none, maybe with an exception. */
+static PyObject *loan_of(const Outlet *outlet, PyObject *array)
+{
+    PyObject *number = PyLong_FromVoidPtr(array);
+    PyObject *loan = number != NULL ? PyDict_GetItemWithError(outlet->owners, number) : NULL;
+    Py_XDECREF(number);
+    if (loan == NULL || !Py_IS_TYPE(loan, outlet->loan))
+        return NULL;
+    Py_INCREF(loan);
+    PyObject *owner = PyObject_CallNoArgs(loan);
+    if (owner != array)
+        Py_CLEAR(loan);
+    Py_XDECREF(owner);
+    return loan;
+}
+
+/* -1 where that is no number; then there may be an exception. */
+static Py_ssize_t nbytes_of(PyObject *array)
+{
+    PyObject *number = PyObject_GetAttr(array, name_nbytes);
+    Py_ssize_t nbytes = number != NULL ? PyLong_AsSsize_t(number) : -1;
+    Py_XDECREF(number);
+    return nbytes;
+}
+
+/* The slot that was lent and that a contiguous array fills, as Pools.find; NULL, maybe with an
+   exception, where Python is to look for it. */
+static PyObject *slot_of(const Outlet *outlet, PyObject *array, Py_ssize_t nbytes)
+{
+    PyObject *loan = loan_of(outlet, array), *slot = NULL;
+    if (loan == NULL && !PyErr_Occurred()) {
+        PyObject *base = PyObject_GetAttr(array, name_base);
+        if (base != NULL && (PyObject *)Py_TYPE(base) == ndarray && nbytes_of(base) == nbytes)
+            loan = loan_of(outlet, base);
+        Py_XDECREF(base);
+    }
+    if (loan != NULL)
+        slot = Py_XNewRef(*(PyObject **)((char *)loan + outlet->at_slot));
+    Py_XDECREF(loan);
+    return slot;
+}
+
+/* A `Packed` of one slot that was lent. */
+static PyObject *packed_of(const Outlet *outlet, const Head *head, PyObject *body, PyObject *slot,
+                           Py_ssize_t nbytes)
+{
+    uint64_t number = PyLong_AsUnsignedLongLong(slot);
+    PyObject *made = PyErr_Occurred() ? NULL : outlet->packed->tp_alloc(outlet->packed, 0);
+    PyObject *data = PyBytes_FromStringAndSize(NULL, BODY + sizeof number + head->length);
+    PyObject *const fields[] = {
+        data, PyTuple_Pack(1, slot), PyTuple_New(0),
+        PyLong_FromSsize_t(BODY + (Py_ssize_t)sizeof number + head->length + nbytes)};
+    for (int i = 0; i < OF_PACKED; i++) {
+        if (fields[i] == NULL)
+            Py_CLEAR(made);
+        if (made != NULL)
+            *(PyObject **)((char *)made + outlet->at_packed[i]) = Py_NewRef(fields[i]);
+    }
+    if (made != NULL) {
+        char *at = PyBytes_AS_STRING(data);
+        memcpy(at, head, sizeof *head);
+        memcpy(at + BODY, &number, sizeof number);
+        memcpy(at + BODY + sizeof number, PyBytes_AS_STRING(body), head->length);
+    }
+    for (int i = 0; i < OF_PACKED; i++)
+        Py_XDECREF(fields[i]);
+    return made;
+}
+
+static int protect(PyObject *array)
+{
+    PyObject *state = PyObject_GetAttr(array, name_flags);
+    int done = state != NULL ? PyObject_SetAttr(state, name_writeable, Py_False) : -1;
+    Py_XDECREF(state);
+    return done;
+}
+
+static int is_contiguous(PyObject *array)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS) < 0)
+        return 0;
+    PyBuffer_Release(&view);
+    return 1;
+}
+
+/* As Packing._with_slot: the record of fields and one long array that fills a slot that was lent;
+   NULL, maybe with an exception, where it is for Python. */
+static PyObject *in_slot(const Outlet *outlet, Head head, PyObject *fields, PyObject *array)
+{
+    Py_ssize_t nbytes = (PyObject *)Py_TYPE(array) == ndarray ? nbytes_of(array) : 0;
+    if (nbytes <= SHORT || !is_contiguous(array))
+        return NULL;
+    PyObject *slot = slot_of(outlet, array, nbytes), *entries = slot != NULL ? PyList_New(0) : NULL;
+    PyObject *all = NULL, *body = NULL, *made = NULL;
+    if (entries != NULL && entry_of(entries, array, 0, 0) == 0)
+        all = PyList_GetSlice(fields, 0, PY_SSIZE_T_MAX);
+    if (all != NULL && PyList_Append(all, entries) == 0)
+        body = PyObject_CallOneArg(outlet->pack_body, all);
+    if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most
+        && protect(array) == 0) { /* whoever looks at it now relies on that */
+        head.flags |= ARRAYS;
+        head.slots = 1;
+        head.length = (uint32_t)PyBytes_GET_SIZE(body);
+        made = packed_of(outlet, &head, body, slot, nbytes);
+    }
+    Py_XDECREF(slot);
+    Py_XDECREF(entries);
+    Py_XDECREF(all);
+    Py_XDECREF(body);
+    return made;
+}
+
 /* (kind, message, number) -> its record; where that is for Python `(body, arrays)`, or None. */
 static PyObject *outlet_call(Outlet *outlet, PyObject *const *args, Py_ssize_t count)
 {
@@ -143,7 +282,9 @@ static PyObject *outlet_call(Outlet *outlet, PyObject *const *args, Py_ssize_t c
     PyObject *arrays = PyErr_Occurred() || kind > 255 ? NULL : PyList_New(0), *made = NULL;
     PyObject *fields = arrays != NULL ? fields_asked(outlet->plan, args[1], arrays, &head) : NULL;
     head.kind = (uint8_t)kind;
-    if (fields != NULL)
+    if (fields != NULL && PyList_GET_SIZE(arrays) == 1)
+        made = in_slot(outlet, head, fields, PyList_GET_ITEM(arrays, 0));
+    if (fields != NULL && made == NULL && is_for_python())
         made = PyList_GET_SIZE(arrays) ? with_arrays(outlet, &head, fields, arrays)
             : joined(outlet, &head, fields, 0, NULL, NULL, 0);
     if (fields != NULL && made == NULL && is_for_python())
@@ -157,10 +298,11 @@ static PyObject *outlet_call(Outlet *outlet, PyObject *const *args, Py_ssize_t c
 
 static PyObject *outlet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *plan, *pack_body;
+    PyObject *plan, *pack_body, *owners, *loan, *packed;
     unsigned int channel;
     Py_ssize_t most;
-    if (!PyArg_ParseTuple(args, "O!OIn", &PlanType, &plan, &pack_body, &channel, &most))
+    if (!PyArg_ParseTuple(args, "O!OInO!O!O!", &PlanType, &plan, &pack_body, &channel, &most,
+                          &PyDict_Type, &owners, &PyType_Type, &loan, &PyType_Type, &packed))
         return NULL;
     Outlet *outlet = (Outlet *)type->tp_alloc(type, 0);
     if (outlet == NULL)
@@ -169,6 +311,14 @@ static PyObject *outlet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     outlet->pack_body = Py_NewRef(pack_body);
     outlet->channel = channel;
     outlet->most = most;
+    outlet->owners = Py_NewRef(owners);
+    outlet->loan = (PyTypeObject *)Py_NewRef(loan);
+    outlet->packed = (PyTypeObject *)Py_NewRef(packed);
+    int failed = find_offset(outlet->loan, "slot", &outlet->at_slot) < 0;
+    for (int i = 0; !failed && i < OF_PACKED; i++)
+        failed = find_offset(outlet->packed, of_packed[i], &outlet->at_packed[i]) < 0;
+    if (failed)
+        Py_CLEAR(outlet);
     return (PyObject *)outlet;
 }
 
@@ -176,6 +326,9 @@ static void outlet_dealloc(Outlet *outlet)
 {
     Py_XDECREF(outlet->plan);
     Py_XDECREF(outlet->pack_body);
+    Py_XDECREF(outlet->owners);
+    Py_XDECREF(outlet->loan);
+    Py_XDECREF(outlet->packed);
     Py_TYPE(outlet)->tp_free(outlet);
 }
 
@@ -183,7 +336,7 @@ static PyMethodDef outlet_methods[] = {
     {"record", (PyCFunction)(void (*)(void))outlet_record, METH_FASTCALL,
      "(message, header) -> bytes | None"},
     {"call", (PyCFunction)(void (*)(void))outlet_call, METH_FASTCALL,
-     "(kind, message, number) -> bytes | (body, arrays) | None"},
+     "(kind, message, number) -> bytes | Packed | (body, arrays) | None"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -192,7 +345,7 @@ PyTypeObject OutletType = {
     .tp_name = "olympus.runtime.quick._quick.Outlet",
     .tp_basicsize = sizeof(Outlet),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "(plan, pack_body, channel, most bytes): makes records of what is plain.",
+    .tp_doc = "See make_outlet of bus/ipc/records.py: makes records of what is plain.",
     .tp_new = outlet_new,
     .tp_dealloc = (destructor)outlet_dealloc,
     .tp_methods = outlet_methods,
@@ -200,8 +353,12 @@ PyTypeObject OutletType = {
 
 int outlet_ready(void)
 {
-    name_dtype = PyUnicode_InternFromString("dtype");
-    name_str = PyUnicode_InternFromString("str");
-    name_shape = PyUnicode_InternFromString("shape");
-    return name_dtype && name_str && name_shape ? PyType_Ready(&OutletType) : -1;
+    struct { PyObject **place; const char *text; } const names[] = {
+        {&name_dtype, "dtype"}, {&name_str, "str"}, {&name_shape, "shape"}, {&name_base, "base"},
+        {&name_nbytes, "nbytes"}, {&name_flags, "flags"}, {&name_writeable, "writeable"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
+            return -1;
+    return PyType_Ready(&OutletType);
 }

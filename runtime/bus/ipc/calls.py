@@ -223,12 +223,13 @@ class Calls:
         return self._sent_with_slots(pair, channel, packed)
 
     def _sent_with_slots(self, pair: Pair, channel: int, packed: Packed) -> bool:
-        member = self._member
+        member, slots = self._member, packed.slots
         try:
-            for slot in packed.slots:
+            for slot in slots:
                 if slot >> 32 not in pair.lent:
-                    member.lend(pair, packed.slots)
-            if not pair.is_gone and not pair.holds.add(packed.slots, member.readers):
+                    member.lend(pair, slots)
+            is_held = len(slots) == 1 and pair.holds.add_one(slots[0], member.readers)
+            if not (is_held or pair.is_gone or pair.holds.add(slots, member.readers)):
                 return False
             if not pair.post(packed.data):
                 pair.send(packed, channel, PATIENT)

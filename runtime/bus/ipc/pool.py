@@ -55,7 +55,7 @@ class Pool:
             self.free.append(index)
 
 
-class _Loan(weakref.ref[NDArray[Any]]):
+class Loan(weakref.ref[NDArray[Any]]):
     """Notices that nobody in this process looks at a slot any more."""
 
     __slots__ = ("owner", "slot")
@@ -72,8 +72,8 @@ class Pools:
         self.reclaim: Callable[[], None] = lambda: None
         """Called under the lock before a slot is taken: gives back what receivers let go."""
         self.lock = threading.RLock()
-        self._loans: dict[int, _Loan] = {}
-        self._owners: dict[int, _Loan] = {}
+        self._loans: dict[int, Loan] = {}
+        self.owners: dict[int, Loan] = {}
         """The same by `id` of the array that owns the slot; such a number may be used again."""
         self._plans: dict[tuple[Any, Any], tuple[np.dtype[Any], Pool]] = {}
         """Where arrays of a shape and dtype that were asked for before belong."""
@@ -113,10 +113,10 @@ class Pools:
         # The array that owns, not a memoryview of it: numpy keeps its own memoryview, so that one
         # would die, and free the slot, while somebody still reads. Every view of it keeps it.
         # Its end may come anywhere, also while this thread holds the lock: that leaves only a note.
-        loan = _Loan(array, self._dead.append)
+        loan = Loan(array, self._dead.append)
         loan.slot, loan.owner = slot, id(array)
         self._loans[slot] = loan
-        self._owners[id(array)] = loan
+        self.owners[id(array)] = loan
         return array
 
     def is_lent(self, slot: int) -> bool:
@@ -127,11 +127,11 @@ class Pools:
         """Return the lent slot in which a contiguous array lies, and where; None if in none."""
         if not self._loans:
             return None
-        loan = self._owners.get(id(array))
+        loan = self.owners.get(id(array))
         if loan is not None and loan() is array:
             return loan.slot, 0
         owner = array.base
-        loan = self._owners.get(id(owner))
+        loan = self.owners.get(id(owner))
         if (
             loan is not None
             and owner is not None
@@ -196,9 +196,9 @@ class Pools:
         return pool.number << _SLOT_BITS | index
 
     def _settle(self) -> None:
-        dead, owners = self._dead, self._owners
+        dead, owners = self._dead, self.owners
         while dead:
-            loan: _Loan = dead.popleft()
+            loan: Loan = dead.popleft()
             slot, owner = loan.slot, loan.owner
             del self._loans[slot]
             if owners.get(owner) is loan:

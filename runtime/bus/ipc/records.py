@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgpack
 import numpy as np
 
-from olympus.runtime.bus.ipc.pool import Pools
+from olympus.runtime.bus.ipc.pool import Loan, Pools
 from olympus.runtime.bus.ipc.shelf import ALIGN, SHORT, Shelf
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Header, Hop, Message
@@ -45,13 +45,6 @@ _pack_head = HEAD.pack
 _GAPS = tuple(bytes(n) for n in range(ALIGN))
 _pack_head_1 = struct.Struct("<BBHIQQQQIIQ").pack
 """A head with one slot after it."""
-
-
-def make_outlet(parts: Parts, pack_body: Callable[..., bytes], channel: int, most: int) -> Any:
-    """Return what makes records of what is plain; None where that isn't built."""
-    if quick is None or parts.plan is None:
-        return None
-    return quick.Outlet(parts.plan, pack_body, channel, most)
 
 
 class Kind(IntEnum):
@@ -92,6 +85,14 @@ class Tail(NamedTuple):
     packed: bytes
 
 
+def make_outlet(parts: Parts, pack_body: Callable[..., bytes], channel: int, pools: Pools) -> Any:
+    """Return what makes records of what is plain; None where that isn't built."""
+    if quick is None or parts.plan is None:
+        return None
+    given = parts.plan, pack_body, channel, _LONG_BODY
+    return quick.Outlet(*given, pools.owners, Loan, Packed)
+
+
 Stamps: TypeAlias = tuple[int, int, int, int, int]
 """Tier, seq, stamp, expires and sent of a record."""
 _PLAIN = frozenset((bool, int, str, bytes))
@@ -110,11 +111,11 @@ class Packing:
         self._pack_fields = self.parts.pack
         self._pack_body: Callable[[list[Any]], bytes] = msgpack.Packer().pack
         self._tail = _NO_TAIL
-        outlet = make_outlet(self.parts, self._pack_body, channel, _LONG_BODY)
+        outlet = make_outlet(self.parts, self._pack_body, channel, pools)
         self._outlet = None if self.parts.has_arrays else outlet
         """Makes records of messages that have fields alone."""
         self._calls = outlet
-        """Makes those of questions and answers, where their arrays are short as well."""
+        """Makes those of questions and answers, also with short arrays or one in a lent slot."""
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
         """Return the record of a message that has its final header; bytes if nothing else goes.
@@ -162,7 +163,7 @@ class Packing:
         """
         arrays: list[AnyArray] = []
         plain = self._calls.call(kind, message, number) if self._calls is not None else None
-        if type(plain) is bytes:
+        if type(plain) is bytes or type(plain) is Packed:
             return plain
         if plain is not None:
             body, arrays = plain

@@ -11,7 +11,8 @@ import pytest
 
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.pool import Pools
-from olympus.runtime.bus.ipc.records import HEAD, Kind, Packing
+from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing
+from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import schema_by_class
 from olympus.runtime.messages.inference import Inferred, ModelOrigin, tensors_of
 from olympus.runtime.quick import quick, why_not
@@ -72,6 +73,23 @@ def test_records_that_are_made_leave_nothing_behind() -> None:
             packing.call(2, spoilt, number)
 
     check_nothing_is_left(fail, *(one.data for one in spoilt.tensors), spoilt, times=TIMES)
+
+
+@pytest.mark.parametrize("model", ["m", "\ud800", "x" * 30_000])
+def test_records_of_lent_arrays_leave_nothing_behind(model: str) -> None:
+    pools = Pools()
+    packing = Packing(Inferred, 1, pools)
+    room: Any = pools.loan((70_000,), np.uint8)
+    loan = pools.owners[id(room)]
+    answer = Inferred(tensors=tensors_of({"x": room}), model=model)
+
+    def pack(number: int) -> None:
+        with suppress(MessageError):
+            assert (type(packing._calls.call(2, answer, number)) is Packed) == (model == "m")
+
+    held = room, loan, answer, answer.tensors[0].data, packing._calls, ()
+    check_nothing_is_left(pack, *held, times=TIMES)
+    assert pools.held() == 1
 
 
 def test_what_comes_is_handed_on_and_leaves_nothing_behind() -> None:

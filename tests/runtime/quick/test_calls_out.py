@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from olympus.runtime.messages.inference import Inferred, Tensor, tensors_of
 from olympus.runtime.qos import Tier
 from olympus.runtime.quick import quick, why_not
 
-from .shapes import MADE_UP, REGISTERED, Arrays, Bare, Number, Refusing, bare, instances
+from .shapes import MADE_UP, REGISTERED, Arrays, Bare, Number, Picture, Refusing, bare, instances
 from .test_outlet import CHANNEL, headers
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
@@ -123,6 +124,87 @@ def test_a_long_array_takes_a_slot_as_ever(lent: bool) -> None:
         assert (len(record.slots), len(record.taken)) == (1, 0 if lent else 1)
         records.append(record)
     assert records[0] == records[1]
+
+
+def all_of(room: Any) -> Any:
+    """Return bytes that lie in a lent array: all of them."""
+    return room.reshape(-1).view(np.uint8)
+
+
+IN_A_SLOT: list[tuple[str, Any, bool]] = [
+    ("itself", lambda room: room, True),
+    ("all of it", all_of, True),
+    ("a view of a view", lambda room: all_of(room)[:][:], True),
+    ("its second half", lambda room: all_of(room)[35_000:], False),
+    ("its first half", lambda room: all_of(room)[:35_000], False),
+    ("little of it", lambda room: all_of(room)[5:9], False),
+    ("with gaps", lambda room: all_of(room)[::2], False),
+    ("backwards", lambda room: all_of(room)[::-1], False),
+    ("a copy", lambda room: all_of(room).copy(), False),
+    ("of another class", lambda room: all_of(room).view(Picture), False),
+    ("through a memoryview", lambda room: np.frombuffer(memoryview(room), np.uint8), False),
+]
+"""What lies where an array of 70000 bytes was lent, and whether C looks it up."""
+
+
+@pytest.mark.parametrize(("_", "part", "in_c"), IN_A_SLOT, ids=[one[0] for one in IN_A_SLOT])
+def test_what_lies_in_a_lent_slot_goes_the_same_way(_: str, part: Any, in_c: bool) -> None:
+    records = []
+    for is_in_c in (True, False):
+        one = packing(Inferred, in_c=is_in_c)
+        assert one._pools.loan((70_000,), np.uint8) is not None  # its number is used again
+        room = one._pools.loan((70_000,), np.uint8)
+        assert room is not None
+        room[...] = np.arange(70_000) % 251
+        data = part(room)
+        answer = Inferred(tensors=(Tensor(name="x", dtype="uint8", shape=data.shape, data=data),))
+        if is_in_c:
+            assert (type(one._calls.call(1, answer, 3)) is Packed) == in_c
+            data = part(room)
+            answer = replace(answer, tensors=(replace(answer.tensors[0], data=data),))
+        records.append((made(one, Kind.ASK, answer, 3), data.flags.writeable))
+        assert one._pools.held() >= 1
+    assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("dtype", ["f4", ">i8", "?", "c16"])
+def test_a_lent_array_of_any_dtype_goes_the_same_way(dtype: str) -> None:
+    records = []
+    for in_c in (True, False):
+        one = packing(Arrays, in_c=in_c)
+        room = one._pools.loan((100, 90, 3), dtype)
+        assert room is not None
+        fields = {"free": room, "picture": room, "flat": room, "several": (), "maybe": None}
+        records.append(made(one, 1, bare(Arrays, fields | {"header": CALLED, "number": 1}), 3))
+    assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("length", [24_000, 24_500, 24_600, 70_000])
+def test_much_besides_a_lent_array_goes_the_same_way(length: int) -> None:
+    records = []
+    for in_c in (True, False):
+        one = packing(Inferred, in_c=in_c)
+        room = one._pools.loan((70_000,), np.uint8)
+        assert room is not None
+        room[...] = 7
+        for text in ("x" * length, "\ud800"):
+            answer = Inferred(tensors=tensors_of({"x": room}), model=text, header=CALLED)
+            records.append((in_c, made(one, Kind.ASK, answer, 3)))
+    assert [one[1] for one in records if one[0]] == [one[1] for one in records if not one[0]]
+
+
+def test_a_number_that_is_used_again_is_no_slot() -> None:
+    one = packing(Inferred, in_c=True)
+    rooms = [one._pools.loan((70_000,), np.uint8)]
+    other = np.zeros(70_000, np.uint8)
+    answer = Inferred(tensors=(Tensor(name="", dtype="uint8", shape=(70_000,), data=other),))
+    # As of an array that ended, while that is not settled yet.
+    one._pools.owners[id(other)] = one._pools.owners[id(rooms[0])]
+    assert type(one._calls.call(1, answer, 3)) is tuple
+    rooms.clear()  # now nobody owns the slot
+    assert type(one._calls.call(1, answer, 3)) is tuple
+    one._pools.owners[id(other)] = "odd"  # type: ignore[assignment]
+    assert type(one._calls.call(1, answer, 3)) is tuple
 
 
 @pytest.mark.parametrize("length", [24_000, 24_576, 24_600, 70_000])

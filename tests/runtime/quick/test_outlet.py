@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olympus.runtime.bus.ipc.pool import Pools
-from olympus.runtime.bus.ipc.records import Packing
+from olympus.runtime.bus.ipc.records import Packing, make_outlet
 from olympus.runtime.messages import Header, Hop, Message
 from olympus.runtime.messages.parts import parts_of
 from olympus.runtime.qos import Tier
@@ -130,6 +130,6 @@ def test_a_packer_goes_on_after_what_it_could_not_pack() -> None:
 @pytest.mark.parametrize("given", [(), (1,), (1, 2, 3)], ids=len)
 def test_a_wrong_number_of_arguments_is_refused(given: tuple[int, ...]) -> None:
     assert quick is not None
-    outlet = quick.Outlet(parts_of(Plain).plan, msgpack.packb, CHANNEL, 100)
+    outlet = make_outlet(parts_of(Plain), msgpack.packb, CHANNEL, Pools())
     with pytest.raises(TypeError, match="a message and a header"):
         outlet.record(*given)
