@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+_short = reprlib.Repr()  # aliases can make of a few lines what no memory holds
+_short.maxstring = _short.maxother = 100
+_short.maxlevel = 2
 
 
 def explain(
@@ -55,7 +60,7 @@ def _reason(item: ErrorDetails, model: type[BaseModel]) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error" or isinstance(item["input"], dict):
         return message
-    return f"{message}, not {item['input']!r}"
+    return f"{message}, not {_short.repr(item['input'])}"
 
 
 def _hint(item: ErrorDetails, model: type[BaseModel]) -> str:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from olympus.models import complaints
+from olympus.runtime import yaml_text
 from olympus.runtime.errors import ModelError
 
 MANIFEST_NAME = "manifest.yaml"
@@ -33,6 +34,8 @@ Task = Literal[
 Dtype = Literal["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool"]
 Dim = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """A fixed size, or a name such as `batch` for a size that may vary."""
+Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
+"""A measured time; eleven days at most."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -121,9 +124,9 @@ class Accuracy(Part):
 class Times(Part):
     """How long something took, one thread."""
 
-    p50_ms: Annotated[float, Field(gt=0)]
-    p99_ms: Annotated[float, Field(gt=0)]
-    worst_ms: Annotated[float, Field(gt=0)]
+    p50_ms: Milliseconds
+    p99_ms: Milliseconds
+    worst_ms: Milliseconds
     n: Annotated[int, Field(ge=1)]
     """How many were timed."""
 
@@ -284,7 +287,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
             the model, every such field, and the way out.
     """
     try:
-        data = yaml.safe_load(text)
+        data = yaml_text.parsed(text)
     except yaml.YAMLError as error:
         raise ModelError(f"{where}: is no valid YAML: {error}") from error
     if not isinstance(data, dict):
@@ -315,8 +318,8 @@ def read_manifest(path: Path) -> Manifest:
         ModelError: It can't be read, or is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = yaml_text.read(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path}: can't be read ({error}); is the path right?") from error
     return parse_manifest(text, str(path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from olympus.models.manifest import Latency
@@ -40,7 +41,8 @@ def profiles_on(board: str, models: Iterable[str], *, scale: float = 1.0) -> dic
 
 def _profile(latency: Latency) -> Profile:
     piece = latency.piece
-    return profile_of_ms(latency.board, piece.n, piece.p50_ms, piece.p99_ms, piece.worst_ms)
+    found = profile_of_ms(latency.board, piece.n, piece.p50_ms, piece.p99_ms, piece.worst_ms)
+    return replace(found, is_step=latency.step is not None)
 
 
 def measured(model: str, folder: Path) -> Measured | None:
@@ -58,4 +60,4 @@ def measured(model: str, folder: Path) -> Measured | None:
     found = stored.manifest
     times = tuple(_profile(latency) for latency in found.latency)
     place = str(stored.folder.resolve())
-    return Measured(times, found.memory_mb, found.name, place=place)
+    return Measured(times, found.memory_mb, found.name, place=place, version=found.version)

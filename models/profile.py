@@ -18,6 +18,7 @@ from olympus.models.onnx import OnnxModel, blank
 from olympus.models.registry import StoredModel
 from olympus.models.swap import load
 from olympus.models.wish import Wish
+from olympus.runtime import yaml_text
 from olympus.runtime.errors import ModelError
 
 RUNS: Final = 1000
@@ -154,7 +155,7 @@ def kept_timings(path: Path, board: str) -> dict[str, object]:
     if not path.exists():
         return {}
     try:
-        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+        old = yaml_text.parsed(yaml_text.read(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path}: can't be read as a profile: {error}") from error
     if not isinstance(old, dict) or old.get("board") != board:

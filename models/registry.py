@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from olympus.models.manifest import MANIFEST_NAME, Manifest, ModelFile, read_manifest
 from olympus.runtime.errors import ModelError, did_you_mean
@@ -43,14 +47,49 @@ class StoredModel:
         wanted = file or self.manifest.model_file
         path = self.folder / wanted.path
         try:
-            data = path.read_bytes()
+            with self.opened(wanted) as source:
+                data = source.read(wanted.bytes + 1)
         except OSError as error:
-            raise ModelError(
-                f"model {self.name}: file {wanted.path} can't be read at {path} "
-                f"({error.strerror}); put it there or correct files.path"
-            ) from error
+            raise self.unreadable(wanted, error) from error
         self.verify(wanted, len(data), hashlib.sha256(data).hexdigest(), path)
         return data
+
+    def opened(self, file: ModelFile) -> BinaryIO:
+        """Open a file whose kind and size are right; nobody has looked at what is in it.
+
+        Neither a pipe that nobody writes to, nor a device or another file too large for the
+        memory is read.
+
+        Args:
+            file: The manifest's entry.
+
+        Raises:
+            OSError: It can't be opened.
+            ModelError: It is no ordinary file, or its size is not the manifest's.
+        """
+        path = self.folder / file.path
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(found.st_mode):
+                raise ModelError(
+                    f"model {self.name}: file {path} is a pipe or a device, not an ordinary file; "
+                    "correct files.path"
+                )
+            self._verify_size(file, found.st_size, path)
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def unreadable(self, file: ModelFile, error: OSError) -> ModelError:
+        """Say that a file can't be read, and what to do."""
+        return ModelError(
+            f"model {self.name}: file {file.path} can't be read at {self.folder / file.path} "
+            f"({error.strerror}); put it there or correct files.path"
+        )
 
     def verify(self, file: ModelFile, size: int, sha256: str, path: Path) -> None:
         """Compare what was read with what the manifest says.
@@ -64,16 +103,19 @@ class StoredModel:
         Raises:
             ModelError: Size or hash differ.
         """
-        if size != file.bytes:
-            raise ModelError(
-                f"model {self.name}: file {path} has {size} bytes, but the manifest's files.bytes "
-                f"says {file.bytes}; it is cut off or another file: fetch it again"
-            )
+        self._verify_size(file, size, path)
         if sha256 != file.sha256:
             raise ModelError(
                 f"model {self.name}: file {path} has sha256 {sha256}, but the manifest's "
                 f"files.sha256 says {file.sha256}; it was changed: fetch it again, or, if the "
                 "change is yours, correct the manifest"
+            )
+
+    def _verify_size(self, file: ModelFile, size: int, path: Path) -> None:
+        if size != file.bytes:
+            raise ModelError(
+                f"model {self.name}: file {path} has {size} bytes, but the manifest's files.bytes "
+                f"says {file.bytes}; it is cut off or another file: fetch it again"
             )
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from pathlib import Path
 from typing import Self
 
 from olympus.models.manifest import ModelFile
 from olympus.models.registry import StoredModel
-from olympus.runtime.errors import ModelError
 
 _CHUNK = 1 << 22
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -37,7 +35,7 @@ class SealedFile:
         path = stored.folder / wanted.path
         self._fd = os.memfd_create(f"model {stored.name}", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         try:
-            digest, size = self._copy(stored.name, wanted, path)
+            digest, size = self._copy(stored, wanted)
             stored.verify(wanted, size, digest, path)
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
         except BaseException:
@@ -61,16 +59,13 @@ class SealedFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _copy(self, name: str, file: ModelFile, path: Path) -> tuple[str, int]:
+    def _copy(self, stored: StoredModel, file: ModelFile) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
         try:
-            with path.open("rb") as source:
-                while block := source.read(_CHUNK):
+            with stored.opened(file) as source:
+                while size <= file.bytes and (block := source.read(_CHUNK)):
                     digest.update(block)
                     size += os.write(self._fd, block)
         except OSError as error:
-            raise ModelError(
-                f"model {name}: file {file.path} can't be read at {path} ({error.strerror}); "
-                "put it there or correct files.path"
-            ) from error
+            raise stored.unreadable(file, error) from error
         return digest.hexdigest(), size

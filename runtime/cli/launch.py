@@ -83,7 +83,8 @@ def check(
         typer.Option(help="Tell whether its jobs fit this board, by measured profiles."),
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=0.01, help="So many times slower than that board: a guess.")
+        float,
+        typer.Option(min=0.01, max=1000, help="So many times slower than that board: a guess."),
     ] = 1.0,
     profiles: Annotated[
         list[Path] | None, typer.Option(help="More files that `olympus models bench` wrote.")
@@ -96,7 +97,7 @@ def check(
     """Find out whether a launch file would start, without starting anything.
 
     Raises:
-        ConfigError: No file was named.
+        ConfigError: No file was named, or no board where one is needed.
         Exit: With the check's exit code.
     """
     if schema:
@@ -105,7 +106,13 @@ def check(
     if file is None:
         raise ConfigError("name a launch file: olympus check launch/patrol.yaml")
     checked = check_launch(file, words or (), imports=not no_import)
+    if board is not None and not board.strip():  # "$BOARD" of a script that never set it
+        raise ConfigError("--board names no board; write one, such as --board x86-64")
     wanted = board or checked.plan.board
+    if not wanted and (scale != 1.0 or profiles):
+        raise ConfigError(
+            "--scale and --profiles say how long models take on a board; name it: --board x86-64"
+        )
     kept = {finding.id: finding.models for finding in checked.findings}
     fit = (
         timing(checked.plan, wanted, scale=scale, files=profiles or (), kept=kept)

@@ -86,7 +86,8 @@ class Job(Section):
     """How long after it was asked for the answer is worth something; a period when left out."""
     tier: TierName = "normal"
     """Its urgency."""
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Pieces at most, such as tokens; between two of them it makes way."""
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Pieces at most, such as tokens; between two of them it makes way. A language model needs it,
+    any other is one piece."""
     resource: Name | None = None
     """Which of its host's resources it runs on; the first when left out."""

@@ -78,7 +78,7 @@ def parse_value(text: str) -> JsonValue:
         if isinstance(node, yaml.CollectionNode) and not node.flow_style:
             return text
         return None if node is None else _Reader(loader, Path("command line")).value(node, ())
-    except (yaml.YAMLError, LaunchError):
+    except (yaml.YAMLError, LaunchError, RecursionError):
         return text
 
 
@@ -142,6 +142,8 @@ def parse(text: str, file: Path) -> Document:
         raise LaunchError(f"{shown(file)}:{line}: no valid YAML: {error.problem}{hint}") from error
     except yaml.YAMLError as error:
         raise LaunchError(f"{shown(file)}: no valid YAML: {error}") from error
+    except RecursionError as error:  # a params file is read again while everything runs
+        raise LaunchError(f"{shown(file)}: is nested too deeply") from error
     if not isinstance(data, dict):
         raise LaunchError(f"{shown(file)}:1: must be a mapping such as 'nodes: ...'")
     return Document(file.absolute(), data, reader.lines)

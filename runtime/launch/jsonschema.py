@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from olympus.runtime.launch.schema import LaunchFile
 
 _SUBSTITUTION: dict[str, JsonValue] = {"type": "string", "pattern": r"\$\{.+\}"}
+_PLAIN = ("integer", "number", "boolean")
 _BARE: dict[str, JsonValue] = {"Argument": {}, "Include": {"type": "string"}}
 
 
@@ -34,9 +35,19 @@ def _loosen(section: dict[str, JsonValue]) -> None:
     if not isinstance(properties, dict):
         return
     for name, value in properties.items():
-        if isinstance(value, dict) and value.get("type") in ("integer", "number", "boolean"):
+        if not isinstance(value, dict):
+            continue
+        if isinstance(ways := value.get("anyOf"), list) and _is_plain(ways):
+            ways.append(dict(_SUBSTITUTION))
+        if value.get("type") in _PLAIN:
             either: dict[str, JsonValue] = {"anyOf": [value, dict(_SUBSTITUTION)]}
             for key in ("description", "title"):
                 if key in value:
                     either[key] = value.pop(key)
             properties[name] = either
+
+
+def _is_plain(ways: list[JsonValue]) -> bool:
+    """Tell whether a value that may be left out is a number or a truth value otherwise."""
+    kinds = {way.get("type") for way in ways if isinstance(way, dict)}
+    return "null" in kinds and len(kinds) == 2 and bool(kinds & set(_PLAIN))

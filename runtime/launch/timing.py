@@ -14,7 +14,7 @@ from olympus.runtime.launch.computing import Job, tier_of
 from olympus.runtime.launch.plan import LaunchPlan, PlannedNode
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.analysis import Task, Verdict, analyse
-from olympus.runtime.scheduler.profile import Profile, read_profiles
+from olympus.runtime.scheduler.profile import Entry, Profile, read_profiles
 from olympus.runtime.scheduler.rules import ResourceRules
 
 GROUP = "olympus.profiles"
@@ -31,6 +31,7 @@ class Measured:
     memory_mb: float | None = None
     name: str = ""
     """The model's own, where it was asked for by a path."""
+    version: str = ""
     place: str = ""
     """Its folder: the same by whichever name or path it was asked for."""
     unknown: str = ""
@@ -197,19 +198,30 @@ class _Timing:
         known = measured(job.model, self._plan.file.parent)
         self._count(node.host, job.model, known)
         by_board = {profile.board: profile for profile in known.profiles}
+        old = ""
         for (model, board), entry in self._read.items():
-            if model in (job.model, known.name):
-                by_board[board] = entry.piece(board)
+            if model not in (job.model, known.name):
+                continue
+            if not _is_of(entry, known):
+                old = f"; its profile is of version {entry.version}, used here is {known.version}"
+                continue
+            by_board[board] = entry.piece(board)
         profile = by_board.get(self._board)
         if profile is None:
             others = ", ".join(sorted(by_board)) or "none"
             unmeasured = (
-                f"{job.model} was not measured on {self._board!r}, only on: {others}; run `olympus "
-                "models bench` there and name its file under `profiles`, or take another board "
-                "with --scale"
+                f"{job.model} was not measured on {self._board!r}, only on: {others}{old}; run "
+                "`olympus models bench` there and name its file under `profiles`, or take another "
+                "board with --scale"
             )
             why = unmeasured if by_board or not known.unknown else known.unknown
             self._problems.append(f"{node.id}: {why}")
+            return None
+        if profile.is_step and job.steps is None:
+            self._problems.append(
+                f"{node.id}: {job.model} answers in many steps; give its job `steps: N`, how many "
+                "an answer may take at most"
+            )
             return None
         if profile.n < LEAST_RUNS:
             self._notes.append(f"{job.model}: its worst time is the worst of only {profile.n} runs")
@@ -219,7 +231,7 @@ class _Timing:
         """Note a model's memory, once by whatever it is called, or that nobody measured it."""
         model = self._called.setdefault((host, _which(model, known)), model)
         read = (self._read.get((name, self._board)) for name in (model, known.name))
-        found = [entry.memory_mb for entry in read if entry and entry.memory_mb]
+        found = [e.memory_mb for e in read if e and e.memory_mb and _is_of(e, known)]
         note = f"{model}: its memory was not measured: the sum lacks it"
         if found or known.memory_mb is not None:
             self._memory[host, model] = found[0] if found else known.memory_mb or 0.0
@@ -241,13 +253,14 @@ class _Timing:
 
     def _without_cores(self, loads: Mapping[str, float]) -> list[str]:
         """Say which resources with jobs may run on whatever processor the others run on."""
-        free = [
-            f"{host}/{name}"
+        used = {
+            f"{host}/{name}": rules
             for host in self._plan.hosts
             for name, rules in self._rules(host).items()
-            if f"{host}/{name}" in loads and not rules.cores
-        ]
-        if len(loads) < 2 or not free:
+            if f"{host}/{name}" in loads
+        }
+        free = [where for where, rules in used.items() if not rules.cores]
+        if sum(rules.workers for rules in used.values()) < 2 or not free:
             return []
         return [
             f"without `cores`: {', '.join(free)}; the answers hold only while each of their "
@@ -262,9 +275,14 @@ def _task(node: PlannedNode, job: Job, profile: Profile) -> Task:
         tier=tier_of(job.tier),
         period_ns=period_ns,
         deadline_ns=period_ns if job.deadline_ms is None else round(job.deadline_ms * 1e6),
-        cost_ns=profile.worst_ns * job.steps,
+        cost_ns=profile.worst_ns * (job.steps or 1),
         piece_ns=profile.worst_ns,
     )
+
+
+def _is_of(entry: Entry, known: Measured) -> bool:
+    """Tell whether an entry of a profile file is of the version that would run."""
+    return not (entry.version and known.version) or entry.version == known.version
 
 
 def _which(model: str, known: Measured) -> str:

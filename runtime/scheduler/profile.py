@@ -5,7 +5,7 @@ A piece is what can't be interrupted: a whole run of an ONNX model, one step of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -13,9 +13,12 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from olympus.runtime import yaml_text
 from olympus.runtime.errors import ConfigError
 
 _MASK = 2**64 - 1
+_LONGEST_MS = 1e9  # eleven days; also what keeps nanoseconds within what can be counted
+_Ms = Annotated[float, Field(gt=0, le=_LONGEST_MS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Profile:
     p50_ns: int
     p99_ns: int
     worst_ns: int
+    is_step: bool = False
+    """Whether a job of the model takes many such pieces: a language model's steps."""
 
     def scaled(self, factor: float) -> Profile:
         """Return what it would be on a board that is `factor` times slower: an assumption.
@@ -35,9 +40,9 @@ class Profile:
         Args:
             factor: Above 0.
         """
-        return Profile(
+        return replace(
+            self,
             board=f"{self.board} x {factor:g}",
-            n=self.n,
             p50_ns=round(self.p50_ns * factor),
             p99_ns=round(self.p99_ns * factor),
             worst_ns=round(self.worst_ns * factor),
@@ -91,12 +96,12 @@ def _mixed(value: int) -> int:
 class Times(BaseModel):
     """Times as people write them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     n: Annotated[int, Field(ge=1)]
-    p50_ms: Annotated[float, Field(gt=0)]
-    p99_ms: Annotated[float, Field(gt=0)]
-    worst_ms: Annotated[float, Field(gt=0)]
+    p50_ms: _Ms
+    p99_ms: _Ms
+    worst_ms: _Ms
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -120,7 +125,8 @@ class Entry(Times):
 
     def piece(self, board: str) -> Profile:
         """Return the times of what can't be interrupted: a step, or else the whole run."""
-        return (self.step or self).profile(board)
+        found = (self.step or self).profile(board)
+        return replace(found, is_step=self.step is not None)
 
 
 class _ProfileFile(BaseModel):
@@ -144,10 +150,21 @@ def read_profiles(file: Path) -> dict[tuple[str, str], Entry]:
         ConfigError: It can't be read, or is no profile file.
     """
     try:
-        found = _ProfileFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        found = _ProfileFile.model_validate(yaml_text.parsed(yaml_text.read(file)))
+    except ValidationError as error:
+        raise ConfigError(f"{file}: is no profile file: {_told(error)}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: is no profile file: {error}") from error
     return {(name, found.board): entry for name, entry in found.models.items()}
+
+
+def _told(error: ValidationError) -> str:
+    """Say where a profile file is wrong: its first fields that are."""
+    lines = [
+        f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)[:5]
+    ]
+    return "; ".join(lines)
 
 
 def profile_of_ms(board: str, n: int, p50_ms: float, p99_ms: float, worst_ms: float) -> Profile:

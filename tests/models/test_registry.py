@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from olympus.models.registry import ZOO, Registry
+from olympus.models.sealed import SealedFile
 from olympus.runtime.errors import ModelError
 
 MakeModel = Callable[..., Path]
@@ -105,3 +107,53 @@ def test_every_shipped_model_is_whole(name: str) -> None:
 def test_all_shipped_models_together_are_small() -> None:
     sizes = [file.stat().st_size for file in ZOO.rglob("*") if file.is_file()]
     assert sum(sizes) < 20e6
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+def test_what_is_no_ordinary_file_is_refused_and_not_read(
+    make_model: MakeModel, what: str, is_sealed: bool
+) -> None:
+    """A pipe that nobody writes to would hold up whoever opens it, /dev/zero has no end."""
+    folder = make_model("doubler")
+    (folder / "small.onnx").unlink()
+    if what == "pipe":
+        os.mkfifo(folder / "small.onnx")
+    elif what == "folder":
+        (folder / "small.onnx").mkdir()
+    else:
+        (folder / "small.onnx").symlink_to("/dev/zero")
+    stored = Registry().find(folder)
+    with pytest.raises(ModelError, match=r"model doubler: file .*(pipe or a device|can't be read)"):
+        SealedFile(stored) if is_sealed else stored.read()
+
+
+def test_a_file_that_is_far_too_large_is_not_read(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    with (folder / "small.onnx").open("r+b") as file:
+        file.truncate(1 << 40)  # a hole: no disk has to hold it
+    stored = Registry().find(folder)
+    for read in (stored.read, lambda: SealedFile(stored)):
+        with pytest.raises(ModelError, match=r"has 1099511627776 bytes"):
+            read()
+
+
+@pytest.mark.parametrize("text", ["name: " + "[" * 5000, "labels: [" + "x, " * 2**21 + "x]"])
+def test_a_manifest_without_measure_is_refused_by_its_path(
+    make_model: MakeModel, text: str
+) -> None:
+    folder = make_model("doubler")
+    (folder / "manifest.yaml").write_text(text)
+    with pytest.raises(ModelError, match=r"manifest\.yaml: .*(too deeply|larger than)"):
+        Registry().find(folder)
+
+
+def test_aliases_that_would_fill_the_memory_are_quoted_in_short(make_model: MakeModel) -> None:
+    folder = make_model("doubler")
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (folder / "manifest.yaml").write_text("\n".join([*lines, "labels: *a9"]))
+    with pytest.raises(ModelError) as raised:
+        Registry().find(folder)
+    assert "labels[0]: Input should be a valid string, not [[" in str(raised.value)
+    assert len(str(raised.value)) < 10_000

@@ -89,3 +89,10 @@ def test_a_missing_file_is_named() -> None:
 )
 def test_a_typed_value_is_read_as_yaml(text: str, value: object) -> None:
     assert parse_value(text) == value
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(LaunchError, match=r"patrol\.yaml: is nested too deeply"):
+        parse("nodes: " + "[" * 5000, FILE)
+    deep = "[" * 5000
+    assert parse_value(deep) == deep

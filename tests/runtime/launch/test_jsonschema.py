@@ -21,8 +21,10 @@ def test_the_schema_names_every_key_with_its_meaning() -> None:
 
 def test_a_number_may_be_a_substitution_and_an_argument_a_bare_value() -> None:
     definitions = json.loads(json.dumps(json_schema()))["$defs"]
-    nice = definitions["Host"]["properties"]["nice"]
-    assert {"type": "string", "pattern": r"\$\{.+\}"} in nice["anyOf"]
+    places = (("Host", "nice"), ("Job", "steps"), ("Job", "deadline_ms"))
+    for section, key in places:
+        found = definitions[section]["properties"][key]
+        assert {"type": "string", "pattern": r"\$\{.+\}"} in found["anyOf"], key
     assert {} in definitions["Argument"]["anyOf"]
     assert {"type": "string"} in definitions["Include"]["anyOf"]
 

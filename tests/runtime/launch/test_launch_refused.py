@@ -82,6 +82,24 @@ def test_a_model_that_is_nowhere_is_refused_before_anything_starts(site: Site, n
     assert "would start" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--scale", "6"], "name it: --board"),  # it would have looked at nothing, and said well
+        (["--profiles", "toy.yaml"], "name it: --board"),
+        (["--board", ""], "--board names no board"),
+        (["--board", "x86-64", "--scale", "inf"], "--scale"),
+    ],
+)
+def test_a_check_that_would_not_look_at_times_says_so(
+    site: Site, options: list[str], said: str
+) -> None:
+    done = site.run("check", "robot.yaml", *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_param_out_of_range_is_refused_before_anything_starts(site: Site) -> None:
     done = site.run("launch", "robot.yaml", "second.level:=3")
     assert done.returncode != 0

@@ -211,3 +211,58 @@ nodes: {{x: {{uses: a, host: a, {job}}}, y: {{uses: a, host: b, {job}}}}}
     assert [note for note in found.notes if note.startswith("without `cores`: b/cpu;")]
     alone = text.replace(f", y: {{uses: a, host: b, {job}}}", "")
     assert not any("without" in note for note in timing(make_plan(write(alone)), "toy").notes)
+
+
+def test_several_workers_without_cores_are_told_too(write: Write) -> None:
+    write(PROFILES, "toy.yaml")
+    text = """
+profiles: [toy.yaml]
+hosts: {a: {resources: {cpu: {workers: 8}}}}
+nodes: {x: {uses: a, host: a, jobs: [{model: eye, rate_hz: 1}]}}
+"""
+    found = timing(make_plan(write(text)), "toy")
+    assert [note for note in found.notes if note.startswith("without `cores`: a/cpu;")]
+
+
+def test_workers_that_share_a_core_are_no_promise(write: Write) -> None:
+    write(PROFILES, "toy.yaml")
+    text = """
+profiles: [toy.yaml]
+hosts: {a: {resources: {cpu: {workers: 8, cores: [1]}}}}
+nodes: {x: {uses: a, host: a, jobs: [{model: eye, rate_hz: 1, tier: critical}]}}
+"""
+    (why,) = timing(make_plan(write(text)), "toy").impossible
+    assert "8 workers share one core" in why
+
+
+def test_a_language_model_whose_steps_nobody_counted_is_not_taken_for_one_step(
+    write: Write,
+) -> None:
+    """One of its steps takes 2 ms, a text a second."""
+    write("board: toy\nmodels: {}\n", "toy.yaml")
+    job = "jobs: [{model: planner, rate_hz: 5, tier: critical MORE}]"
+    text = f"nodes: {{talk: {{uses: a, {job}}}}}\n"
+    found = timing(make_plan(write(text.replace(" MORE", ""))), "x86-64")
+    (problem,) = found.problems
+    assert "talk: planner answers in many steps; give its job `steps: N`" in problem
+    assert found.unjudged == (problem,)
+    assert not found.rows
+    counted = timing(make_plan(write(text.replace(" MORE", ", steps: 20"))), "x86-64")
+    assert counted.rows[0].verdict.task.cost_ns == 20 * counted.rows[0].profile.worst_ns
+
+
+@pytest.mark.parametrize("version", ["0.0.9", ""])
+def test_a_profile_of_another_version_counts_for_nothing(write: Write, version: str) -> None:
+    entry = "{n: 200, p50_ms: 1, p99_ms: 2, worst_ms: 3, memory_mb: 999"
+    more = f", version: {version}" if version else ""
+    write(f"board: toy\nmodels: {{person-obstacle: {entry}{more}}}}}\n", "toy.yaml")
+    node = "{uses: a, jobs: [{model: person-obstacle, rate_hz: 15, tier: critical}]}"
+    found = timing(make_plan(write(f"profiles: [toy.yaml]\nnodes: {{look: {node}}}\n")), "toy")
+    if not version:  # written by hand: nothing says that it is of another one
+        assert not found.problems
+        return
+    (problem,) = found.problems
+    here = Registry().find("person-obstacle").manifest.version
+    assert f"its profile is of version 0.0.9, used here is {here}" in problem
+    assert found.unjudged
+    assert 999 not in found.memory.values()
