@@ -16,7 +16,7 @@ from olympus.models.bound import Bound
 from olympus.models.manifest import Manifest, Tensor
 from olympus.models.onnx_file import RUNTIME_ERRORS, best_providers, open_session
 from olympus.models.registry import Registry, StoredModel
-from olympus.models.tensors import Array
+from olympus.models.tensors import Array, dtype_of
 from olympus.runtime.errors import ModelError
 
 WARM_RUNS = 2
@@ -36,6 +36,9 @@ class OnnxModel:
         self._session = session
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
         self._outputs = manifest.outputs
+        self._in = [(one.name, dtype_of(one), one.shape) for one in manifest.inputs]
+        self._out = [(one, dtype_of(one), one.shape, one.finite) for one in manifest.outputs]
+        """What a run looks at, at hand."""
         self._names = [tensor.name for tensor in manifest.outputs]
         self._under_way: dict[ort.RunOptions, None] = {}
         self._why = ""
@@ -84,13 +87,16 @@ class OnnxModel:
         """The sha256 of its file."""
         return self.manifest.model_file.sha256
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(
+        self, inputs: Mapping[str, Array], options: ort.RunOptions | None = None
+    ) -> dict[str, Array]:
         """Compute the outputs.
 
         Args:
             inputs: One array for each input of the manifest, of its dtype and shape. Contiguous
                 arrays are read in place; others are copied first, which is far cheaper than
                 letting ONNX Runtime walk them.
+            options: Of this run; by them it can be aborted.
 
         Returns:
             One fresh array for each output of the manifest.
@@ -99,18 +105,7 @@ class OnnxModel:
             ModelError: An input is missing, unknown or ill-shaped; the model fails; or an output
                 holds NaN or infinity.
         """
-        return self._run(inputs, ort.RunOptions())
-
-    def begin(self, inputs: Mapping[str, Array]) -> OnnxRun:
-        """Prepare a run that can be aborted by itself: work for a scheduler.
-
-        Args:
-            inputs: As for `run`.
-        """
-        return OnnxRun(self, inputs)
-
-    def _run(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
-        feed = self._feed(inputs)
+        feed, options = self._feed(inputs), options or ort.RunOptions()
         self._under_way[options] = None
         try:
             results = self._session.run(self._names, feed, options)
@@ -119,6 +114,14 @@ class OnnxModel:
         finally:
             del self._under_way[options]
         return self._checked(results)
+
+    def begin(self, inputs: Mapping[str, Array]) -> OnnxRun:
+        """Prepare a run that can be aborted by itself: work for a scheduler.
+
+        Args:
+            inputs: As for `run`.
+        """
+        return OnnxRun(self, inputs)
 
     def bind(self, inputs: Mapping[str, Array]) -> Bound:
         """Tie the model to memory of the caller: runs then read and write it in place.
@@ -224,14 +227,23 @@ class OnnxModel:
             tensors.check(self.name, "input", inputs[name], tensor)
 
     def _feed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        self.check(inputs)
-        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        feed = {}
+        for name, dtype, shape in self._in:
+            array = inputs.get(name)
+            if array is None or array.dtype is not dtype or array.shape != shape:
+                self.check(inputs)  # a size may vary; or it says what is wrong
+                array = inputs[name]
+            feed[name] = np.ascontiguousarray(array)
+        if len(inputs) != len(feed):
+            self.check(inputs)
+        return feed
 
     def _checked(self, results: Sequence[Array]) -> dict[str, Array]:
         outputs = {}
-        for tensor, array in zip(self._outputs, results, strict=True):
-            tensors.check(self.name, "output", array, tensor)
-            if tensor.finite:
+        for (tensor, dtype, shape, is_finite), array in zip(self._out, results, strict=True):
+            if array.dtype is not dtype or array.shape != shape:
+                tensors.check(self.name, "output", array, tensor)
+            if is_finite:
                 tensors.check_finite(self.name, array, tensor)
             outputs[tensor.name] = array
         return outputs
@@ -250,7 +262,7 @@ class OnnxRun:
         Raises:
             ModelError: See `OnnxModel.run`; or it was aborted.
         """
-        return self._model._run(self._inputs, self._options)
+        return self._model.run(self._inputs, self._options)
 
     def abort(self) -> None:
         """End this run within a node of the graph; from any thread, before it as well."""

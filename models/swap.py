@@ -137,12 +137,8 @@ class Swappable(Generic[M]):
         self._before: M | None = None
         self.retired: list[M] = []
         """Versions that nobody can get at any more; whoever owns them frees them when idle."""
-        self._current = self._tried(first)
-
-    @property
-    def current(self) -> M:
+        self.current = self._tried(first)
         """The version in use."""
-        return self._current
 
     def swap(self, stored: StoredModel) -> M:
         """Take another version into use if it passes its self-test; else all stays as it is.
@@ -157,7 +153,7 @@ class Swappable(Generic[M]):
             ModelError: It is another model, can't be loaded, or fails its test; the message says
                 that the old version goes on.
         """
-        old = self._current.manifest
+        old = self.current.manifest
         if stored.manifest.name != old.name:
             raise ModelError(f"model {old.name}: {stored.name} is another model, not a new version")
         with self._lock:
@@ -167,7 +163,7 @@ class Swappable(Generic[M]):
                 raise ModelError(f"{error}; {old.title} stays in use") from error
             if self._before is not None:
                 self.retired.append(self._before)
-            self._before, self._current = self._current, new
+            self._before, self.current = self.current, new
             return new
 
     def roll_back(self) -> M:
@@ -178,16 +174,16 @@ class Swappable(Generic[M]):
         """
         with self._lock:
             if self._before is None:
-                title = self._current.manifest.title
+                title = self.current.manifest.title
                 raise ModelError(f"model {title}: there is no version before to go back to")
-            self.retired.append(self._current)
-            self._current, self._before = self._before, None
-            return self._current
+            self.retired.append(self.current)
+            self.current, self._before = self._before, None
+            return self.current
 
     def versions(self) -> tuple[M, ...]:
         """Return all versions in memory, the one in use first."""
         before = () if self._before is None else (self._before,)
-        return (self._current, *before, *self.retired)
+        return (self.current, *before, *self.retired)
 
     def _tried(self, stored: StoredModel) -> M:
         model = self._load(stored)

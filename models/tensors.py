@@ -13,7 +13,12 @@ from olympus.runtime.errors import ModelError
 Array = NDArray[Any]
 """An array of whatever dtype the tensor at hand has."""
 
-_DTYPES = {name: np.dtype(name) for name in get_args(Dtype)}
+_DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in get_args(Dtype)}
+
+
+def dtype_of(tensor: Tensor) -> np.dtype[Any]:
+    """Return numpy's dtype of a tensor's values."""
+    return _DTYPES[tensor.dtype]
 
 
 def quantize(values: Array, tensor: Tensor) -> Array:

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from olympus.models.attempt import Attempt
 from olympus.models.energy import board_energy
 from olympus.models.llama import LlamaModel
-from olympus.models.onnx import OPENER, OnnxModel, OnnxRun
+from olympus.models.onnx import OnnxModel
 from olympus.models.purse import purse_of
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.router import Routed, Router, RouterRules
-from olympus.models.swap import Swappable, load, self_test
+from olympus.models.swap import load
 from olympus.nodes.far_calls import FarCalls
 from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
 from olympus.nodes.load_marks import LoadMarks
 from olympus.nodes.model_questions import request_of, wishes_of
-from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
+from olympus.nodes.served_models import AnyModel, ServedModels
+from olympus.runtime.errors import ModelError
 from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
     Completed,
     Infer,
     Inferred,
-    ModelOrigin,
     Prompt,
     SwapModel,
     answer_of,
@@ -35,6 +34,7 @@ from olympus.runtime.messages.inference import (
     tensors_of,
 )
 from olympus.runtime.node import Field, Node, NodeParams, service, timer
+from olympus.runtime.scheduler import NEVER_NS
 
 T = TypeVar("T")
 TASK = "task:"
@@ -96,13 +96,9 @@ class ModelHost(Node):
         Raises:
             ConfigError: A far model is not allowed, or two models have the same name.
         """
-        self._models: dict[str, Swappable[OnnxModel | LlamaModel]] = {}
-        self._origins = defaultdict[str, ModelOrigin](ModelOrigin)  # by the sha256 of the file
-        self._broken: dict[str, str] = {}
-        self._names: dict[str, str] = {}
         self._router = await self._aside(self._new_router)  # it reads files, and may write one
         self._far = FarCalls(self.clock)
-        self._quick_ns = round(self.params.quick_ms * 1e6)
+        self._quick_ns, self._pass_now = round(self.params.quick_ms * 1e6), self.scheduler.pass_now
         self._hangs = HangWatch(
             self.clock,
             self.scheduler.running,
@@ -111,29 +107,26 @@ class ModelHost(Node):
             abort=self._abort,
             end=lambda name, seconds: self.spawn(_die(name, seconds), name="hang"),
         )
-        hangs, self._marks = self._hangs.counts(), LoadMarks(self._run_file("loading"))
+        hangs, marks = self._hangs.counts(), LoadMarks(self._run_file("loading"))
+        self._models = ServedModels(self.name, self.load, marks)
         for wanted in self.params.served():
-            name = await self._aside(_name_of, wanted)
-            if name in self._names.values():
-                raise ConfigError(f"{self.name}: two models are called {name!r}; rename one")
-            self._names[wanted] = name
+            name = await self._aside(self._models.name, wanted)
             if hangs.get(name, 0) >= MOST_HANGS:
-                self._break(name, _hung(name, hangs[name]))
+                self._models.give_up(name, _hung(name, hangs[name]))
+                self.log.error(_hung(name, hangs[name]))
                 continue
             try:
-                self._models[name] = await self._aside(self._first, wanted)
+                await self._aside(self._models.add, wanted)
             except ModelError as error:
-                self._break(name, str(error))
+                self.log.error(str(error))
         self.log.info("models loaded", models=", ".join(self._models) or "none")
 
-    def load(self, stored: StoredModel) -> OnnxModel | LlamaModel:
+    def load(self, stored: StoredModel) -> AnyModel:
         """Load one version of a model; called on a thread of its own.
 
         Raises:
             ModelError: It is changed, damaged, or fails its trial run.
         """
-        digest = stored.manifest.model_file.sha256
-        self._origins[digest] = ModelOrigin(loader=OPENER, place=stored.place, digest=digest)
         return load(stored, trial_s=self.params.hang_s)
 
     async def on_activate(self) -> None:
@@ -146,11 +139,7 @@ class ModelHost(Node):
 
     async def on_cleanup(self) -> None:
         """Let go of the models."""
-        for model in self._models.values():
-            for version in model.versions():
-                if isinstance(version, LlamaModel):
-                    version.close()
-        self._models.clear()
+        self._models.close()
         self._far.close()
         self._router.close()
 
@@ -169,29 +158,40 @@ class ModelHost(Node):
                 model=routed.model,
                 is_cached=routed.is_cached,
                 passed_over=dict(routed.passed_over),
-                origin=self._origins[routed.digest],
+                origin=self._models.origins[routed.digest],
             )
-        model, work = self._readied(question)
+        model = self._models.get(question.model)
+        if not isinstance(model, OnnxModel):
+            raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
+        work = model.begin(arrays_of(question.tensors))
         outputs = await self.scheduler.run_quick(
             work, self._quick_ns, what=model.name, **wishes_of(question)
         )
-        return answer_of(outputs, self._origins[model.digest])
+        return answer_of(outputs, self._models.origins[model.digest])
 
-    def infer_at_once(self, question: Infer) -> Inferred | None:
-        """Run a tensor model that is quick here and now; None where it has to take its turn.
+    def infer_at_once(self, question: Infer) -> Generator[Inferred, None, None]:
+        """Run a tensor model that is quick here and now, unless it has to take its turn.
+
+        Yields:
+            Its answer, if it was run. What the scheduler writes down comes after that.
 
         Raises:
-            ModelError: As for `on_infer`.
-            JobDroppedError: As for `on_infer`.
+            ModelError: It refused the tensors, or failed.
         """
-        scheduler = self.scheduler
-        if not scheduler.can_run_now(question.model, self._quick_ns):
-            return None
-        model, work = self._readied(question)
-        outcome = scheduler.run_now(work, what=model.name, **wishes_of(question))
-        if outcome is None:
-            return None
-        return answer_of(outcome.unwrap(), self._origins[model.digest])
+        name = question.model
+        if (model := self._models.quick(name)) is None:
+            return
+        inputs = arrays_of(question.tensors)
+        deadline_ns = question.deadline or NEVER_NS
+        passage = self._pass_now(name, self._quick_ns, question.tier, deadline_ns, question.source)
+        if passage is None:
+            return
+        try:
+            outputs = model.run(inputs)
+            passage.done()
+            yield answer_of(outputs, self._models.origins[model.digest])
+        finally:
+            passage.leave()
 
     @service("prompt")
     async def on_prompt(self, question: Prompt) -> Completed:
@@ -206,7 +206,7 @@ class ModelHost(Node):
             routed = await self._routed(request, question)
             how = {"is_cached": routed.is_cached, "passed_over": routed.passed_over}
             return Completed(answer=json.dumps({**routed.value, "model": routed.model, **how}))
-        model = self._served(question.model)
+        model = self._models.get(question.model)
         if not isinstance(model, LlamaModel):
             raise ModelError(f"model {model.name}: takes tensors, not text; call `infer`")
         answering = model.begin(request)
@@ -217,7 +217,7 @@ class ModelHost(Node):
     async def on_swap(self, wish: SwapModel) -> Ack:
         """Take another version of a model into use, or the one before; work goes on meanwhile."""
         try:
-            model = self._swappable(wish.model)
+            model = self._models.swappable(wish.model)
             if wish.to:
                 title = (await self._aside(model.swap, Registry().find(wish.to))).manifest.title
             else:
@@ -231,24 +231,14 @@ class ModelHost(Node):
     @timer(LOOK_S)
     def on_look(self) -> None:
         """Free what is out of use."""
-        for model in self._models.values():
-            _free(model.retired)
+        self._models.free_retired()
 
     def _abort(self, name: str, seconds: float) -> None:
         """Have a model that has hung give up; after `MOST_HANGS` it is not run again."""
         self.log.error(f"model {name} has hung for {seconds:.1f} s; its run is aborted")
         if (hangs := self._hangs.counts().get(name, 0)) >= MOST_HANGS:
-            self._broken[name] = _hung(name, hangs)
-        if (model := self._models.get(name)) is not None:
-            for version in model.versions():
-                if isinstance(version, OnnxModel):
-                    version.abort(f"it has hung for {seconds:.1f} s")
-
-    def _readied(self, question: Infer) -> tuple[OnnxModel, OnnxRun]:
-        model = self._served(question.model)
-        if not isinstance(model, OnnxModel):
-            raise ModelError(f"model {model.name}: takes text, not tensors; call `prompt`")
-        return model, model.begin(arrays_of(question.tensors))
+            self._models.give_up(name, _hung(name, hangs))
+        self._models.abort(name, f"it has hung for {seconds:.1f} s")
 
     async def _routed(self, request: Mapping[str, Any], question: Infer | Prompt) -> Routed:
         """Have the router's candidates tried, each attempt in its turn.
@@ -277,7 +267,9 @@ class ModelHost(Node):
     async def _carried_out(self, attempt: Attempt, question: Infer | Prompt) -> Mapping[str, Any]:
         if attempt.is_remote:
             return await self._far.carry_out(attempt, question)
-        return await self.compute(attempt, what=self._names[attempt.name], **wishes_of(question))
+        return await self.compute(
+            attempt, what=self._models.names[attempt.name], **wishes_of(question)
+        )
 
     @staticmethod
     async def _aside(work: Callable[..., T], *words: Any) -> T:
@@ -292,32 +284,12 @@ class ModelHost(Node):
             self.log.warning("this board counts no energy: budgets of joules are not kept")
         return Router(
             rules,
-            models=lambda name: self._served(self._names[name]),
+            models=lambda name: self._models.get(self._models.names[name]),
             cache=Path(folder) if folder and rules.cache_ttl_s else None,
             now_ns=self.clock.now_ns,
             joules=joules,
             purse=purse_of(self.session.name, self.name) if self.session else None,
         )
-
-    def _first(self, wanted: str) -> Swappable[OnnxModel | LlamaModel]:
-        with self._marks.loading(self._names[wanted]):
-            return Swappable(Registry().find(wanted), self.load, self_test)
-
-    def _served(self, name: str) -> OnnxModel | LlamaModel:
-        return self._swappable(name).current
-
-    def _swappable(self, name: str) -> Swappable[OnnxModel | LlamaModel]:
-        if name in self._broken:
-            raise ModelError(self._broken[name])
-        if name not in self._models:
-            raise ModelError(
-                f"{self.name} serves no model {name!r}; {did_you_mean(name, self._models)}"
-            )
-        return self._models[name]
-
-    def _break(self, name: str, why: str) -> None:
-        self._broken[name] = why
-        self.log.error(why)
 
     def _run_file(self, ending: str) -> Path | None:
         session, name = self.session, self.name.replace("/", ".")
@@ -326,24 +298,6 @@ class ModelHost(Node):
 
 def _hung(name: str, times: int) -> str:
     return f"model {name}: hung {times} times; it is not run again until the next launch"
-
-
-def _name_of(wanted: str) -> str:
-    """Return a model's name in its manifest; where that can't be read, the end of its path."""
-    try:
-        return Registry().find(wanted).name
-    except ModelError:
-        return Path(wanted).name
-
-
-def _free(retired: list[OnnxModel | LlamaModel]) -> None:
-    """Free versions that are out of use once no text of theirs is under way."""
-    for model in list(retired):
-        if isinstance(model, LlamaModel):
-            if not model.is_idle:
-                continue
-            model.close()
-        retired.remove(model)
 
 
 async def _die(model: str, seconds: float) -> None:

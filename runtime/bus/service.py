@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
 from olympus.runtime.bus.handling import call_handler
@@ -13,9 +13,11 @@ from olympus.runtime.messages import Message, decode, encode
 
 A = TypeVar("A", bound=Message)
 ServiceHandler = Callable[[Any], Awaitable[Message] | Message]
-AtOnce = Callable[[Any], Message | None]
-"""Answers without waiting where it can, and else returns None, having done nothing: then the
-handler is asked. Only for questions of other hosts of this machine, when one is all that has come.
+AtOnce = Callable[[Any], Generator[Message, None, None]]
+"""Yields the answer where it has it without waiting; does the rest, if any, when it is closed.
+
+Where it yields nothing it has done nothing, and the handler is asked. Only for questions of other
+hosts of this machine, when one is all that has come.
 """
 _log = logging.getLogger(__name__)
 
@@ -52,24 +54,36 @@ class Service:
             raise self._failed(error) from error
         return checked(answer, self.response, self.name)
 
-    def answer_at_once(self, question: Message) -> Message | None:
+    def answer_at_once(self, question: Message) -> tuple[Message, Callable[[], object]] | None:
         """Return the answer where the service has it without waiting, else None.
 
         To be called from an event loop that has nothing else to do first.
+
+        Returns:
+            The answer, and what is to be called as soon as it is on its way.
 
         Raises:
             MessageError: As for `answer`.
             OlympusError: As for `answer`.
             BusError: As for `answer`.
         """
-        self._check(question)
+        if self.at_once is None:
+            return None
+        if not isinstance(question, self.request):
+            self._check(question)
         try:
-            answer = self.at_once(question) if self.at_once is not None else None
+            answering = self.at_once(question)
+            answer = next(answering, None)
         except OlympusError:
             raise
         except Exception as error:
             raise self._failed(error) from error
-        return None if answer is None else checked(answer, self.response, self.name)
+        if answer is None:
+            return None
+        if not isinstance(answer, self.response):
+            answering.close()
+            checked(answer, self.response, self.name)
+        return answer, answering.close
 
     async def answer_frame(self, question: bytes) -> bytes:
         """Return the answer to a question that came from another host.

@@ -226,8 +226,9 @@ def service(name: str, *, at_once: str = "") -> Callable[[F], F]:
 
     Args:
         name: Of the service, relative to the node's.
-        at_once: Name of another method that is asked first where a question comes alone: it answers
-            without waiting and without a task of its own, or returns None.
+        at_once: Name of another method that is asked first where a question comes alone: it yields
+            the answer, without waiting and without a task of its own, or nothing. What comes after
+            the `yield` is done when the answer is on its way.
     """
     return _mark(ServiceMark(name, at_once))
 

@@ -63,6 +63,13 @@ class Counts:
         self._served_ns[job.tier] = now_ns
         self._worst_ns[job.tier] = max(self._worst_ns[job.tier], delay_ns)
 
+    def began(self, job: Job) -> None:
+        """A job came and ran at once."""
+        tier = job.tier
+        self._arrived[tier] += 1
+        self._delays[tier].append(0)
+        self._served_ns[tier] = job.arrived_ns
+
     def preempted(self, job: Job) -> None:
         """A job made way."""
         self._preempted[job.tier] += 1

@@ -15,10 +15,11 @@ from olympus.runtime.errors import ConfigError, did_you_mean
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.job import NEVER_NS, End, Job, JobDroppedError
+from olympus.runtime.scheduler.passage import Passage, PassNow
 from olympus.runtime.scheduler.profile import Pace, Profile
 from olympus.runtime.scheduler.queue import Queue
 from olympus.runtime.scheduler.rules import ResourceRules
-from olympus.runtime.scheduler.ticket import OnNews, Outcome, Ticket, make_job
+from olympus.runtime.scheduler.ticket import OnNews, Ticket, run_plain
 from olympus.runtime.scheduler.trace import Trace
 from olympus.runtime.scheduler.virtual import VirtualWorkers
 from olympus.runtime.scheduler.waiting import Latch, Waiter
@@ -35,9 +36,9 @@ class _Resource(Protocol):
 
     def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None: ...
 
-    def can_run_now(self, what: str, quick_ns: int) -> bool: ...
-
-    def run_now(self, ticket: Ticket) -> bool: ...
+    def pass_now(
+        self, what: str, quick_ns: int, tier: Tier, deadline_ns: int, source: str
+    ) -> Passage | None: ...
 
     def run_here(self, ticket: Ticket) -> None: ...
 
@@ -99,6 +100,15 @@ class Dispatcher:
                 else Workers(queue, clock)
             )
         self._first = next(iter(self._resources))
+        self.pass_now: PassNow = self._resources[self._first].pass_now
+        """Start a plain job on the thread that asks and at once, on the first resource.
+
+        For whoever knows that nothing else has come that might be more urgent: an event loop, while
+        it takes in what came alone. Is given the name of the model, for how long the thread may be
+        held up (ns; the model's last runs took no longer, or `NEVER_NS` for as long as it takes),
+        tier, deadline (robot time, ns) and source. Returns a `Passage`; None where the job has to
+        be submitted: nothing has happened then.
+        """
 
     async def run(
         self,
@@ -168,48 +178,6 @@ class Dispatcher:
         self._open(None, source).submit_quick(ticket, quick_ns, waiter.call_soon)
         return await self._outcome(ticket, waiter, None)
 
-    def can_run_now(self, what: str, quick_ns: int) -> bool:
-        """Tell whether a plain call may be run on the thread that asks, by `run_now`.
-
-        Args:
-            what: Name of the model; its last runs tell how long it takes.
-            quick_ns: For how long the thread may be held up, ns.
-        """
-        return self._resources[self._first].can_run_now(what, quick_ns)
-
-    def run_now(
-        self,
-        work: Callable[[], T],
-        *,
-        tier: Tier = Tier.NORMAL,
-        deadline_ns: int = NEVER_NS,
-        source: str = "",
-        what: str = "",
-    ) -> Outcome | None:
-        """Run a call for which `can_run_now` holds, on this thread and at once.
-
-        For whoever knows that nothing else has come that might be more urgent: an event loop, while
-        it takes in what came alone.
-
-        Args:
-            work: A function that needs no event loop.
-            tier: Its urgency.
-            deadline_ns: Robot time after which nobody wants the result.
-            source: Who asks.
-            what: Name of the model.
-
-        Returns:
-            What came of it. None if another thread has been quicker: nothing has happened then.
-
-        Raises:
-            JobDroppedError: The host is ending.
-        """
-        if self._is_closed:
-            raise JobDroppedError(f"{source}: not run, the host is ending", End.CANCELLED)
-        ends: list[Outcome] = []
-        ticket = Ticket(make_job(0, tier, deadline_ns, source, what, 0), work, ends.append)
-        return ends[0] if self._resources[self._first].run_now(ticket) else None
-
     async def _outcome(self, ticket: Ticket, waiter: Waiter[T], resource: str | None) -> T:
         try:
             return await waiter.future
@@ -236,9 +204,14 @@ class Dispatcher:
             JobDroppedError: It was not run, or not to its end; `end` says why.
             Exception: What the work raised.
         """
+        chosen = self._open(resource, source)
+        if callable(work):
+            passage = chosen.pass_now(what, NEVER_NS, tier, deadline_ns, source)
+            if passage is not None:
+                return _passed(passage, work)
         done = Latch()
         ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, done.put)
-        self._open(resource, source).run_here(ticket)
+        chosen.run_here(ticket)
         found: T = done.take().unwrap()
         return found
 
@@ -290,3 +263,15 @@ class Dispatcher:
         if name not in self._resources:
             raise ConfigError(f"no resource {name!r}; {did_you_mean(name, self._resources)}")
         return self._resources[name]
+
+
+def _passed(passage: Passage, work: Callable[[], T]) -> T:
+    """Run a job that has begun; raises what the work raises."""
+    try:
+        outcome = run_plain(work)
+        if outcome.end is End.DONE:
+            passage.done()
+    finally:
+        passage.leave()
+    value: T = outcome.unwrap()
+    return value

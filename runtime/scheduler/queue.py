@@ -69,6 +69,15 @@ class Queue:
         self._waiting.append(job)
         return shed if admission.is_in else (*shed, *self._drop((job,), End.REJECTED, now_ns))
 
+    def begin(self, job: Job, worker: int) -> None:
+        """Take a job in and put it down as running at once, where nothing waits for the resource.
+
+        What `arrive` and `next` come to then, for a job in time and a resource without budgets.
+        """
+        self.trace.began(job, worker)
+        self.counts.began(job)
+        self._running[worker] = job
+
     def next(self, worker: int, now_ns: int) -> Turn:
         """Decide what a free worker does, and put it down as running."""
         if not self._waiting:

@@ -84,18 +84,25 @@ class Trace:
         Raises:
             ConfigError: The file can't be written.
         """
-        self.count = 0
-        """Records so far."""
         self._rules, self._file, self._on_bytes = rules, file, on_bytes
         self._hash = hashlib.sha256()
         self._buffer = bytearray()
         self._pack = msgpack.Packer(autoreset=True).pack
         self._stream: BinaryIO | None = None
+        self._pending: list[tuple[object, ...]] = []
+        """Records that are to be packed before the next one."""
         self._last_ns = start_ns
         self._begin(start_ns)
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
+        self._add(self._arrival(job))
+
+    def began(self, job: Job, worker: int) -> None:
+        """Tell that a job came and started at once; it is packed together with what comes next."""
+        self._pending += (self._arrival(job), (2, 0, job.number, worker))
+
+    def _arrival(self, job: Job) -> tuple[object, ...]:
         numbers, now_ns = self._numbers, job.arrived_ns
         if (source := numbers.get(job.source)) is None:
             source = self._number(job.source)
@@ -103,10 +110,11 @@ class Trace:
             what = self._number(job.what)
         deadline = None if job.deadline_ns == NEVER_NS else job.deadline_ns - now_ns
         step, self._last_ns = now_ns - self._last_ns, now_ns
-        self._add((1, step, job.number, job.tier, deadline, source, what))
+        return 1, step, job.number, job.tier, deadline, source, what
 
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
-        """Tell what became of a job."""
+        """Tell what became of a job: now, or a moment ago, if others were told of meanwhile."""
+        now_ns = max(now_ns, self._last_ns)
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add(
             (event, step, job.number) if worker is None else (event, step, job.number, worker)
@@ -124,6 +132,7 @@ class Trace:
 
     def flush(self) -> None:
         """Hand on what is buffered."""
+        self._settle()
         if self._buffer:
             self._hash.update(self._buffer)
             self._write()
@@ -168,12 +177,18 @@ class Trace:
         self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
 
     def _add(self, record: tuple[object, ...]) -> None:
+        if self._pending:
+            self._settle()
         self._buffer += self._pack(record)
-        self.count += 1
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
             if self._stream is not None and self._stream.tell() > MAX_BYTES:
                 self._turn_over()
+
+    def _settle(self) -> None:
+        for record in self._pending:
+            self._buffer += self._pack(record)
+        self._pending.clear()
 
     def _turn_over(self) -> None:
         if self._file is not None and self._stream is not None:
@@ -188,9 +203,9 @@ class Trace:
         if text in self._numbers:
             return self._numbers[text]
         number = self._numbers[text] = len(self._numbers)
+        self._settle()
         # Not by `_add`: no new file may begin before the record that goes by this number.
         self._buffer += self._pack((0, text))
-        self.count += 1
         return number
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from olympus.runtime.clock import NS_PER_S, Clock
+from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.job import NEVER_NS, End, Job
 from olympus.runtime.scheduler.profile import Pace, Profile
@@ -54,15 +55,8 @@ class VirtualWorkers:
         del quick_ns, call_soon
         self.submit(ticket)
 
-    def can_run_now(self, what: str, quick_ns: int) -> bool:
-        """Tell that nothing can: in virtual time every job takes a while."""
-        del what, quick_ns
-        return False
-
-    def run_now(self, ticket: Ticket) -> bool:
-        """Leave it."""
-        del ticket
-        return False
+    def pass_now(self, what: str, quick_ns: int, tier: Tier, deadline_ns: int, source: str) -> None:
+        """Start nothing: in virtual time every job takes a while."""
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""

@@ -5,27 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from olympus.runtime.clock import NS_PER_S, Clock
+from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.job import NEVER_NS, End, Job
+from olympus.runtime.scheduler.lasting import Lasting
+from olympus.runtime.scheduler.passage import Passage
 from olympus.runtime.scheduler.queue import Queue, Shed
 from olympus.runtime.scheduler.reaper import Reaper
-from olympus.runtime.scheduler.ticket import (
-    Outcome,
-    Ticket,
-    run_plain,
-    shed_error,
-)
+from olympus.runtime.scheduler.ticket import Outcome, Ticket, make_job, run_plain, shed_error
 from olympus.runtime.scheduler.work import Abortable
 
 _log = logging.getLogger(__name__)
 CallSoon = Callable[[Callable[[], None]], object]
-_LOOKS_BACK = 8
-"""Runs that tell whether a model is quick; all but one: something else may have had the core."""
 
 
 class Workers:
@@ -48,8 +43,10 @@ class Workers:
         self._number = 0
         self._is_closed = False
         self._reaper = Reaper(clock)
-        self._lasted: dict[str, deque[int]] = {}
-        """By what they run: how long the last plain jobs took, ns."""
+        rules = queue.rules
+        self._lasting = Lasting(may_hold_up=rules.workers == 1 and not rules.cores)
+        self._is_plain = not rules.cores and not rules.has_budgets  # a used up one has to wait
+        """Whether a job may run on whatever thread asks, and only order decides."""
 
     def submit(self, ticket: Ticket) -> None:
         """Take in a job; its `deliver` is called when it has ended."""
@@ -73,33 +70,45 @@ class Workers:
         if slot >= 0:
             self._run_and_leave(slot, ticket)
 
-    def can_run_now(self, what: str, quick_ns: int) -> bool:
-        """Tell whether a plain job is known to be quick, and nothing else runs or waits."""
-        queue = self._queue
-        return (
-            bool(self._free)
-            and not queue.has_waiting
-            and not queue.rules.has_budgets  # a used up one has to wait
-            and not self._is_closed
-            and self._is_known_quick(what, quick_ns)
-        )
-
-    def run_now(self, ticket: Ticket) -> bool:
-        """Run a job on the calling thread if nothing else runs or waits, else do nothing.
+    def pass_now(
+        self, what: str, quick_ns: int, tier: Tier, deadline_ns: int, source: str
+    ) -> Passage | None:
+        """Start a plain job on the calling thread, if nothing waits and a slot is free.
 
         Returns:
-            Whether it has ended, be it that it came too late.
+            None where it has to be submitted; see `Dispatcher.pass_now`.
         """
+        if quick_ns != NEVER_NS and not self._lasting.is_quick(what, quick_ns):
+            return None
+        queue, lock = self._queue, self._lock
+        if not self._is_plain or (deadline_ns != NEVER_NS and queue.rules.lanes[tier].aborts_late):
+            return None
+        lock.acquire()  # quicker than `with`
+        try:
+            now_ns = self._clock.now_ns()
+            if not self._free or queue.has_waiting or self._is_closed or deadline_ns < now_ns:
+                return None
+            self._number = number = self._number + 1
+            job = make_job(number, tier, deadline_ns, source, what, now_ns)
+            slot = self._free.pop()
+            queue.begin(job, slot)
+            self._pieces[slot] = job, now_ns
+        finally:
+            lock.release()
+        return Passage(self, self._clock, job, slot)
+
+    def leave(self, passage: Passage) -> None:
+        """Put down that a job has ended which `pass_now` has started."""
+        job, queue = passage.job, self._queue
         with self._lock:
-            if not self._free or self._queue.has_waiting or self._is_closed:
-                return False
-            self._arrive(ticket)  # nothing waits, so nothing makes way for it
-            slot, shed = self._claim(ticket.job.arrived_ns)
-        if slot >= 0:
-            self._run_and_leave(slot, ticket)
-        else:
-            self._tell(shed)
-        return True
+            ended_ns = passage.ended_ns
+            ran_ns = ended_ns - job.arrived_ns
+            queue.charge(job.tier, ran_ns, ended_ns)
+            if job.what:
+                self._lasting.note(job.what, ran_ns)
+            queue.end(passage.slot, passage.end, ended_ns)
+            self._leave(passage.slot)
+            self._call_a_thread()
 
     def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.
@@ -115,7 +124,8 @@ class Workers:
         with self._lock:
             is_free = bool(self._free) and not self._queue.has_waiting
             shed = self._arrive(ticket)
-            is_here = is_free and not shed and self._is_quick(ticket, quick_ns)
+            is_apt = is_free and not shed and not ticket.is_stepped
+            is_here = is_apt and self._lasting.is_quick(ticket.job.what, quick_ns)
             if not is_here:
                 self._call_a_thread()
         if shed:
@@ -154,15 +164,6 @@ class Workers:
         if self._queue.has_waiting:  # whoever comes from now on finds the slot free
             with self._lock:
                 self._call_a_thread()
-
-    def _is_quick(self, ticket: Ticket, quick_ns: int) -> bool:
-        """Tell whether a job may hold an event loop up; no other worker may need that meanwhile."""
-        return not ticket.is_stepped and self._is_known_quick(ticket.job.what, quick_ns)
-
-    def _is_known_quick(self, what: str, quick_ns: int) -> bool:
-        rules, lasted = self._queue.rules, self._lasted.get(what, ())
-        is_apt = rules.workers == 1 and not rules.cores and len(lasted) == _LOOKS_BACK
-        return is_apt and (max(lasted) <= quick_ns or sorted(lasted)[-2] <= quick_ns)
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a job: at once if it waits, after its present piece if it runs."""
@@ -309,9 +310,7 @@ class Workers:
         job, now_ns = ticket.job, self._clock.now_ns()
         self._queue.charge(job.tier, now_ns - begun_ns, now_ns)
         if job.what and not ticket.is_stepped:
-            if (lasted := self._lasted.get(job.what)) is None:
-                lasted = self._lasted[job.what] = deque(maxlen=_LOOKS_BACK)
-            lasted.append(now_ns - begun_ns)
+            self._lasting.note(job.what, now_ns - begun_ns)
         del self._tickets[job.number]
         if ticket.is_cancelled:
             outcome = Outcome(End.CANCELLED, error=shed_error(job, End.CANCELLED, now_ns))

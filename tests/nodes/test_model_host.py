@@ -34,7 +34,7 @@ from olympus.runtime.messages.inference import (
 )
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.qos import Tier
-from olympus.runtime.scheduler import JobDroppedError
+from olympus.runtime.scheduler import End, JobDroppedError
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 PICTURE = np.zeros((1, 120, 160, 3), np.uint8)
@@ -109,17 +109,22 @@ async def test_a_question_that_comes_alone_is_answered_at_once_and_the_same() ->
     feed = picture()
     async with hosting("person-obstacle", quick_ms=100) as bench:
         asked = question("person-obstacle", **feed)
-        assert bench.node.infer_at_once(asked) is None  # nobody knows yet how long it takes
-        while (answer := bench.node.infer_at_once(asked)) is None:
+        at_once = bench.node.infer_at_once
+        assert not list(at_once(asked))  # nobody knows yet how long it takes
+        while not (answers := list(at_once(asked))):
             mine = await bench.bus.call("models/infer", asked, Inferred)
-        assert encode(answer) == encode(mine)
+        assert [encode(one) for one in answers] == [encode(mine)]
         late = replace(asked, deadline=1)
+        assert not list(at_once(late))
         with pytest.raises(JobDroppedError, match="past its deadline"):
-            bench.node.infer_at_once(late)
+            await bench.bus.call("models/infer", late, Inferred)
         for other in ("no-such", "task:look"):
-            assert bench.node.infer_at_once(replace(asked, model=other)) is None
+            assert not list(at_once(replace(asked, model=other)))
         with pytest.raises(ModelError, match="input nonsense is unknown"):
-            bench.node.infer_at_once(question("person-obstacle", **feed, nonsense=PICTURE))
+            list(at_once(question("person-obstacle", **feed, nonsense=PICTURE)))
+        counts = bench.node.scheduler.counts
+        assert (counts[End.EXPIRED], counts[End.FAILED]) == (1, 1)
+        assert not bench.node.scheduler.running()
 
 
 def test_a_model_that_is_nowhere_is_told_before_the_start_and_the_others_serve() -> None:

@@ -163,13 +163,19 @@ class Calls:
         if service is None or service.at_once is None:
             return False
         try:
-            answer = service.answer_at_once(frame.asked())
-            if answer is None:
+            if (found := service.answer_at_once(frame.asked())) is None:
                 return False
+        except OlympusError as error:
+            self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
+            return True
+        answer, do_the_rest = found
+        try:
             if not self._sent(pair, Kind.ANSWER, "", number, answer):
                 self._begin(pair, number, frame, answer)
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
+        finally:
+            do_the_rest()
         return True
 
     def _begin(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,8 @@ class Desk:
 
     def __init__(self, bus: Bus) -> None:
         self.ways: list[str] = []
+        self.left: list[str] = []
+        """What was done after an answer had been sent."""
         bus.serve("desk", Command, self.answer, response=Ack, at_once=self.answer_at_once)
 
     async def answer(self, command: Command) -> Ack:
@@ -51,19 +53,22 @@ class Desk:
         self.ways.append("in turn")
         return Ack(ok=True, text=command.text)
 
-    def answer_at_once(self, command: Command) -> Message | None:
+    def answer_at_once(self, command: Command) -> Generator[Message, None, None]:
         assert asyncio.current_task() is None
         self.ways.append("at once")
         match command.verb:
             case "later":
-                return None
+                return
             case "refuse":
                 raise ConfigError("say something else")
             case "break":
                 raise KeyError("lost")
-            case "lie":
-                return Empty()
-        return Ack(ok=True, text=command.text)
+        try:
+            yield Empty() if command.verb == "lie" else Ack(ok=True, text=command.text)
+        finally:
+            self.left.append(command.text)
+            if command.verb == "stumble":
+                raise ConfigError("too late to say so")
 
 
 async def ask(bus: Bus, verb: str, text: str = "hi") -> str:
@@ -80,6 +85,7 @@ def test_a_question_that_comes_alone_is_answered_at_once_where_that_is_possible(
         for number in range(5):
             assert await ask(here, "", str(number)) == str(number)
         assert desk.ways == ["at once"] * 5
+        assert desk.left[-5:] == ["0", "1", "2", "3", "4"]
         desk.ways.clear()
         assert await ask(here, "later") == "hi"
         assert desk.ways == ["at once", "in turn"]
@@ -108,6 +114,26 @@ def test_what_fails_at_once_comes_back_as_an_error(
         with pytest.raises(MessageError, match="desk takes Command, not Empty"):
             await here.call("desk", Empty(), timeout_s=20)
         assert await ask(here, "") == "hi"
+
+    run(tmp_path / "door", work)
+
+
+def test_what_is_left_to_do_once_an_answer_is_sent_is_done_whatever_becomes_of_it(
+    tmp_path: Path,
+) -> None:
+    async def work(here: Bus, there: Bus) -> None:
+        desk = Desk(there)
+        await ask(here, "")
+        desk.left.clear()
+        with pytest.raises(MessageError):
+            await ask(here, "lie", "1")
+        assert desk.left == ["1"]
+        assert await ask(here, "stumble", "2") == "2"  # its answer was on its way before
+        assert await ask(here, "", "3") == "3"
+        assert desk.left == ["1", "2", "3"]
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, BusLoop)
+        assert loop.failures == 1
 
     run(tmp_path / "door", work)
 
@@ -152,9 +178,9 @@ def test_an_answer_for_which_there_is_no_shared_memory_is_sent_once_there_is(
         picture = np.full((100, 100, 3), 7, np.uint8)
         was_asked = asyncio.Event()
 
-        def at_once(_: Empty) -> Image:
+        def at_once(_: Empty) -> Generator[Image, None, None]:
             was_asked.set()
-            return Image(data=picture)
+            yield Image(data=picture)
 
         async def answer(_: Empty) -> Image:
             return Image(data=picture)
