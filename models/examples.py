@@ -41,6 +41,8 @@ def read_examples(folder: Path, manifest: Manifest) -> list[Example]:
         ModelError: There are none, or one doesn't fit.
     """
     kinds = (".npy", ".npz", *PICTURES)
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: is no folder; examples are files in one")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds)
     if not paths:
         raise ModelError(f"{folder}: holds no examples; put {', '.join(kinds)} files there")
@@ -67,6 +69,8 @@ def _read(path: Path, manifest: Manifest) -> dict[str, Array]:
         array = arrays[tensor.name]
         shaped = array[np.newaxis] if array.ndim == len(tensor.shape) - 1 else array
         tensors.check(str(path), "example", shaped, tensor)
+        if shaped.dtype.kind == "f" and not np.isfinite(shaped).all():
+            raise ModelError(f"{path}: {tensor.name} holds NaN or infinity; leave it out")
         arrays[tensor.name] = np.ascontiguousarray(shaped)
     return arrays
 

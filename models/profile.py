@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import yaml
 
+from olympus.models import llama_native
 from olympus.models.llama import LlamaModel
 from olympus.models.manifest import Latency, Times
 from olympus.models.onnx import OnnxModel, blank
@@ -45,7 +49,7 @@ class Timing:
     """Language models: a single step, which is how long an urgent job may have to wait."""
     tokens_per_s: float | None = None
     memory_mb: float | None = None
-    """Growth of this process by loading and running it."""
+    """Growth of a process by loading and running it."""
 
     def latency(self, board: str) -> Latency:
         """Give it as an entry of a manifest."""
@@ -81,13 +85,38 @@ def measure(stored: StoredModel, runs: int = RUNS) -> Timing:
     Raises:
         ModelError: It can't be loaded, or fails.
     """
-    before = resident_mb()
     model = load(stored)
     timing = _language(model, runs) if isinstance(model, LlamaModel) else _tensor(model, runs)
-    grown = max(0.1, round(resident_mb() - before, 1))
-    return Timing(
-        **{name: getattr(timing, name) for name in timing.__slots__} | {"memory_mb": grown}
-    )
+    return replace(timing, memory_mb=_memory_mb(stored))
+
+
+def _memory_mb(stored: StoredModel) -> float:
+    """Tell how much a process grows by loading a model and running it; MB.
+
+    A new process finds out: in this one a model may take what another, timed before it, gave back.
+
+    Raises:
+        ModelError: The process ended without telling it.
+    """
+    apart = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(max_workers=1, mp_context=apart) as pool:
+            return pool.submit(_growth_mb, stored).result()
+    except BrokenProcessPool as error:
+        raise ModelError(
+            f"model {stored.name}: the process that measured its memory ended before it was done"
+        ) from error
+
+
+def _growth_mb(stored: StoredModel) -> float:
+    llama_native.missing()  # loads the library: like ONNX Runtime's it is no model's memory
+    before = resident_mb()
+    model = load(stored)
+    if isinstance(model, LlamaModel):
+        _language(model, 1)
+    else:
+        _tensor(model, 1)
+    return max(0.1, round(resident_mb() - before, 1))
 
 
 def _tensor(model: OnnxModel, runs: int) -> Timing:

@@ -246,6 +246,17 @@ def test_the_small_model_is_found_by_its_folder_and_leaves_every_other_manifest_
     assert (other / "manifest.yaml").read_text() == before
 
 
+def test_examples_that_are_no_numbers_or_nowhere_are_named(tmp_path: Path) -> None:
+    source, folder = float_model(tmp_path / "float"), examples(tmp_path / "examples")
+    result = run("quantize", source, "--calibration", tmp_path / "exmples")
+    assert "exmples: is no folder" in str(result.exception)
+    np.save(folder / "007.npy", np.full(16, np.nan, np.float32))
+    result = run("quantize", source, "--calibration", folder, "--out", tmp_path / "small")
+    assert isinstance(result.exception, ModelError)
+    assert "007.npy: x holds NaN or infinity" in str(result.exception)
+    assert not (tmp_path / "small").exists()
+
+
 def test_an_out_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
     source = float_model(tmp_path)
     (tmp_path / "file").touch()

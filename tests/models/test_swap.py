@@ -117,3 +117,46 @@ def test_another_model_is_no_new_version(tmp_path: Path) -> None:
     running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), load, self_test)
     with pytest.raises(ModelError, match="other is another model"):
         running.swap(version(tmp_path / "b", "1.1.0", 3, says=3, name="other"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": ["obstacle", "person"]}, r"labels\[0\] is obstacle, of .* it is person"),
+        ({"labels": ["person"]}, r"labels is \['person'\], of .* it is \['person', 'obstacle'\]"),
+        ({"options": {"cell_px": 16}}, r"options\.cell_px is 16, of .* it is 8"),
+        ({"options": {}}, r"options\.cell_px is not set"),
+        ({"task": "classify"}, "task is classify"),
+        (
+            {"outputs": [{"name": "y", "dtype": "float32", "shape": ["n", 2]}]},
+            r"shape is \['n', 2\]",
+        ),
+        ({"inputs": [{"name": "x", "dtype": "float32", "shape": [1, 2], "units": "mm"}]}, "units"),
+        ({"self_test": []}, "no self_test"),
+    ],
+)
+def test_a_version_whose_answers_would_be_misread_leaves_the_old_one_in_use(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    """Who asks has the labels of the version before: a person would be an obstacle."""
+    means: dict[str, object] = {"labels": ["person", "obstacle"], "options": {"cell_px": 8}}
+    first = changed(version(tmp_path / "a", "1.0.0", 2, says=2), **means)
+    running = Swappable(first, load, self_test)
+    good = version(tmp_path / "b", "1.1.0", 3, says=3)
+    with pytest.raises(ModelError, match=rf"scale 1\.1\.0: .*{said}.*scale 1\.0\.0 stays in use"):
+        running.swap(changed(good, **(means | changes)))
+    assert running.current.manifest.version == "1.0.0"
+    assert running.swap(changed(good, **means)).manifest.version == "1.1.0"
+
+
+def test_a_version_that_failed_is_given_to_who_frees_it(tmp_path: Path) -> None:
+    running = Swappable(version(tmp_path / "a", "1.0.0", 2, says=2), load, self_test)
+    with pytest.raises(ModelError, match="stays"):
+        running.swap(version(tmp_path / "b", "1.1.0", 3, says=4))
+    assert [model.manifest.version for model in running.retired] == ["1.1.0"]
+
+
+def changed(stored: StoredModel, **changes: object) -> StoredModel:
+    """Give a model another manifest."""
+    data = stored.manifest.model_dump(mode="json", exclude_unset=True)
+    return StoredModel(make_manifest(data | changes, "test"), stored.folder)
