@@ -23,16 +23,17 @@ PREFERRED = (
 NOWHERE = "/dev/null"
 """Where ONNX Runtime looks for numbers outside a file: it would take any of the working folder."""
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
-RUNTIME_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-    ort_errors.EPFail,
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    *(
+        one
+        for one in vars(ort_errors).values()
+        if isinstance(one, type) and issubclass(one, Exception)
+    ),
+    RuntimeError,
+    MemoryError,
+    UnicodeDecodeError,  # what it says of a damaged file quotes that file
 )
+"""All that it raises; it has classes of its own, and pybind11 turns others into Python's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ def open_session(
     )
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(data, options, providers=list(providers))
+        # With the processor alone there is nothing to fall back to, and it would print about it.
+        return ort.InferenceSession(
+            data, options, providers=list(providers), enable_fallback=list(providers) != [CPU]
+        )
     except RUNTIME_ERRORS as error:
         if NOWHERE in str(error):
             raise ModelError(

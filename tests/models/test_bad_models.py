@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import tempfile
@@ -18,7 +19,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from olympus.models.describe import describe
-from olympus.models.manifest import MANIFEST_NAME, write_manifest
+from olympus.models.manifest import MANIFEST_NAME, ModelFile, read_manifest, write_manifest
 from olympus.models.onnx import OnnxModel
 from olympus.models.registry import Registry
 from olympus.runtime.errors import BusError, ModelError
@@ -99,6 +100,22 @@ def test_numbers_outside_the_file_that_was_hashed_are_refused(
     assert Path("numbers.bin").stat().st_size == 2000
     with pytest.raises(ModelError, match=r"model sum: .*numbers in another file.*onnx\.save_model"):
         describe(tmp_path / "sum.onnx", licence="MIT")
+
+
+def test_a_damaged_file_whose_complaint_is_no_text_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime quotes the file, and Python can't read the quotation: met with flipped bits."""
+    folder = loop_model(tmp_path, "looper")
+    (file,) = folder.glob("*.onnx")
+    file.write_bytes(file.read_bytes().replace(b"Loop", b"L\xd4op"))
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    sha256 = hashlib.sha256(data := file.read_bytes()).hexdigest()
+    known = ModelFile(path=file.name, sha256=sha256, bytes=len(data))
+    write_manifest(manifest.model_copy(update={"files": (known,)}), folder / MANIFEST_NAME)
+    with pytest.raises(ModelError, match=r"model looper: file can't be loaded"):
+        load(folder)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_loop_without_end_is_aborted_and_other_runs_of_it_are_not(tmp_path: Path) -> None:
