@@ -21,12 +21,25 @@ SURE = 0.9
 """Least odds that each token of a plan must have; where the manifest says no other."""
 DRAFTS = 8
 """How many other plans are drawn where the likeliest leaves out something that was named."""
-_TURNING = "not never don't no except unless without or avoid but neither nor"
+_TURNING = (
+    "not never no except unless without or avoid but neither nor cannot cant dont wont nobody "
+    "noone none nothing nowhere hardly barely scarcely rarely seldom instead refrain refuse forbid "
+    "forbidden prohibited mistake wrong dangerous foolish silly regret hate afraid undo pretend "
+    "imagine minus"
+)
 _NEGATIONS = frozenset(_TURNING.split())
+_CALLED_OFF = re.compile(
+    r"\b(?:stop|quit|cease) (?!moving|driving|patrolling|waiting|doing)\w+ing\b"
+    r"|\b(?:cancel|abort|scrap|forget|ignore|skip|drop|pass)"
+    r"(?: about)?(?: the| your| my)? (?:P\d|(?!every|any|some|no)\w+ing|trip|visit|drive|tour)\b"
+)
+"""`cancel going to P1`: what follows is just what is not to be done."""
 _HARMLESS = re.compile(
-    r"\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait"
+    r"\b(?:can't|won't|don't|couldn't|wouldn't) you\b|\bdo nothing\b"
+    r"|\bnothing happens\b|\bnobody is\b|\b(?:can't|nobody can) (?:see|hear)\b"
+    r"|\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait"
     r"|more|further|moving|driving|go anywhere|stir)\b|\bif you don't mind\b|\bno ,"
-    r"|\bbut (?:first|before)|\bdon't you\b|\b(?:do not|don't) (?:see|hear|forget)\b"
+    r"|\bbut (?:first|before)|\b(?:do not|don't) (?:see|hear|forget)\b"
 )
 _SLOT = re.compile(r"\b[PTSN]\d\b")
 _UNSURE = "I am not sure at all"
@@ -271,4 +284,6 @@ def filled(text: str, masked: Masked) -> str:
 def _negation(masked: Masked) -> str:
     """Find a word that may turn the meaning round."""
     plain = _HARMLESS.sub(" ", masked.text)
-    return next((word for word in plain.split() if word in _NEGATIONS), "")
+    if called_off := _CALLED_OFF.search(plain):
+        return called_off[0].split()[0]
+    return next((word for word in plain.split() if word in _NEGATIONS or word[-3:] == "n't"), "")

@@ -75,6 +75,52 @@ def test_what_it_should_not_do_is_not_done_without_asking(planner: Planner, sent
 
 
 @pytest.mark.parametrize(
+    "sentence",
+    [
+        "dont go to the kitchen",
+        "you cannot go to the kitchen",
+        "you won't go to the kitchen",
+        "nobody should go to the kitchen",
+        "cancel going to the kitchen",
+        "stop going to the kitchen",
+        "please quit going to the kitchen",
+        "forget about the kitchen, go home",
+        "drop the kitchen and go home",
+        "instead of going to the kitchen go home",
+        "it would be a mistake to go to the kitchen",
+        "it is dangerous to go to the kitchen",
+        "wait until you stop hearing the siren",
+        "wait minus ten seconds",
+        "rarely visit the kitchen",
+    ],
+)
+def test_what_calls_a_place_off_does_not_send_it_there_without_asking(
+    planner: Planner, sentence: str
+) -> None:
+    """Each of them was carried out: the model is sure of the place, and blind to the word."""
+    found = planner.understand(sentence)
+    assert not found.plan or found.doubt, found
+
+
+@pytest.mark.parametrize(
+    ("sentence", "plan"),
+    [
+        ("won't you go to the kitchen", "go kitchen"),
+        ("no, go to the kitchen", "go kitchen"),
+        ("do nothing for 7 seconds", "wait 7s"),
+        ("cancel everything", "stop"),
+        ("nobody is in the lab so go there", "go lab"),
+        ("drop by the kitchen", "go kitchen"),
+    ],
+)
+def test_a_word_that_calls_nothing_off_is_no_reason_to_ask(
+    planner: Planner, sentence: str, plan: str
+) -> None:
+    found = planner.understand(sentence)
+    assert (short(found.plan), found.doubt) == (plan, "")
+
+
+@pytest.mark.parametrize(
     ("sentence", "parts"),
     [
         ("go to the lab, then wait 5 s and after that go to the office", 3),
