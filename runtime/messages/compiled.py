@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from olympus.runtime.errors import MessageError
+from olympus.runtime.quick import quick
 
 if TYPE_CHECKING:
     from olympus.runtime.messages.schema import Kind
@@ -71,7 +72,19 @@ class Free:
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return what makes an instance of a dataclass from all its fields, by place, unchecked."""
+    """Return what makes an instance of a dataclass from all its fields, by place, unchecked.
+
+    In C where that is built and the class has its fields in slots; see quick/makers.c.
+    """
+    names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    if quick is not None and _twin(cls, names) is not None:
+        made: Callable[..., T] = quick.Maker(cls, tuple(names))
+        return made
+    return python_maker(cls)
+
+
+def python_maker(cls: type[T]) -> Callable[..., T]:
+    """Return the same in Python, whatever is built: the reference."""
     names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
     known: dict[str, Any] = {}
     lines = [
@@ -281,7 +294,7 @@ class _Source:
                 test = f"type({v} := {value}) is list"
             case Record(cls, _, kinds) if not hasattr(cls, "__post_init__"):
                 fields = [self.unpack(k, f"{v}[{i}]") for i, k in enumerate(kinds)]
-                made = f"{self._new('make', maker(cls))}({', '.join(fields)})"
+                made = f"{self._new('make', python_maker(cls))}({', '.join(fields)})"
                 test = f"type({v} := {value}) is list and len({v}) == {len(kinds)}"
             case Pairs():
                 made, test = "{}", f"type({v} := {value}) is dict and not {v}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from olympus.runtime.messages.base import Header, Message, message
 from olympus.runtime.messages.compiled import maker
 from olympus.runtime.messages.schema import Array
 from olympus.runtime.qos import Tier
+from olympus.runtime.quick import quick
 
 _KINDS = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 
@@ -109,6 +110,16 @@ def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
     Raises:
         MessageError: A dtype that does not travel.
     """
+    plain: tuple[Tensor, ...] | None = _in_c.pack(arrays) if _in_c is not None else None
+    return plain if plain is not None else python_tensors_of(arrays)
+
+
+def python_tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
+    """Do what `tensors_of` does in Python: the reference of quick/tensors.c.
+
+    Raises:
+        MessageError: A dtype that does not travel.
+    """
     tensors: list[Tensor] = []
     for name, array in arrays.items():
         kind = _NATIVE.get(array.dtype) or _kind_of(name, array.dtype)
@@ -145,6 +156,16 @@ def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
     Raises:
         MessageError: A dtype that does not travel, a shape that the bytes don't fill, or a name
             that comes twice.
+    """
+    plain: dict[str, NDArray[Any]] | None = _in_c.unpack(tensors) if _in_c is not None else None
+    return plain if plain is not None else python_arrays_of(tensors)
+
+
+def python_arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
+    """Do what `arrays_of` does in Python.
+
+    Raises:
+        MessageError: As for `arrays_of`.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for tensor in tensors:
@@ -185,3 +206,15 @@ _BYTES = np.dtype(np.uint8)
 _DTYPES = {name: np.dtype(name) for name in _KINDS}
 _NATIVE = {dtype: (name, dtype) for name, dtype in _DTYPES.items()}
 """What numpy takes microseconds to say of a dtype."""
+
+
+def _make_tensors() -> Any:
+    """Return what turns plain arrays into tensors and back; None where that isn't built."""
+    if quick is None:
+        return None
+    sizes = {name: (dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
+    names = tuple(one.name for one in fields(Tensor))
+    return quick.Tensors(Tensor, names, _NATIVE, sizes, _BYTES)
+
+
+_in_c = _make_tensors()

@@ -1,4 +1,4 @@
-/* The module: five types and a function. */
+/* The module: seven types and a function. */
 
 #include "quick.h"
 
@@ -19,14 +19,16 @@ static struct PyModuleDef quick = {
 PyMODINIT_FUNC PyInit__quick(void)
 {
     if (plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0
-        || outlet_ready() < 0 || asked_ready() < 0)
+        || outlet_ready() < 0 || asked_ready() < 0 || makers_ready() < 0 || tensors_ready() < 0)
         return NULL;
     PyObject *made = PyModule_Create(&quick);
     if (made == NULL || PyModule_AddObjectRef(made, "Plan", (PyObject *)&PlanType) < 0
         || PyModule_AddObjectRef(made, "Wire", (PyObject *)&WireType) < 0
         || PyModule_AddObjectRef(made, "Intake", (PyObject *)&IntakeType) < 0
         || PyModule_AddObjectRef(made, "Outlet", (PyObject *)&OutletType) < 0
-        || PyModule_AddObjectRef(made, "Asked", (PyObject *)&AskedType) < 0)
+        || PyModule_AddObjectRef(made, "Asked", (PyObject *)&AskedType) < 0
+        || PyModule_AddObjectRef(made, "Maker", (PyObject *)&MakerType) < 0
+        || PyModule_AddObjectRef(made, "Tensors", (PyObject *)&TensorsType) < 0)
         Py_CLEAR(made);
     if (made != NULL && PyModule_AddIntConstant(made, "VERSION", VERSION) < 0)
         Py_CLEAR(made);

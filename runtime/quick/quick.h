@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 7
+#define VERSION 8
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -31,7 +31,7 @@ _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 #endif
 
 extern PyObject *ndarray; /* numpy's type; found by `fields_ready`, which is called first */
-extern PyTypeObject PlanType, WireType, IntakeType, OutletType, AskedType;
+extern PyTypeObject PlanType, WireType, IntakeType, OutletType, AskedType, MakerType, TensorsType;
 
 /* The message of a record without arrays and its first hop; NULL, without an exception, where
    Python has to do it; so it is with all that follow. `items` are its fields, `names` its type,
@@ -65,8 +65,10 @@ PyObject *events_awake(PyObject *module, PyObject *args);
 int asked_ready(void);
 int fields_ready(void);
 int intake_ready(void);
+int makers_ready(void);
 int outlet_ready(void);
 int plans_ready(void);
+int tensors_ready(void);
 int wires_ready(void);
 
 #endif

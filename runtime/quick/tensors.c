@@ -1,0 +1,213 @@
+/* Named arrays to tensors and back: tensors_of and arrays_of of messages/inference.py.
+
+   Taken are arrays that are contiguous and of a dtype that travels as it is, and tensors whose bytes
+   fill their shape; all else is for Python: None. */
+
+#include "fields.h"
+
+#define MOST_AXES 8       /* as in arrays_of */
+
+typedef struct {
+    PyObject_HEAD
+    Field tensor;         /* name, dtype, shape, data */
+    PyObject *kinds;      /* dtype to (name, dtype) */
+    PyObject *dtypes;     /* name to (dtype, bytes of an item) */
+    PyObject *byte;       /* the dtype of what travels */
+} Tensors;
+
+enum { NAME, DTYPE, SHAPE, DATA };
+
+static PyObject *name_dtype, *name_shape, *name_ndim, *name_nbytes, *name_flags, *name_c_contiguous;
+
+/* -1 where it is no number. */
+static Py_ssize_t number_of(PyObject *of, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr(of, name);
+    Py_ssize_t number = found != NULL ? PyLong_AsSsize_t(found) : -1;
+    Py_XDECREF(found);
+    return number;
+}
+
+static int is_contiguous(PyObject *array)
+{
+    PyObject *flags = PyObject_GetAttr(array, name_flags);
+    PyObject *found = flags != NULL ? PyObject_GetAttr(flags, name_c_contiguous) : NULL;
+    Py_XDECREF(flags);
+    Py_XDECREF(found);
+    return found == Py_True;
+}
+
+/* The same memory as another array, byte for byte; numpy refuses what has gaps, but not what is
+   contiguous in the order of Fortran. */
+static PyObject *seen_as(PyObject *shape, PyObject *dtype, PyObject *array)
+{
+    PyObject *const given[] = {shape, dtype, array};
+    return PyObject_Vectorcall(ndarray, given, 3, NULL);
+}
+
+static PyObject *bytes_of(const Tensors *tensors, PyObject *array)
+{
+    Py_ssize_t nbytes = number_of(array, name_nbytes);
+    PyObject *shape = nbytes > 0 ? Py_BuildValue("(n)", nbytes) : NULL, *made = NULL;
+    if (shape != NULL)
+        made = seen_as(shape, tensors->byte, array);
+    Py_XDECREF(shape);
+    return made;
+}
+
+static PyObject *tensor_of(const Tensors *tensors, PyObject *name, PyObject *array)
+{
+    if ((PyObject *)Py_TYPE(array) != ndarray || !is_contiguous(array))
+        return NULL;
+    PyObject *dtype = PyObject_GetAttr(array, name_dtype), *made = NULL;
+    PyObject *kind = dtype != NULL ? PyDict_GetItemWithError(tensors->kinds, dtype) : NULL;
+    if (kind != NULL && PyTuple_CheckExact(kind) && PyTuple_GET_SIZE(kind) == 2
+        && PyTuple_GET_ITEM(kind, 1) == dtype) {
+        PyObject *shape = PyObject_GetAttr(array, name_shape);
+        PyObject *data = shape != NULL ? bytes_of(tensors, array) : NULL;
+        if (data != NULL && (made = made_empty(&tensors->tensor)) != NULL) {
+            PyObject *const fields[] = {name, PyTuple_GET_ITEM(kind, 0), shape, data};
+            for (int i = 0; i < 4; i++)
+                *place(&tensors->tensor, made, i) = Py_NewRef(fields[i]);
+        }
+        Py_XDECREF(shape);
+        Py_XDECREF(data);
+    }
+    Py_XDECREF(dtype);
+    return made;
+}
+
+static PyObject *or_none(PyObject *made)
+{
+    if (made != NULL || !is_for_python())
+        return made;
+    Py_RETURN_NONE;
+}
+
+static PyObject *tensors_pack(Tensors *tensors, PyObject *arrays)
+{
+    if (!PyDict_CheckExact(arrays))
+        Py_RETURN_NONE;
+    /* A copy of what it holds: what is called on the way may change it. */
+    PyObject *pairs = PyDict_Items(arrays);
+    PyObject *made = pairs != NULL ? PyTuple_New(PyList_GET_SIZE(pairs)) : NULL;
+    for (Py_ssize_t i = 0; made != NULL && i < PyList_GET_SIZE(pairs); i++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        PyObject *tensor = tensor_of(tensors, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+        if (tensor == NULL)
+            Py_CLEAR(made);
+        else
+            PyTuple_SET_ITEM(made, i, tensor);
+    }
+    Py_XDECREF(pairs);
+    return or_none(made);
+}
+
+/* Whether `count` bytes fill a shape with items of `nbytes` each. */
+static int fills(PyObject *shape, Py_ssize_t nbytes, Py_ssize_t count)
+{
+    if (!PyTuple_CheckExact(shape) || PyTuple_GET_SIZE(shape) > MOST_AXES || nbytes <= 0)
+        return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape); i++) {
+        PyObject *length = PyTuple_GET_ITEM(shape, i);
+        Py_ssize_t items = PyLong_CheckExact(length) ? PyLong_AsSsize_t(length) : -1;
+        if (items <= 0 || __builtin_mul_overflow(nbytes, items, &nbytes))
+            return 0;
+    }
+    return nbytes == count;
+}
+
+/* The array of a tensor, or NULL, maybe with an exception. */
+static PyObject *array_of(const Tensors *tensors, PyObject *tensor)
+{
+    PyObject *data = *place(&tensors->tensor, tensor, DATA);
+    PyObject *dtype = *place(&tensors->tensor, tensor, DTYPE);
+    PyObject *shape = *place(&tensors->tensor, tensor, SHAPE);
+    if (data == NULL || dtype == NULL || shape == NULL || (PyObject *)Py_TYPE(data) != ndarray
+        || !PyUnicode_CheckExact(dtype))
+        return NULL;
+    PyObject *found = PyDict_GetItemWithError(tensors->dtypes, dtype);
+    PyObject *byte = PyObject_GetAttr(data, name_dtype);
+    int is_plain = byte == tensors->byte && number_of(data, name_ndim) == 1;
+    Py_XDECREF(byte);
+    if (!is_plain || found == NULL || !PyTuple_CheckExact(found) || PyTuple_GET_SIZE(found) != 2
+        || !fills(shape, PyLong_AsSsize_t(PyTuple_GET_ITEM(found, 1)), number_of(data, name_nbytes)))
+        return NULL;
+    return seen_as(shape, PyTuple_GET_ITEM(found, 0), data);
+}
+
+static PyObject *tensors_unpack(Tensors *tensors, PyObject *row)
+{
+    if (!PyTuple_CheckExact(row))
+        Py_RETURN_NONE;
+    PyObject *made = PyDict_New();
+    for (Py_ssize_t i = 0; made != NULL && i < PyTuple_GET_SIZE(row); i++) {
+        PyObject *tensor = PyTuple_GET_ITEM(row, i), *name = NULL, *array = NULL;
+        if (Py_IS_TYPE(tensor, tensors->tensor.cls))
+            name = *place(&tensors->tensor, tensor, NAME);
+        if (name != NULL && PyUnicode_CheckExact(name) && PyDict_Contains(made, name) == 0)
+            array = array_of(tensors, tensor);
+        if (array == NULL || PyDict_SetItem(made, name, array) < 0)
+            Py_CLEAR(made);
+        Py_XDECREF(array);
+    }
+    return or_none(made);
+}
+
+static PyObject *tensors_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *cls, *names, *kinds, *dtypes, *byte;
+    if (!PyArg_ParseTuple(args, "OO!O!O!O", &cls, &PyTuple_Type, &names, &PyDict_Type, &kinds,
+                          &PyDict_Type, &dtypes, &byte))
+        return NULL;
+    Tensors *tensors = (Tensors *)type->tp_alloc(type, 0);
+    if (tensors == NULL)
+        return NULL;
+    tensors->kinds = Py_NewRef(kinds);
+    tensors->dtypes = Py_NewRef(dtypes);
+    tensors->byte = Py_NewRef(byte);
+    int failed = read_record(&tensors->tensor, cls, names, Py_None) < 0;
+    if (!failed && (failed = tensors->tensor.count != 4))
+        PyErr_SetString(PyExc_TypeError, "a tensor has 4 fields");
+    if (failed)
+        Py_CLEAR(tensors);
+    return (PyObject *)tensors;
+}
+
+static void tensors_dealloc(Tensors *tensors)
+{
+    clear_field(&tensors->tensor);
+    Py_XDECREF(tensors->kinds);
+    Py_XDECREF(tensors->dtypes);
+    Py_XDECREF(tensors->byte);
+    Py_TYPE(tensors)->tp_free(tensors);
+}
+
+static PyMethodDef tensors_methods[] = {
+    {"pack", (PyCFunction)tensors_pack, METH_O, "(arrays) -> tensors | None; as tensors_of"},
+    {"unpack", (PyCFunction)tensors_unpack, METH_O, "(tensors) -> arrays | None; as arrays_of"},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject TensorsType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "olympus.runtime.quick._quick.Tensors",
+    .tp_basicsize = sizeof(Tensors),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "(class, its names, dtype to (name, dtype), name to (dtype, size), dtype of bytes)",
+    .tp_new = tensors_new,
+    .tp_dealloc = (destructor)tensors_dealloc,
+    .tp_methods = tensors_methods,
+};
+
+int tensors_ready(void)
+{
+    struct { PyObject **place; const char *text; } const names[] = {
+        {&name_dtype, "dtype"}, {&name_shape, "shape"}, {&name_ndim, "ndim"},
+        {&name_nbytes, "nbytes"}, {&name_flags, "flags"}, {&name_c_contiguous, "c_contiguous"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
+            return -1;
+    return PyType_Ready(&TensorsType);
+}
