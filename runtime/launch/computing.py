@@ -80,7 +80,7 @@ class Job(Section):
 
     model: str
     """Name or path of the model."""
-    rate_hz: Annotated[float, Field(gt=0, le=10_000)]
+    rate_hz: Annotated[float, Field(ge=1e-6, le=10_000)]
     """How often at most."""
     deadline_ms: Annotated[float, Field(gt=0, le=600_000)] | None = None
     """How long after it was asked for the answer is worth something; a period when left out."""

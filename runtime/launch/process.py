@@ -233,6 +233,13 @@ def apply_settings(pid: int, settings: Host) -> list[str]:
             refused.append(
                 f"cpu_affinity {settings.cpu_affinity}: {error.strerror}; processors here: {have}"
             )
+    for name, resource in settings.resources.items():
+        if lacking := sorted(set(resource.cores) - os.sched_getaffinity(0)):
+            have = ", ".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
+            refused.append(
+                f"resource {name}: cores {lacking} are not here, so what `olympus check` says of "
+                f"its jobs does not hold; processors here: {have}"
+            )
     if settings.nice:
         try:
             os.setpriority(os.PRIO_PROCESS, pid, settings.nice)

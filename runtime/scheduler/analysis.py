@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.rules import Overload, ResourceRules
 
+_MOST_STEPS = 20_000
+"""So many jobs one after the other, or steps of the search for a bound, and none is promised."""
 Owed = Callable[[int], int]
 """What less urgent tiers may take within a time, by their guarantees, ns."""
 _LONGEST = 64
@@ -157,9 +159,12 @@ def _on_one_worker(task: Task, rivals: Sequence[Task], blocked_ns: int, owed: Ow
     busy_ns = _fixed_point(busy, blocked_ns + task.cost_ns, end_ns)
     if busy_ns is None:
         return None
+    jobs = -(-busy_ns // task.period_ns)
+    if jobs > _MOST_STEPS:
+        return None
     worst_ns = 0
     last_ns = 0 if task.is_stepped else task.cost_ns  # what nothing can come between any more
-    for number in range(-(-busy_ns // task.period_ns)):
+    for number in range(jobs):
         before_ns = blocked_ns + (number + 1) * task.cost_ns - last_ns
 
         def waits(time_ns: int, before_ns: int = before_ns) -> int:
@@ -193,13 +198,15 @@ def _limit(task: Task, rivals: Sequence[Task]) -> int:
 
 
 def _fixed_point(step: Callable[[int], int], start_ns: int, limit_ns: int) -> int | None:
-    """Return the least time that `step` maps to itself; None beyond a limit."""
+    """Return the least time that `step` maps to itself; None if it is not found in time."""
     time_ns = start_ns
-    while (after_ns := step(time_ns)) != time_ns:
+    for _ in range(_MOST_STEPS):
+        if (after_ns := step(time_ns)) == time_ns:
+            return time_ns
         if after_ns > limit_ns:
-            return None
+            break
         time_ns = after_ns
-    return time_ns
+    return None
 
 
 def _replacing(task: Task, tasks: Sequence[Task], rules: ResourceRules, response_ns: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch.computing import Resource
 from olympus.runtime.launch.hostlog import HostLog, LogLine
 from olympus.runtime.launch.process import Command, Fds, Grace
 from olympus.runtime.launch.schema import Host, Respawn
@@ -258,6 +259,15 @@ async def test_what_the_system_refuses_is_a_warning(bench: Bench) -> None:
     supervisor = bench.make(GOOD, cpu_affinity=[4000])
     await supervisor.start()
     assert "processors here" in bench.notes.warnings[0]
+
+
+async def test_cores_that_models_count_on_and_that_are_not_here_are_a_warning(bench: Bench) -> None:
+    here = min(os.sched_getaffinity(0))
+    cpu = Resource.model_validate({"workers": 2, "cores": [here, 4000]})
+    supervisor = bench.make(GOOD, resources={"cpu": cpu})
+    await supervisor.start()
+    (told,) = bench.notes.warnings
+    assert "resource cpu: cores [4000] are not here" in told
 
 
 async def test_affinity_and_niceness_reach_the_child(bench: Bench) -> None:

@@ -143,6 +143,15 @@ def test_too_much_work_is_refused_and_said_so() -> None:
     assert "120%" in verdicts[1].why
 
 
+def test_a_search_without_end_is_given_up() -> None:
+    """`often` leaves nothing at all: the bound for `once` grew by 1 ms a step towards days."""
+    often = task("often", Tier.HIGH, period_ms=1, cost_ms=1)
+    once = task("once", Tier.LOW, period_ms=1e9, cost_ms=1)
+    verdict = analyse([often, once], ResourceRules())[1]
+    assert verdict.response_ns is None
+    assert "100%" in verdict.why
+
+
 def test_behind_a_limit_nothing_is_promised() -> None:
     rules = ResourceRules(lanes={Tier.LOW: LaneRules(limit=0.5)})
     verdict = analyse([task("a", Tier.LOW, period_ms=100, cost_ms=1)], rules)[0]
