@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from olympus.models.manifest import Dtype, Tensor
 from olympus.runtime.errors import ModelError
+from olympus.runtime.quick import quick
 
 Array = NDArray[Any]
 """An array of whatever dtype the tensor at hand has."""
@@ -119,10 +120,16 @@ def check_finite(model: str, array: Array, tensor: Tensor) -> None:
     Raises:
         ModelError: There is one.
     """
-    if array.dtype.kind != "f":
-        return
-    if not np.logical_and.reduce(np.isfinite(array), axis=None):  # `all`, but quicker
+    if array.dtype.kind == "f" and not is_finite(array):
         raise ModelError(
             f"model {model}: output {tensor.name} holds NaN or infinity; look at what went in, or "
             "say 'finite: false' in the manifest if that is meant"
         )
+
+
+def is_finite(array: Array) -> bool:
+    """Tell whether an array of floats of any shape holds neither NaN nor infinity."""
+    told: bool | None = quick.all_finite(array) if quick is not None else None
+    if told is None:
+        told = bool(np.logical_and.reduce(np.isfinite(array), axis=None))  # `all`, but quicker
+    return told

@@ -1,8 +1,9 @@
-/* The module: seven types and a function. */
+/* The module: seven types and two functions. */
 
 #include "quick.h"
 
 static PyMethodDef functions[] = {
+    {"all_finite", all_finite, METH_O, "(array) -> bool, or None; as models/tensors.py does it"},
     {"events_awake", events_awake, METH_VARARGS,
      "(epoll, wires, until, from=0) -> events; as PromptSelector waits while it is awake"},
     {NULL, NULL, 0, NULL},

@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 8
+#define VERSION 9
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -61,6 +61,7 @@ int find_offset(PyTypeObject *cls, const char *name, Py_ssize_t *offset);
 /* 1: taken in, 0: it is for Python, -1: an exception that is nobody's but the loop's. */
 int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int later);
 
+PyObject *all_finite(PyObject *module, PyObject *array);
 PyObject *events_awake(PyObject *module, PyObject *args);
 int asked_ready(void);
 int fields_ready(void);

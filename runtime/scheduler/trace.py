@@ -89,20 +89,15 @@ class Trace:
         self._buffer = bytearray()
         self._pack = msgpack.Packer(autoreset=True).pack
         self._stream: BinaryIO | None = None
-        self._pending: list[tuple[object, ...]] = []
-        """Records that are to be packed before the next one."""
+        self._begun: list[tuple[Job, int]] = []
+        """Jobs that are to be told of before anything else."""
         self._last_ns = start_ns
         self._begin(start_ns)
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
-        self._add(self._arrival(job))
-
-    def began(self, job: Job, worker: int) -> None:
-        """Tell that a job came and started at once; it is packed together with what comes next."""
-        self._pending += (self._arrival(job), (2, 0, job.number, worker))
-
-    def _arrival(self, job: Job) -> tuple[object, ...]:
+        if self._begun:
+            self._settle()
         numbers, now_ns = self._numbers, job.arrived_ns
         if (source := numbers.get(job.source)) is None:
             source = self._number(job.source)
@@ -110,10 +105,16 @@ class Trace:
             what = self._number(job.what)
         deadline = None if job.deadline_ns == NEVER_NS else job.deadline_ns - now_ns
         step, self._last_ns = now_ns - self._last_ns, now_ns
-        return 1, step, job.number, job.tier, deadline, source, what
+        self._add((1, step, job.number, job.tier, deadline, source, what))
+
+    def began(self, job: Job, worker: int) -> None:
+        """Tell that a job came and started at once; both are written together with what is next."""
+        self._begun.append((job, worker))
 
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
         """Tell what became of a job: now, or a moment ago, if others were told of meanwhile."""
+        if self._begun:
+            self._settle()
         now_ns = max(now_ns, self._last_ns)
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add(
@@ -122,6 +123,8 @@ class Trace:
 
     def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
         """Tell for how long a job of a tier has just run."""
+        if self._begun:
+            self._settle()
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add((Event.CHARGED, step, tier, ran_ns))
 
@@ -177,8 +180,6 @@ class Trace:
         self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
 
     def _add(self, record: tuple[object, ...]) -> None:
-        if self._pending:
-            self._settle()
         self._buffer += self._pack(record)
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
@@ -186,9 +187,10 @@ class Trace:
                 self._turn_over()
 
     def _settle(self) -> None:
-        for record in self._pending:
-            self._buffer += self._pack(record)
-        self._pending.clear()
+        begun, self._begun = self._begun, []
+        for job, worker in begun:
+            self.arrived(job)
+            self.tell(Event.STARTED, job, job.arrived_ns, worker)
 
     def _turn_over(self) -> None:
         if self._file is not None and self._stream is not None:
@@ -203,7 +205,6 @@ class Trace:
         if text in self._numbers:
             return self._numbers[text]
         number = self._numbers[text] = len(self._numbers)
-        self._settle()
         # Not by `_add`: no new file may begin before the record that goes by this number.
         self._buffer += self._pack((0, text))
         return number

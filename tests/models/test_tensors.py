@@ -62,3 +62,30 @@ def test_a_shape_fits_itself_and_names_fit_anything(have: list[int], want: list[
     named = Tensor(name="x", dtype="int8", shape=tuple(f"d{i}" for i in range(len(want))))
     assert tensors.fits(tuple(have), fixed) == (have == want)
     assert tensors.fits(tuple(have), named) == (len(have) == len(want))
+
+
+SHAPES = st.tuples(st.integers(0, 3), st.integers(0, 17))
+FLOATS = st.sampled_from(("<f2", "<f4", "<f8", ">f4", ">f8", "f16"))
+
+
+@given(st.data(), FLOATS, SHAPES)
+def test_an_array_is_finite_where_numpy_finds_each_number_of_it_so(
+    data: st.DataObject, dtype: str, shape: tuple[int, int]
+) -> None:
+    numbers = data.draw(arrays(np.dtype(dtype), shape))
+    for array in (numbers, numbers.T, numbers[:, ::2], numbers[::-1]):
+        assert tensors.is_finite(array) is bool(np.isfinite(array).all())
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("odd", [np.nan, -np.nan, np.inf, -np.inf])
+def test_one_number_that_is_none_is_found_wherever_it_is(dtype: str, odd: float) -> None:
+    kind = np.dtype(dtype)
+    for place in range(40):
+        array = np.full(40, np.finfo(kind).max, kind)  # a sum of them would be infinite
+        assert tensors.is_finite(array)
+        array[place] = odd
+        assert not tensors.is_finite(array)
+    crooked = np.frombuffer(b"x" + array.tobytes(), kind, offset=1)
+    assert not tensors.is_finite(crooked)
+    assert not tensors.is_finite(array[-1])
