@@ -9,15 +9,15 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from olympus.runtime.bus import Bus, Publisher, PublisherOptions, SubscriptionOptions
-from olympus.runtime.clock import Clock, SystemClock
+from olympus.runtime.clock import Clock, SystemClock, VirtualLoop
 from olympus.runtime.config import Session
-from olympus.runtime.errors import BusError
+from olympus.runtime.errors import BusError, ConfigError
 from olympus.runtime.messages import Message
 from olympus.runtime.node.lifecycle import State, Transition
 from olympus.runtime.node.node import Node, NodeContext
 from olympus.runtime.node.runner import NodeRunner
 from olympus.runtime.qos import QoS
-from olympus.runtime.scheduler import Dispatcher, Profile
+from olympus.runtime.scheduler import Dispatcher, Pace, Profile
 
 N = TypeVar("N", bound=Node)
 
@@ -73,16 +73,27 @@ async def running(  # noqa: PLR0913  one for each thing a launch file may say
     bus: Bus | None = None,
     activate: bool = True,
     profiles: Mapping[str, Profile] = MappingProxyType({}),
+    pace: Pace = Pace.MEDIAN,
+    seed: int = 0,
 ) -> AsyncIterator[Bench[N]]:
     """Run one node, active, until the block ends.
 
     Outputs are watched from the start, so `receive` misses nothing. A `bus` of the caller's, such
     as one with a door to other processes, is closed in the end too. Under a virtual clock models
-    take the time that `profiles` say, so a laptop shows what a board would do.
+    take the time that `profiles` say, at the median, at worst, or drawn from a seed (`pace`), so
+    a laptop shows what a board would do.
+
+    Raises:
+        ConfigError: There are profiles, but nobody who moves a virtual clock on.
     """
     clock = clock or SystemClock()
+    if profiles and not isinstance(asyncio.get_running_loop(), VirtualLoop):
+        raise ConfigError(
+            "profiles only count where time is virtual; write run_virtual(story(), clock) in place "
+            "of asyncio.run(story()), with clock = VirtualClock() for both"
+        )
     bus = bus or Bus(clock, host="bench")
-    dispatcher = Dispatcher(clock, profiles=profiles)
+    dispatcher = Dispatcher(clock, pace=pace, seed=seed, profiles=profiles)
     crashes: list[str] = []
     node = node_class(
         NodeContext(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from olympus.models.measured import profiles_on
 from olympus.models.onnx import OnnxModel, open_model
 from olympus.models.registry import Registry
 from olympus.runtime.clock import VirtualClock, run_virtual
-from olympus.runtime.errors import ModelError
+from olympus.runtime.errors import ConfigError, ModelError
 from olympus.runtime.node import Node
 from olympus.runtime.node.testing import running
-from olympus.runtime.scheduler import Profile
+from olympus.runtime.scheduler import Pace, Profile
 
 PICTURE = {"image": np.zeros((1, 120, 160, 3), np.uint8)}
 
@@ -39,17 +40,25 @@ def test_a_board_where_it_was_not_measured_is_told_with_the_way_out() -> None:
         profiles_on("pi9", ["planner"])
 
 
-def took_ns(model: OnnxModel, profiles: dict[str, Profile]) -> int:
+def took_ns(model: OnnxModel, profiles: dict[str, Profile], **how: Any) -> int:
     """Return how long three runs of a node's model take in virtual time."""
     clock = VirtualClock()
 
     async def story() -> int:
-        async with running(Plain, clock=clock, profiles=profiles) as bench:
+        async with running(Plain, clock=clock, profiles=profiles, **how) as bench:
             began_ns = clock.now_ns()
             await asyncio.gather(*(bench.node.infer(model, PICTURE) for _ in range(3)))
             return clock.now_ns() - began_ns
 
     return run_virtual(story(), clock)
+
+
+async def test_profiles_where_no_time_is_virtual_are_refused_with_the_way_out() -> None:
+    """The clock stood still there, and every model seemed to take no time at all."""
+    profiles = profiles_on("x86-64", ["person-obstacle"])
+    with pytest.raises(ConfigError, match=r"run_virtual\(story\(\), clock\)"):
+        async with running(Plain, clock=VirtualClock(), profiles=profiles):
+            pass
 
 
 def test_a_node_s_model_takes_in_virtual_time_what_its_manifest_says_of_the_board() -> None:
@@ -59,3 +68,13 @@ def test_a_node_s_model_takes_in_virtual_time_what_its_manifest_says_of_the_boar
     assert took == pytest.approx(3 * slow["person-obstacle"].p50_ns, abs=100)  # asyncio's floats
     assert took_ns(model, slow) == took  # whatever this machine does
     assert took_ns(model, {}) == 0
+
+
+def test_it_takes_the_worst_or_what_a_seed_draws_where_a_test_asks_for_it() -> None:
+    model = open_model("person-obstacle")
+    slow = profiles_on("x86-64", ["person-obstacle"], scale=100.0)
+    worst = took_ns(model, slow, pace=Pace.WORST)
+    assert worst == pytest.approx(3 * slow["person-obstacle"].worst_ns, abs=100)
+    drawn = {took_ns(model, slow, pace=Pace.SEEDED, seed=seed) for seed in range(8)}
+    assert len(drawn) > 1
+    assert took_ns(model, slow, pace=Pace.SEEDED, seed=0) in drawn
