@@ -66,7 +66,7 @@ class ModelHost(Node):
             10.0, gt=0.1, le=3600, description="A model whose one piece takes longer has hung."
         )
         quick_ms: float = Field(
-            2.0,
+            5.0,
             ge=0,
             le=100,
             description="How long a model may hold up the event loop: where 7 of its last 8 runs "

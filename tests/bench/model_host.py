@@ -2,10 +2,12 @@
 
     ./run bench model_host
     ./run bench model_host --calls 2000 --json
+    ./run bench model_host --gap-ms 33      # at a camera's pace
 
 In turns on the same tensors: the model alone, and the same model in a model host over the bus, with
 the input copied into shared memory once, and with the input written there to begin with; the latter
-also by a host that runs every job on a worker thread (`quick_ms: 0`).
+also by a host that runs every job on a worker thread (`quick_ms: 0`), and by a bare process with a
+socket and shared memory and nothing of the bus: what two changes of process cost on this machine.
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _bare_model import BareModel, sizes
 from _machine import described
 from numpy.typing import NDArray
 
-from olympus.models.onnx import open_model
+from olympus.models.onnx import OnnxModel, open_model
+from olympus.runtime.bus import Bus
 from olympus.runtime.bus.loop import BusLoop
 from olympus.runtime.launch.schema import Host
 from olympus.runtime.launch.testing import Launched
@@ -43,51 +48,64 @@ nodes:
   threaded: {uses: olympus.nodes.model_host, params: {models: [person-obstacle], quick_ms: 0}}
 """
 NAME = "person-obstacle"
+WARM = 50
+"""Rounds before those that count."""
 PARTS = ("onnxruntime", "numpy")
 SPIN_S: float = Host.model_fields["spin_s"].default
 """Who asks has the event loop that a node has."""
 
 
-async def measure(robot: Launched, calls: int) -> dict[str, float]:
-    """Return medians and 99th percentiles, us."""
-    model, quick = open_model(NAME), RemoteModel("models", NAME)
-    threaded = RemoteModel("threaded", NAME)
+Way = Callable[[NDArray[Any]], Awaitable[object]]
+"""Has the model run on an input that lies in shared memory."""
+
+
+def ways(bus: Bus, model: OnnxModel, picture: NDArray[Any], bare: BareModel) -> dict[str, Way]:
+    """Return the ways to have the model run, by name."""
+    name = model.manifest.inputs[0].name
+
+    async def alone(_: NDArray[Any]) -> None:
+        model.run({name: picture})
+
+    async def ask(host: str, array: NDArray[Any]) -> None:
+        await RemoteModel(host, NAME).infer(
+            bus,
+            {name: array},
+            tier=Tier.HIGH,
+            deadline_ns=NEVER_NS,
+            source="bench",
+            clock=bus.clock,
+        )
+
+    async def barely(_: NDArray[Any]) -> None:
+        bare.ask()
+
+    return {
+        "alone": alone,
+        "host, copied in": lambda _: ask("models", picture),
+        "host, in place": partial(ask, "models"),
+        "host, in place, on a thread": partial(ask, "threaded"),
+        "bare process": barely,
+    }
+
+
+async def measure(robot: Launched, calls: int, gap_s: float) -> dict[str, float]:
+    """Return medians and 99th percentiles, us; between two runs there is a gap."""
+    model = open_model(NAME)
     tensor = model.manifest.inputs[0]
-    shape = tuple(dim if isinstance(dim, int) else 1 for dim in tensor.shape)
-    picture = np.random.default_rng(1).integers(0, 255, shape).astype(tensor.dtype)
-    ways = ("alone", "host, copied in", "host, in place", "host, in place, on a thread")
-    took: dict[str, list[float]] = {way: [] for way in ways}
-    async with robot.joined() as seat:
-        bus, clock = seat.bus, seat.bus.clock
-
-        async def asked(array: NDArray[Any], remote: RemoteModel = quick) -> None:
-            await remote.infer(
-                bus,
-                {tensor.name: array},
-                tier=Tier.HIGH,
-                deadline_ns=NEVER_NS,
-                source="bench",
-                clock=clock,
-            )
-
-        async def timed(way: str, work: Callable[[], Awaitable[None]]) -> None:
-            began = time.perf_counter_ns()
-            await work()
-            took[way].append((time.perf_counter_ns() - began) / 1e3)
-
-        async def alone() -> None:
-            model.run({tensor.name: picture})
-
-        for number in range(calls + 50):
-            room = bus.loan(shape, tensor.dtype)
+    picture = np.random.default_rng(1).integers(0, 255, sizes(tensor)).astype(tensor.dtype)
+    took: dict[str, list[float]] = {}
+    async with AsyncExitStack() as stack:
+        bus = (await stack.enter_async_context(robot.joined())).bus
+        bare = stack.enter_context(BareModel(model, picture))
+        for number in range(WARM + calls):
+            room = bus.loan(picture.shape, picture.dtype)
             room[...] = picture
-            await timed("alone", alone)
-            await timed("host, copied in", partial(asked, picture))
-            await timed("host, in place", partial(asked, room))
-            await timed("host, in place, on a thread", partial(asked, room, threaded))
-            if number == 50:
-                for times in took.values():
-                    times.clear()
+            for name, way in ways(bus, model, picture, bare).items():
+                await asyncio.sleep(gap_s)
+                began = time.perf_counter_ns()
+                await way(room)
+                if number >= WARM:
+                    took.setdefault(name, []).append((time.perf_counter_ns() - began) / 1e3)
     return {
         f"{way} {name}": round(quantile(sorted(times), part), 1)
         for way, times in took.items()
@@ -99,6 +117,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--gap-ms", type=float, default=0.0)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mh") as folder:
@@ -109,11 +128,20 @@ def main() -> None:
         with Launched(file, root=root) as robot:
             robot.until_active()
             with asyncio.Runner(loop_factory=lambda: BusLoop(spin_s=SPIN_S)) as runner:
-                figures = runner.run(measure(robot, chosen.calls))
-    results = {"machine": described(PARTS), "load": os.getloadavg()[0], "n": chosen.calls} | figures
-    for way, name in (("", ""), (", on a thread", " on a thread")):
-        adds = figures[f"host, in place{way} p50_us"] - figures["alone p50_us"]
-        results[f"a model host adds{name}, p50_us"] = round(adds, 1)
+                figures = runner.run(measure(robot, chosen.calls, chosen.gap_ms / 1e3))
+    results = {
+        "machine": described(PARTS),
+        "load": os.getloadavg()[0],
+        "n": chosen.calls,
+        "gap_ms": chosen.gap_ms,
+    } | figures
+    for way, name in (
+        ("host, in place", "a model host adds"),
+        ("host, in place, on a thread", "a model host adds on a thread"),
+        ("bare process", "a bare process adds"),
+    ):
+        adds = figures[f"{way} p50_us"] - figures["alone p50_us"]
+        results[f"{name}, p50_us"] = round(adds, 1)
     if chosen.json:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
         return
