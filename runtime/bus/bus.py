@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -215,22 +215,22 @@ class Bus:
         return self._link.answer_history(answer) if self._link is not None else All([])
 
     @overload
-    async def call(
+    def call(
         self, name: str, request: Message, answer: None = None, *, timeout_s: float = 2.0
-    ) -> Message: ...
+    ) -> Coroutine[Any, Any, Message]: ...
     @overload
-    async def call(
+    def call(
         self, name: str, request: Message, answer: type[A], *, timeout_s: float = 2.0
-    ) -> A: ...
-    async def call(
+    ) -> Coroutine[Any, Any, A]: ...
+    def call(
         self,
         name: str,
         request: Message,
         answer: type[Message] | None = None,
         *,
         timeout_s: float = 2.0,
-    ) -> Message:
-        """Ask a service and return its answer.
+    ) -> Coroutine[Any, Any, Message]:
+        """Ask a service and return its answer, once that is awaited.
 
         Who is cancelled meanwhile, or waits in vain, has the service's handler cancelled too.
 
@@ -249,31 +249,31 @@ class Bus:
             ConfigError: `name` is no service name.
             MessageError: The answer is no message, or of another type.
         """
-        near = self.near
+        near, cls = self.near, answer or Message
         pair = near.known_server_of(name) if near and name not in self._services else None
         if near is not None and pair is not None:  # as nearly always: one coroutine less
-            found = await near.calls.ask(pair, name, request, timeout_s)
-        else:
-            found = await self._answer(name, request, timeout_s)
-        return checked(found, answer or Message, name)
+            return near.calls.ask(pair, name, request, cls, timeout_s)
+        return self._answer(name, request, cls, timeout_s)
 
-    async def _answer(self, name: str, request: Message, timeout_s: float) -> Message:
+    async def _answer(self, name: str, request: Message, cls: type[A], timeout_s: float) -> A:
         local = self._services.get(name)
         if local is not None:
             try:
-                return await asyncio.wait_for(local.answer(request), timeout_s)
+                found = await asyncio.wait_for(local.answer(request), timeout_s)
             except TimeoutError:
                 raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
             except OlympusError as error:  # as it would come from another host
                 raise failure_of(failure_bytes(error), name) from error
+            return checked(found, cls, name)
         if (near := self.near) is not None:
             pair = await near.server_of(check_topic(name))
             if pair is not None:
-                return await near.calls.ask(pair, name, request, timeout_s)
+                return await near.calls.ask(pair, name, request, cls, timeout_s)
         check_topic(name)
         if self._link is None:
             raise BusError(f"no service {name!r}; {did_you_mean(name, self._services)}")
-        return decode(await self._link.request(name, encode(request), timeout_s))
+        answer = decode(await self._link.request(name, encode(request), timeout_s))
+        return checked(answer, cls, name)
 
     def announce_node(self, node: str, uses: str) -> Closable:
         """Make a node visible in the session until the sign is closed or the bus is."""

@@ -27,10 +27,8 @@ class Habit:
         """
         self._most_s = most_s
         self._took_s: deque[float] = deque(maxlen=_LOOKS_BACK)
-
-    def note(self, took_s: float) -> None:
+        self.note = self._took_s.append
         """Know how long an answer has taken, from when its question was sent."""
-        self._took_s.append(took_s)
 
     def window(self) -> tuple[float, float] | None:
         """Return from when until when to be awake, counted from the sending, s; None for never."""

@@ -82,6 +82,8 @@ class PromptSelector(selectors.BaseSelector):
         self.spin_s = spin_s
         self._due_s: tuple[float, float] | None = None
         """From when until when to be awake for something that is expected, on the steady clock."""
+        self._fed_s: tuple[float, float] | None = None
+        """When the bus brought something, and when that was dealt with; not learnt from yet."""
         self.failures = 0
         """How often a reader that `select` called has failed."""
 
@@ -135,7 +137,9 @@ class PromptSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
-        ready, is_fed = [], False
+        ready, came_s = [], 0.0
+        if self._fed_s is not None:
+            self._learn(*self._fed_s)
         timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
         if timeout != 0 and (self._awake_until_s or self._due_s is not None):
             come = self._events_awake(timeout)
@@ -145,9 +149,7 @@ class PromptSelector(selectors.BaseSelector):
         for descriptor, events in come:
             act = self._prompt.get(descriptor)
             if act is not None and events != select.EPOLLOUT:
-                if self._may_spin and not is_fed:
-                    self._alertness.come(time.monotonic())
-                is_fed = True
+                came_s = came_s or time.monotonic()
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
@@ -162,8 +164,8 @@ class PromptSelector(selectors.BaseSelector):
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
         self.is_alone = False
-        if is_fed and self._may_spin:
-            self._awake_until_s, self._due_s = self._alertness.until(time.monotonic()), None
+        if came_s and self._may_spin:
+            self._fed_s, self._due_s = (came_s, time.monotonic()), None
         return ready
 
     def expect(self, from_s: float, until_s: float) -> None:
@@ -175,6 +177,12 @@ class PromptSelector(selectors.BaseSelector):
         """
         if self._may_spin:
             self._due_s = from_s, until_s
+
+    def _learn(self, came_s: float, dealt_with_s: float) -> None:
+        """Know when something came; not before it is waited again, when nobody waits for this."""
+        self._fed_s = None
+        self._alertness.come(came_s)
+        self._awake_until_s = self._alertness.until(dealt_with_s)
 
     def close(self) -> None:
         """Wait for nothing any more."""

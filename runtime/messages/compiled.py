@@ -77,7 +77,8 @@ def maker(cls: type[T]) -> Callable[..., T]:
     In C where that is built and the class has its fields in slots; see quick/makers.c.
     """
     names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    if quick is not None and _twin(cls, names) is not None:
+    is_slotted = all(base is object or "__slots__" in vars(base) for base in cls.__mro__)
+    if quick is not None and is_slotted:
         made: Callable[..., T] = quick.Maker(cls, tuple(names))
         return made
     return python_maker(cls)

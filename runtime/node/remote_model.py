@@ -112,10 +112,10 @@ class RemoteModel:
         Raises:
             MessageError: A dtype that does not travel.
         """
-        left_s = (deadline_ns - clock.now_ns()) / NS_PER_S
-        is_patient = deadline_ns == NEVER_NS
-        patience_s = PATIENCE_S if is_patient else max(0.0, left_s) + _GRACE_S
-        deadline = 0 if is_patient else deadline_ns
+        deadline, patience_s = 0, PATIENCE_S
+        if deadline_ns != NEVER_NS:
+            left_s = (deadline_ns - clock.now_ns()) / NS_PER_S
+            deadline, patience_s = deadline_ns, max(0.0, left_s) + _GRACE_S
         asked = question_of(self.name, inputs, tier=tier, deadline=deadline, source=source)
         return asked, patience_s
 

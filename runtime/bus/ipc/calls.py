@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from asyncio import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from olympus.runtime.bus.failure import MAX_CALLS, busy, failure_bytes, failure_of
 from olympus.runtime.bus.habit import Habit
@@ -17,13 +19,15 @@ from olympus.runtime.bus.ipc.pair import Pair
 from olympus.runtime.bus.ipc.records import HEAD, Kind, Packed, Packing, bare
 from olympus.runtime.bus.ipc.shelf import NoRoomError
 from olympus.runtime.bus.loop import selector_of
-from olympus.runtime.bus.service import Service
+from olympus.runtime.bus.service import Service, checked
 from olympus.runtime.errors import BusError, MessageError, OlympusError
 from olympus.runtime.messages import Message, schema_by_class
+from olympus.runtime.messages.compiled import maker
 
 if TYPE_CHECKING:
     from olympus.runtime.bus.ipc.member import Member
 
+A = TypeVar("A", bound=Message)
 _WAIT_S, _LOOK_S = 0.5, 0.002
 
 
@@ -46,7 +50,9 @@ class Calls:
         """When it is looked who has waited for too long: one timer is enough for all questions, and
         nearly none of them ever has. Times are the loop's."""
 
-    async def ask(self, pair: Pair, name: str, question: Message, timeout_s: float) -> Message:
+    async def ask(
+        self, pair: Pair, name: str, question: Message, cls: type[A], timeout_s: float
+    ) -> A:
         """Ask a service of another host and return its answer.
 
         Who is cancelled meanwhile, or waits in vain, has the answering cancelled too.
@@ -54,12 +60,15 @@ class Calls:
         Raises:
             BusError: No answer in time, or that host is gone.
             ServiceError: The service failed; also of the class that it raised.
-            MessageError: The question or the answer can't travel.
+            MessageError: The question or the answer can't travel, or that is not of the class.
             CancelledError: The task of the caller is asked to end.
         """
         self._count = number = self._count + 1
-        asked = self._asked[number] = _Asked(pair, name, self._loop.create_future())
+        asked = _make_asked(pair, name, Future(loop=self._loop), math.inf, None)
+        self._asked[number] = asked
         try:
+            if pair.is_gone:  # since it was chosen
+                raise BusError(f"{name}: its host {pair.host} is gone")
             if not self._sent(pair, Kind.ASK, name, number, question):
                 await self._send_with_room(pair, Kind.ASK, name, number, question)
             sent_s = self._loop.time()
@@ -70,7 +79,8 @@ class Calls:
             await asked.is_over
             if habit is not None:
                 habit.note(self._loop.time() - sent_s)
-            return asked.take()
+            found, asked.answer = asked.answer, None  # the loop holds the future for longer
+            return found if isinstance(found, cls) else checked(found, cls, name)
         except TimeoutError:
             self._send_bare(pair, Kind.CANCEL, number)
             raise BusError(f"service {name!r} gave no answer in {timeout_s:g} s") from None
@@ -101,7 +111,7 @@ class Calls:
     ) -> None:
         """Do what `take` does, for a question or an answer that is read already."""
         if kind == Kind.ASK:
-            question = _Read(channel, message)
+            question = _make_read(channel, message)
             if not (pair.is_alone and self._answered_at_once(pair, number, question)):
                 self._begin(pair, number, question)
             return
@@ -270,40 +280,32 @@ class Calls:
         return found
 
 
+@dataclass(slots=True, eq=False)
 class _Asked:
     """A question that waits for its answer."""
 
-    __slots__ = ("answer", "due_s", "is_over", "name", "pair")
-
-    def __init__(self, pair: Pair, name: str, is_over: asyncio.Future[None]) -> None:
-        self.pair, self.name, self.is_over = pair, name, is_over
-        self.due_s = math.inf
-        """When it is given up; not before it is sent."""
-        self.answer: Message | None = None
-
-    def take(self) -> Message:
-        """Return the answer, once: a future, which the loop holds for longer, would keep it.
-
-        Raises:
-            BusError: There is none.
-        """
-        answer, self.answer = self.answer, None
-        if answer is None:
-            raise BusError(f"{self.name}: no answer")
-        return answer
+    pair: Pair
+    name: str
+    is_over: Future[None]
+    due_s: float
+    """When it is given up; infinite before it is sent."""
+    answer: Message | None
+    """Not in the future, which would keep it."""
 
 
+@dataclass(slots=True, eq=False)
 class _Read:
     """A question that is read already: what of a `Frame` it takes to answer it."""
 
-    __slots__ = ("_message", "channel")
-
-    def __init__(self, channel: Channel, message: Message) -> None:
-        self.channel, self._message = channel, message
+    channel: Channel
+    message: Message
 
     def asked(self) -> Message:
         """Return the message."""
-        return self._message
+        return self.message
+
+
+_make_asked, _make_read = maker(_Asked), maker(_Read)
 
 
 def _settle(asked: _Asked, frame: Frame, record: bytes | memoryview) -> None:

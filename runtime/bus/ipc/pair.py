@@ -91,7 +91,7 @@ class Pair:
         """What was announced beyond its bound, by kind."""
         self.is_met = self.is_gone = self._is_deaf = False
         self._data, self._talk = peer.data, peer.talk
-        self._listener = listener
+        self._listener, self.on_batch = listener, listener.on_batch
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
         self._sending = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -216,10 +216,6 @@ class Pair:
     def on_claimed(self, record: bytes, base: NDArray[np.uint8], later: bool) -> None:
         """Hand on a picture whose slot is claimed."""
         self._listener.on_claimed(self, record, HEAD.unpack_from(record), (base,), later)
-
-    def on_batch(self) -> None:
-        """Hand on that nothing more is waiting."""
-        self._listener.on_batch()
 
     def on_many(self, packet: bytes) -> int:
         """Take a packet of several records apart; returns how many."""

@@ -152,8 +152,9 @@ class Known(Habit):
     def __init__(self) -> None:
         super().__init__(MOST_S)
         self.noted = 0
+        self.note = self.count
 
-    def note(self, took_s: float) -> None:
+    def count(self, took_s: float) -> None:
         """Count."""
         self.noted += 1
 

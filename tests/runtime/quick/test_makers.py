@@ -30,9 +30,16 @@ class Mutable:
     other: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Derived(Point):
     """Has fields of another class too."""
+
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooted(Loose):
+    """Has slots, and a base that has none."""
 
     more: int = 0
 
@@ -48,7 +55,7 @@ class FailingError(BadError):
     text: str
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*CLASSES, Derived], ids=lambda cls: cls.__name__)
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_an_instance_is_that_of_python(cls: type[Any], data: Any) -> None:
@@ -61,11 +68,12 @@ def test_an_instance_is_that_of_python(cls: type[Any], data: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("cls", [Loose, Derived, FailingError])
+@pytest.mark.parametrize("cls", [Loose, Rooted, FailingError])
 def test_what_is_not_plainly_in_slots_is_made_in_python(cls: type[Any]) -> None:
     assert quick is not None
     assert not isinstance(maker(cls), quick.Maker)
-    assert isinstance(maker(Mutable), quick.Maker)
+    for other in (Mutable, Derived, Header, *REGISTERED):
+        assert isinstance(maker(other), quick.Maker)
 
 
 def test_what_was_made_can_be_changed_copied_and_collected() -> None:

@@ -108,6 +108,21 @@ async def test_each_question_waits_for_as_long_as_it_may(buses: tuple[Bus, Bus])
     assert isinstance(await asyncio.wait_for(long, 20), Empty)
 
 
+async def test_a_question_asked_after_its_host_is_gone_fails_at_once(
+    buses: tuple[Bus, Bus],
+) -> None:
+    here, there = buses
+    there.serve("patient", Empty, lambda _: Empty())
+    while here.near is None or here.near.known_server_of("patient") is None:
+        await asyncio.sleep(0.01)
+    question = here.call("patient", Empty(), Empty, timeout_s=60)  # its host is chosen now
+    await there.close()
+    while here.near.known_server_of("patient") is not None:
+        await asyncio.sleep(0.01)
+    with pytest.raises(BusError, match="patient: its host b is gone"):
+        await asyncio.wait_for(question, 20)
+
+
 async def test_a_host_that_answers_too_much_already_refuses(buses: tuple[Bus, Bus]) -> None:
     here, there = buses
     begun, release = 0, asyncio.Event()
