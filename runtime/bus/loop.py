@@ -16,8 +16,9 @@ import select
 import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import Context
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVarTuple
 
 from olympus.runtime.bus.alertness import Alertness
 from olympus.runtime.quick import quick
@@ -38,6 +39,7 @@ class HasFileno(Protocol):
         """Return its descriptor."""
 
 
+Ts = TypeVarTuple("Ts")
 FileLike: TypeAlias = int | HasFileno
 
 
@@ -270,6 +272,23 @@ class BusLoop(asyncio.SelectorEventLoop):
         self.time = time.monotonic  # type: ignore[method-assign]
         # The same: each future, timer and callback of asyncio asks it.
         self.get_debug = partial(getattr, self, "_debug")  # type: ignore[method-assign]
+
+    def call_soon(
+        self,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Do what asyncio's own does, in two frames less: every future that ends asks for it.
+
+        Raises:
+            RuntimeError: The loop is closed; in debug mode, that another thread asks.
+        """
+        if self._closed or self._debug:  # type: ignore[attr-defined]
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
 
     def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
         """Call `act` as soon as there is something to read; with None, no longer.

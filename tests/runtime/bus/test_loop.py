@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Coroutine, Iterator
+from contextvars import ContextVar, copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,43 @@ either_way = pytest.mark.parametrize(
     "look", [look_again, *([quick.events_awake] if quick is not None else [])]
 )
 """In Python, and in C where that is built."""
+
+
+def test_what_is_called_soon_comes_in_order_in_its_context_and_can_be_taken_back() -> None:
+    name = ContextVar("name", default="nobody")
+    said: list[tuple[int, str]] = []
+
+    def say(number: int) -> None:
+        said.append((number, name.get()))
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        other = copy_context()
+        other.run(name.set, "other")
+        loop.call_soon(say, 1)
+        loop.call_soon(say, 2, context=other)
+        loop.call_soon(say, 3).cancel()
+        name.set("me")
+        loop.call_soon(say, 4)
+        await asyncio.sleep(0)
+
+    run(work())
+    assert said == [(1, "nobody"), (2, "other"), (4, "me")]
+
+
+def test_a_loop_that_is_closed_or_looks_for_mistakes_refuses_as_asyncio_does() -> None:
+    loop = BusLoop()
+    loop.set_debug(True)
+
+    async def from_elsewhere() -> None:
+        with pytest.raises(RuntimeError, match="other than the current one"):
+            await asyncio.to_thread(loop.call_soon, print)
+
+    loop.run_until_complete(from_elsewhere())
+    loop.set_debug(False)
+    loop.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.call_soon(print)
 
 
 @either_way
