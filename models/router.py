@@ -28,6 +28,8 @@ from olympus.runtime.errors import ConfigError, ModelError, StoreError, did_you_
 
 _log = logging.getLogger(__name__)
 REMOTE: Final = "remote:"
+LONGEST_S: Final = 10 * 366 * DAY_S
+"""Ten years: nanoseconds of longer times fit no whole number of 64 bits any more."""
 Local = OnnxModel | LlamaModel
 
 
@@ -40,7 +42,7 @@ class TaskRules(BaseModel):
     failures: int = Field(3, ge=1, le=1000)
     slow_ms: float = Field(1e9, gt=0)
     """Finite also where nobody says it: JSON, which rules travel as, has no infinity."""
-    rest_s: float = Field(30.0, gt=0)
+    rest_s: float = Field(30.0, gt=0, le=LONGEST_S)
 
 
 class BudgetRules(BaseModel):
@@ -51,7 +53,7 @@ class BudgetRules(BaseModel):
     ms: float | None = Field(None, gt=0)
     joules: float | None = Field(None, gt=0)
     money: float | None = Field(None, gt=0)
-    window_s: float = Field(DAY_S, gt=0)
+    window_s: float = Field(DAY_S, gt=0, le=LONGEST_S)
 
 
 class RouterRules(BaseModel):
@@ -61,7 +63,7 @@ class RouterRules(BaseModel):
     tasks: dict[str, TaskRules]
     budgets: dict[str, BudgetRules] = Field(default_factory=dict)
     """By caller; `*` for all others."""
-    cache_ttl_s: float = Field(default=0.0, ge=0)
+    cache_ttl_s: float = Field(default=0.0, ge=0, le=LONGEST_S)
     """How long the same question gets the same answer; 0 asks anew each time."""
     remote: RemoteRules = RemoteRules(daily_budget=0.0)
 

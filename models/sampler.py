@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from olympus.models import llama_native
+from olympus.models import llama_native, schema_words
 from olympus.models.blame import UnfitError
 from olympus.models.wish import Wish
 from olympus.runtime.errors import ModelError
@@ -165,6 +165,7 @@ def _grammar_of(model: str, wish: Wish) -> str:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
+        schema_words.check(model, wish.schema)
         return str(json_schema_to_gbnf(json.dumps(wish.schema)))
     except _SCHEMA_ERRORS as error:
         raise ModelError(

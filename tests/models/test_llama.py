@@ -9,9 +9,10 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,58 @@ def test_the_text_obeys_a_json_schema(model: LlamaModel) -> None:
     schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
     answer = model.complete(prompt("go"), wish(schema=schema))
     assert json.loads(answer.text)["n"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("schema", "word"),
+    [
+        ({"type": "number", "maximum": 0.4}, "maximum"),  # got 43e34
+        ({"type": "integer", "multipleOf": 5}, "multipleOf"),
+        ({"type": "array", "minItems": 3}, "minItems"),
+        ({"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, "uniqueItems"),
+        ({"type": "string", "format": "email"}, "format"),
+        ({"type": "string", "pattern": "^a$", "maxLength": 1}, "maxLength"),
+        ({"type": "object", "propertis": {"a": {"const": 1}}}, "propertis"),
+        ({"type": "object", "required": ["a"]}, "required"),
+        ({"type": "object", "properties": {"a": {}}, "required": ["b"]}, "requires 'b'"),
+        ({"properties": {"v": {"type": "number", "minimum": 0}}}, "properties.v.minimum"),
+        ({"anyOf": [{"const": 1}, {"type": "integer", "maximum": 3}]}, r"anyOf\[1\].maximum"),
+        ({"type": "array", "items": {"type": "number", "minimum": 1}}, "items.minimum"),
+        ({"$ref": "#/$defs/v", "$defs": {"v": {"type": "number", "minimum": 0}}}, r"v\.minimum"),
+        ({"allOf": [{"$ref": "#/$defs/v"}], "$defs": {"v": {"enum": [1]}}}, "allOf"),
+    ],
+)
+def test_a_schema_that_would_not_be_kept_is_refused_by_its_word(
+    model: LlamaModel, schema: dict[str, Any], word: str
+) -> None:
+    """llama-cpp-python passes over what it does not know, and the answer was held to the rest."""
+    with pytest.raises(ModelError, match=rf"model planner: the JSON schema's .*{word}"):
+        model.complete(prompt("go"), wish(schema=schema))
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        ({"title": "n", "type": "integer", "enum": [4, 5]}, lambda found: found in (4, 5)),
+        (
+            {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 2},
+            lambda found: len(found) == 2,
+        ),
+        ({"type": "string", "minLength": 2, "maxLength": 3}, lambda found: 2 <= len(found) <= 3),
+        ({"type": "string", "pattern": "^[ab]{3}$"}, lambda found: set(found) <= {"a", "b"}),
+        ({"$ref": "#/$defs/v", "$defs": {"v": {"const": 7}}}, lambda found: found == 7),
+        (
+            {"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]},
+            lambda found: found == {"a": 1, "b": 2},
+        ),
+    ],
+)
+def test_what_of_a_schema_can_be_kept_is_kept(
+    model: LlamaModel, schema: dict[str, Any], fits: Callable[[Any], bool]
+) -> None:
+    for seed in range(3):
+        answer = model.complete(prompt("go"), wish(schema=schema, temperature=1.0, seed=seed))
+        assert fits(json.loads(answer.text)), answer.text
 
 
 def test_a_bad_grammar_is_refused_without_a_word_on_standard_error(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from olympus.models import llama_native
 from olympus.models.answers import AnswerCache, key_of
@@ -568,3 +569,17 @@ def test_a_text_s_meaning_is_a_task_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="1 to 192 can be embedded"):
         router.call("embed", {"embed": "word " * 500}, caller="test")
     router.close()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"cache_ttl_s": 1e30},  # failed each answer
+        {"budgets": {"*": {"tokens": 1, "window_s": 1e300}}},
+        {"tasks": {"plan": {"candidates": ["planner"], "rest_s": 1e300}}},
+    ],
+)
+def test_times_that_can_not_be_counted_are_refused(more: dict[str, Any]) -> None:
+    rules = {"tasks": {"plan": {"candidates": ["planner"]}}} | more
+    with pytest.raises(ValidationError, match="less than or equal"):
+        RouterRules.model_validate(rules)
