@@ -100,7 +100,7 @@ def _memory_mb(stored: StoredModel) -> float:
     """
     apart = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(max_workers=1, mp_context=apart) as pool:
+        with ProcessPoolExecutor(max_workers=1, mp_context=apart) as pool:  # varies: so does memory
             return pool.submit(_growth_mb, stored).result()
     except BrokenProcessPool as error:
         raise ModelError(
