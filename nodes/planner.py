@@ -6,6 +6,7 @@ here. A stop needs no planner, and when somebody stops or redirects the rover th
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 from olympus.models import llama_native
@@ -26,6 +27,10 @@ YES = frozenset(
 )
 TASK = "plan"
 NO = frozenset(("no", "no thanks", "cancel", "never mind", "wrong"))
+_TOLD = 8
+_OVERTAKEN = (
+    "but meanwhile motion was stopped, or something else was said; say it again if it still holds"
+)
 
 
 class PlannerNode(Node):
@@ -106,6 +111,11 @@ class PlannerNode(Node):
         self._state: MissionState | None = None
         self._asked: Understood | None = None
         self._asked_ns = 0
+        self._turned = 0
+        """How often somebody else gave a command, or motion was stopped."""
+        self._thinks_of = ""
+        self._told: deque[str] = deque(maxlen=_TOLD)
+        """What the navigator was told from here, which comes back as something said."""
         self._router: Router | None = None
         if self._missing:
             self.log.warning(f"no planner: {self._missing}")
@@ -128,7 +138,29 @@ class PlannerNode(Node):
     @subscribe("mission")
     def on_mission(self, state: MissionState) -> None:
         """Remember what the navigator is doing."""
+        if state.state == "stopped":
+            self._turned += 1
         self._state = state
+
+    @subscribe("command", qos=QoS.queue(10))
+    def on_command(self, command: Command) -> None:
+        """Notice that somebody wants something else."""
+        self._notice(command)
+
+    @subscribe("said", qos=QoS.queue(10), is_optional=True)
+    def on_said(self, command: Command) -> None:
+        """Notice that somebody wants something else."""
+        self._notice(command)
+
+    def _notice(self, command: Command) -> None:
+        if command.verb == "stop":  # whoever says so
+            self._turned += 1
+        elif command.text in self._told:
+            self._told.remove(command.text)
+        elif (
+            command.text != self._thinks_of
+        ):  # the navigator was asked first, and had no such place
+            self._turned += 1
 
     @subscribe("percepts", qos=QoS.queue(50))
     def on_percept(self, percept: Percept) -> None:
@@ -143,9 +175,10 @@ class PlannerNode(Node):
         word = " ".join(sentence.text.lower().replace(",", " ").split()).strip(" .!")
         if word in YES or word in NO:
             return await self._answered(is_yes=word in YES)
-        self._asked = None
+        self._asked, self._thinks_of = None, sentence.text
         if self._missing:
             return Ack(ok=False, text=f"{sentence.text!r:.100} is not understood: {self._missing}")
+        turned = self._turned
         try:
             thinking = self._planner.begin(sentence.text)
             found = await self.compute(thinking, tier=Tier.LOW, what=self._candidates[0])
@@ -155,6 +188,8 @@ class PlannerNode(Node):
         self.log.info(found.text, sentence=sentence.text, sure=round(found.sure, 3))
         if not found.plan:
             return Ack(ok=False, text=found.text)
+        if self._turned != turned or self._thinks_of != sentence.text:
+            return Ack(ok=False, text=f"{found.text}; {_OVERTAKEN}")
         if found.doubt:
             self._asked, self._asked_ns = found, self.clock.now_ns()
             return Ack(ok=False, text=f"{found.text}; say 'yes' if so")
@@ -206,6 +241,7 @@ class PlannerNode(Node):
     async def _tell(self, command: Command) -> str | None:
         prefix = self.name.rpartition("/")[0]
         name = f"{prefix}/{self.params.navigator}" if prefix else self.params.navigator
+        self._told.append(command.text)
         try:
             answer = await self.call(f"{name}/say", command, Ack)
         except BusError as error:

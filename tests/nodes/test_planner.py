@@ -15,7 +15,7 @@ from olympus.models.registry import ZOO
 from olympus.nodes.errand import Ended, Errand, command_of
 from olympus.nodes.planner import PlannerNode
 from olympus.runtime.errors import ConfigError, ModelError
-from olympus.runtime.messages import Ack, Command, Header, MissionState, Percept, Sentence
+from olympus.runtime.messages import Ack, Command, Header, Message, MissionState, Percept, Sentence
 from olympus.runtime.node.testing import Bench, running
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
@@ -163,6 +163,74 @@ async def test_in_doubt_it_asks_and_a_yes_carries_it_out() -> None:
         assert (await ask(bench, "Yes, please!")).ok
         assert await navigator.until_told(1) == ["go to the lab"]
         assert not (await ask(bench, "yes")).ok  # a yes counts once
+
+
+@needs_llama
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [
+        ("command", Command(text="stop", verb="stop")),
+        ("said", Command(text="stop", verb="stop")),
+        ("said", Command(text="go to the kitchen", verb="go", args={"place": "kitchen"})),
+        ("mission", state("", what="stopped")),
+    ],
+)
+async def test_who_says_stop_while_it_thinks_is_not_followed_by_a_plan(
+    topic: str, message: Message
+) -> None:
+    """On a slow board it thinks for seconds, and the plan began after the stop."""
+    async with planning() as (bench, navigator), thinking_long(bench) as go_on:
+        asked = asyncio.create_task(ask(bench, "head over to the lab"))
+        await go_on.reached.wait()
+        before = bench.node._turned
+        await bench.send(topic, message)
+        async with asyncio.timeout(30):
+            while bench.node._turned == before:
+                await asyncio.sleep(0.01)
+        go_on.set()
+        answer = await asked
+        assert not answer.ok
+        assert answer.text.startswith("understood: go to the lab; but meanwhile motion was stopped")
+        assert navigator.told == []
+
+
+@needs_llama
+async def test_the_same_sentence_said_to_the_navigator_and_its_own_steps_are_nobody_else() -> None:
+    async with planning() as (bench, navigator):
+        assert (await ask(bench, "head over to the lab and then come back home")).ok
+        async with thinking_long(bench) as go_on:
+            asked = asyncio.create_task(ask(bench, "go to the lab and then home"))
+            await go_on.reached.wait()
+            await bench.send("said", Command(text="go to the lab and then home", verb="go"))
+            await bench.send("said", Command(text="go to the lab", verb="go"))  # its own
+            await asyncio.sleep(0.05)
+            go_on.set()
+            answer = await asked
+            assert answer.ok, answer.text
+        assert navigator.told[-1].text == "go to the lab"
+
+
+class GoOn(asyncio.Event):
+    """Lets a planner go on that has made its plan."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+
+@asynccontextmanager
+async def thinking_long(bench: Bench[PlannerNode]) -> AsyncIterator[GoOn]:
+    go_on, compute = GoOn(), bench.node.compute
+
+    async def slowly(work: Any, **how: Any) -> Any:
+        found = await compute(work, **how)
+        go_on.reached.set()
+        await go_on.wait()
+        return found
+
+    bench.node.compute = slowly  # type: ignore[method-assign]
+    yield go_on
+    bench.node.compute = compute  # type: ignore[method-assign]
 
 
 @needs_llama
