@@ -1,8 +1,9 @@
 """How long the answers of a service take: whether the next one is worth to be waited for awake.
 
 A core that sleeps while another host computes wakes late and finds its caches cold. Where answers
-take nearly the same time each, whoever asked sleeps until shortly before the next is due and then
-looks again and again; see `PromptSelector.expect`.
+take about the same time each, whoever asked sleeps until shortly before the next is due and then
+looks again and again for a while, which half of the last answers would have been met in; see
+`PromptSelector.expect`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Habit:
         if len(self._took_s) < _LOOKS_BACK:
             return None
         took_s = sorted(self._took_s)
-        begin_s, end_s = took_s[1] - EARLY_S, took_s[-2] + EARLY_S
+        begin_s = took_s[1] - EARLY_S
+        end_s = min(took_s[-2] + EARLY_S, begin_s + self._most_s)
         # What comes at once leaves no time to sleep: `Alertness` is for that.
-        return (begin_s, end_s) if begin_s > EARLY_S and end_s - begin_s <= self._most_s else None
+        is_worth_it = begin_s > EARLY_S and took_s[_LOOKS_BACK // 2] <= end_s
+        return (begin_s, end_s) if is_worth_it else None

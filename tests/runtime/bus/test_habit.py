@@ -46,8 +46,15 @@ def test_one_that_was_slower_and_one_that_was_quicker_say_nothing() -> None:
     assert told(0.2, 0.0001, *[0.001] * 6) == told(*[0.001] * 8)
 
 
+def test_of_answers_that_are_further_apart_the_earlier_half_is_waited_for_awake() -> None:
+    spread = [0.001 + 0.0001 * number for number in range(8)]
+    assert told(*spread) == (spread[1] - EARLY_S, spread[1] - EARLY_S + MOST_S)
+
+
 def test_answers_that_come_as_they_like_are_waited_for_asleep() -> None:
     assert told(*[0.001 + 0.0002 * number for number in range(8)]) is None
+    apart = [0.001] * 4 + [0.003] * 4  # only three of them would be met, as the quickest is luck
+    assert told(*apart) is None
 
 
 def test_for_an_answer_that_comes_at_once_there_is_no_time_to_sleep() -> None:
