@@ -84,9 +84,9 @@ class Detector(Node):
             """Find the model.
 
             Raises:
-                ModelError: There is no such model.
+                ModelError: There is no such model, or it is none that sees.
             """
-            Registry().find(self.model)
+            sight_of(Registry().find(self.model).manifest)
             return []
 
     params: Params

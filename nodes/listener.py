@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from olympus.models.audio_features import BANDS, RATE_HZ, LogMelStream
-from olympus.models.onnx import OnnxModel, open_model
+from olympus.models.manifest import Manifest
+from olympus.models.onnx import open_model
 from olympus.models.registry import Registry
 from olympus.models.sound_events import BACKGROUND, MAX_LOOKS, Decider, Heard, Rules
 from olympus.runtime.errors import ModelError, ParamError
@@ -49,9 +50,9 @@ class Listener(Node):
             """Find the model.
 
             Raises:
-                ModelError: There is no such model.
+                ModelError: There is no such model, or it is none that hears.
             """
-            Registry().find(self.model)
+            frames_of(Registry().find(self.model).manifest)
             return []
 
     params: Params
@@ -82,7 +83,7 @@ class Listener(Node):
         self._model = await asyncio.to_thread(
             open_model, self.params.model
         )  # varies: before anything is heard
-        self._stream = LogMelStream(frames_of(self._model))
+        self._stream = LogMelStream(frames_of(self._model.manifest))
         self._decider = Decider(self._model.manifest.labels)
         self._loaded = self._model.name
         self._next_seq = 0
@@ -183,21 +184,21 @@ class Listener(Node):
         self.log.info("heard", label=heard.label, confidence=f"{heard.confidence:.2f}")
 
 
-def frames_of(model: OnnxModel) -> int:
+def frames_of(manifest: Manifest) -> int:
     """Tell how many 10 ms frames a sound model looks at.
 
     Raises:
         ModelError: It is no sound model of our kind.
     """
-    manifest = model.manifest
-    shapes = {tensor.name: tensor.shape for tensor in manifest.inputs}
-    shape = shapes.get("log_mel", ())
-    outputs = {tensor.name for tensor in manifest.outputs}
+    ports = {tensor.name: tensor for tensor in (*manifest.inputs, *manifest.outputs)}
+    sound, found = ports.get("log_mel"), ports.get("probabilities")
+    shape = sound.shape if sound is not None and sound.dtype == "float32" else ()
     is_right = len(shape) == 3 and isinstance(shape[1], int) and shape[2] == BANDS
-    if not is_right or "probabilities" not in outputs or BACKGROUND not in manifest.labels:
+    gives = found.shape[1:] if found is not None else ()
+    if not is_right or gives != (len(manifest.labels),) or BACKGROUND not in manifest.labels:
         raise ModelError(
             f"model {manifest.name}: is no sound model for the listener; it needs an input "
-            f"log_mel (1, frames, {BANDS}), an output probabilities (1, labels), and a label "
-            f"{BACKGROUND!r} (models/zoo/sound-events/manifest.yaml is one)"
+            f"log_mel (1, frames, {BANDS}) of float32, an output probabilities (1, labels), and "
+            f"labels with {BACKGROUND!r} among them (models/zoo/sound-events/manifest.yaml is one)"
         )
     return int(shape[1])

@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from olympus.models.registry import Registry
 from olympus.models.training.sound_data import HELD_OUT_SEED
-from olympus.nodes.listener import Listener
+from olympus.nodes.listener import Listener, frames_of
 from olympus.runtime.errors import ModelError, ParamError
 from olympus.runtime.messages import AudioChunk, Header, SoundEvent
 from olympus.runtime.node.testing import Bench, running
@@ -168,6 +170,23 @@ async def test_a_model_that_takes_pictures_is_refused() -> None:
     with pytest.raises(ModelError, match="no sound model"):
         async with running(Listener, params={"model": "person-obstacle"}):
             pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": ("background", "stop")},  # the others were answered with an IndexError each
+        {"labels": tuple(f"l{i}" for i in range(10))},
+        {"task": "detect", "outputs": ()},
+    ],
+)
+def test_a_model_that_could_only_fail_is_refused_before_the_start(changes: dict[str, Any]) -> None:
+    manifest = Registry().find("sound-events").manifest
+    with pytest.raises(ModelError, match="no sound model for the listener"):
+        frames_of(manifest.model_copy(update=changes))
+    assert frames_of(manifest) > 0
+    with pytest.raises(ModelError, match="no sound model for the listener"):
+        Listener.Params.model_validate({"model": "person-obstacle"}).before_start()
 
 
 @pytest.mark.skipif(not MEDIA.is_dir(), reason="there is no recorded media in ../shared/media")
