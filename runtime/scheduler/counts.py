@@ -70,6 +70,12 @@ class Counts:
         self._delays[tier].append(0)
         self._served_ns[tier] = job.arrived_ns
 
+    def finished(self, tier: Tier, end: End, ran_ns: int, now_ns: int) -> None:
+        """A job ended that began as it came."""
+        self._ran_ns[tier] += ran_ns
+        self.ends[tier][end] += 1
+        self._served_ns[tier] = now_ns
+
     def preempted(self, job: Job) -> None:
         """A job made way."""
         self._preempted[job.tier] += 1

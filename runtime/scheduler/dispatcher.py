@@ -19,7 +19,7 @@ from olympus.runtime.scheduler.passage import Passage, PassNow
 from olympus.runtime.scheduler.profile import Pace, Profile
 from olympus.runtime.scheduler.queue import Queue
 from olympus.runtime.scheduler.rules import ResourceRules
-from olympus.runtime.scheduler.ticket import OnNews, Ticket, run_plain
+from olympus.runtime.scheduler.ticket import OnNews, Ticket, carried
 from olympus.runtime.scheduler.trace import Trace
 from olympus.runtime.scheduler.virtual import VirtualWorkers
 from olympus.runtime.scheduler.waiting import Latch, Waiter
@@ -208,7 +208,15 @@ class Dispatcher:
         if callable(work):
             passage = chosen.pass_now(what, NEVER_NS, tier, deadline_ns, source)
             if passage is not None:
-                return _passed(passage, work)
+                try:
+                    value = work()
+                    passage.done()
+                    return value
+                except (SystemExit, StopIteration) as error:
+                    made = carried(error)
+                    raise made from error
+                finally:
+                    passage.leave()
         done = Latch()
         ticket = Ticket(Job(0, tier, deadline_ns, source, what), work, done.put)
         chosen.run_here(ticket)
@@ -263,15 +271,3 @@ class Dispatcher:
         if name not in self._resources:
             raise ConfigError(f"no resource {name!r}; {did_you_mean(name, self._resources)}")
         return self._resources[name]
-
-
-def _passed(passage: Passage, work: Callable[[], T]) -> T:
-    """Run a job that has begun; raises what the work raises."""
-    try:
-        outcome = run_plain(work)
-        if outcome.end is End.DONE:
-            passage.done()
-    finally:
-        passage.leave()
-    value: T = outcome.unwrap()
-    return value

@@ -74,9 +74,18 @@ class Queue:
 
         What `arrive` and `next` come to then, for a job in time and a resource without budgets.
         """
-        self.trace.began(job, worker)
+        self.trace.arrived(job)
+        self.trace.tell(Event.STARTED, job, job.arrived_ns, worker)
         self.counts.began(job)
         self._running[worker] = job
+
+    def finish(self, worker: int, end: End, ran_ns: int, now_ns: int) -> None:
+        """Put down that a job has ended which `begin` began; what `charge` and `end` come to."""
+        job = self._running.pop(worker)
+        if end is End.DONE and now_ns > job.deadline_ns:
+            end = End.LATE
+        self.trace.tell(EVENT_OF[end], job, now_ns)
+        self.counts.finished(job.tier, end, ran_ns, now_ns)
 
     def next(self, worker: int, now_ns: int) -> Turn:
         """Decide what a free worker does, and put it down as running."""

@@ -32,6 +32,8 @@ FORMAT = "olympus-dispatch-1"
 MAX_BYTES = 8_000_000
 """A trace file that has grown so long is put aside as `.old`, and a new one begun."""
 _BUFFER_BYTES = 4096
+_TOGETHER = 32
+"""Records that are packed at once."""
 _NUMBERS = 60_000
 """Texts a trace calls by number; later ones all go by the number of ''."""
 _log = logging.getLogger(__name__)
@@ -89,15 +91,13 @@ class Trace:
         self._buffer = bytearray()
         self._pack = msgpack.Packer(autoreset=True).pack
         self._stream: BinaryIO | None = None
-        self._begun: list[tuple[Job, int]] = []
-        """Jobs that are to be told of before anything else."""
+        self._records: list[tuple[object, ...]] = []
+        """To be packed together: one after the other they would find the caches cold each time."""
         self._last_ns = start_ns
         self._begin(start_ns)
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
-        if self._begun:
-            self._settle()
         numbers, now_ns = self._numbers, job.arrived_ns
         if (source := numbers.get(job.source)) is None:
             source = self._number(job.source)
@@ -107,14 +107,8 @@ class Trace:
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add((1, step, job.number, job.tier, deadline, source, what))
 
-    def began(self, job: Job, worker: int) -> None:
-        """Tell that a job came and started at once; both are written together with what is next."""
-        self._begun.append((job, worker))
-
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
         """Tell what became of a job: now, or a moment ago, if others were told of meanwhile."""
-        if self._begun:
-            self._settle()
         now_ns = max(now_ns, self._last_ns)
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add(
@@ -123,8 +117,6 @@ class Trace:
 
     def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
         """Tell for how long a job of a tier has just run."""
-        if self._begun:
-            self._settle()
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add((Event.CHARGED, step, tier, ran_ns))
 
@@ -135,7 +127,7 @@ class Trace:
 
     def flush(self) -> None:
         """Hand on what is buffered."""
-        self._settle()
+        self._pack_up()
         if self._buffer:
             self._hash.update(self._buffer)
             self._write()
@@ -180,17 +172,19 @@ class Trace:
         self._add((FORMAT, self._rules.name, self._rules.workers, start_ns))
 
     def _add(self, record: tuple[object, ...]) -> None:
-        self._buffer += self._pack(record)
+        records = self._records
+        records.append(record)
+        if len(records) < _TOGETHER:
+            return
+        self._pack_up()
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
             if self._stream is not None and self._stream.tell() > MAX_BYTES:
                 self._turn_over()
 
-    def _settle(self) -> None:
-        begun, self._begun = self._begun, []
-        for job, worker in begun:
-            self.arrived(job)
-            self.tell(Event.STARTED, job, job.arrived_ns, worker)
+    def _pack_up(self) -> None:
+        self._buffer += b"".join(map(self._pack, self._records))
+        self._records.clear()
 
     def _turn_over(self) -> None:
         if self._file is not None and self._stream is not None:
@@ -206,7 +200,7 @@ class Trace:
             return self._numbers[text]
         number = self._numbers[text] = len(self._numbers)
         # Not by `_add`: no new file may begin before the record that goes by this number.
-        self._buffer += self._pack((0, text))
+        self._records.append((0, text))
         return number
 
 

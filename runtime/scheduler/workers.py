@@ -99,16 +99,15 @@ class Workers:
 
     def leave(self, passage: Passage) -> None:
         """Put down that a job has ended which `pass_now` has started."""
-        job, queue = passage.job, self._queue
+        job, slot, queue = passage.job, passage.slot, self._queue
+        ran_ns = passage.ended_ns - job.arrived_ns
         with self._lock:
-            ended_ns = passage.ended_ns
-            ran_ns = ended_ns - job.arrived_ns
-            queue.charge(job.tier, ran_ns, ended_ns)
             if job.what:
                 self._lasting.note(job.what, ran_ns)
-            queue.end(passage.slot, passage.end, ended_ns)
-            self._leave(passage.slot)
-            self._call_a_thread()
+            queue.finish(slot, passage.end, ran_ns, passage.ended_ns)
+            self._leave(slot)
+            if queue.has_waiting:
+                self._call_a_thread()
 
     def submit_quick(self, ticket: Ticket, quick_ns: int, call_soon: CallSoon) -> None:
         """Take in a job from an event loop, and run it there if it is quick and alone.

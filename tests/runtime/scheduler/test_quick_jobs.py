@@ -274,9 +274,10 @@ def test_a_job_that_begins_as_it_comes_is_told_and_counted_like_one_that_waits(
         assert waiting.arrive(job) == ()
         assert waiting.next(number % 3, now_ns).job is job
         now_ns += passed_ns
-        for queue in both:
-            queue.charge(tier, passed_ns, now_ns)
-            queue.end(number % 3, End.DONE if is_done else End.FAILED, now_ns)
+        end = End.DONE if is_done else End.FAILED
+        passing.finish(number % 3, end, passed_ns, now_ns)
+        waiting.charge(tier, passed_ns, now_ns)
+        waiting.end(number % 3, end, now_ns)
         assert passing.counts.lanes((), now_ns) == waiting.counts.lanes((), now_ns)
     assert both[0].trace.digest() == both[1].trace.digest()
     assert all(queue.is_idle for queue in both)

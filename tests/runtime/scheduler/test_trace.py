@@ -56,6 +56,7 @@ def test_a_new_file_knows_every_name_it_goes_by(
 ) -> None:
     monkeypatch.setattr(traces, "MAX_BYTES", room)  # so that files end at any record
     monkeypatch.setattr(traces, "_BUFFER_BYTES", 8)
+    monkeypatch.setattr(traces, "_TOGETHER", 1)
     file, old = tmp_path / "cpu.trace", tmp_path / "cpu.trace.old"
     trace = Trace(ResourceRules(), 0, file)
     seen: set[str] = set()
