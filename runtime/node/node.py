@@ -171,16 +171,11 @@ class Node:
         tier: Tier,
         deadline_ns: int,
     ) -> Tensors:
-        asked = partial(
-            model.ask,
-            self.bus,
-            inputs,
-            tier=tier,
-            deadline_ns=deadline_ns,
-            source=self.name,
-            clock=self._context.clock,
-        )
-        again = partial(run_again, inputs)
+        how: dict[str, Any] = {"tier": tier, "deadline_ns": deadline_ns, "source": self.name}
+        how["clock"] = self._context.clock
+        if self._journal is None:
+            return await model.infer(self.bus, inputs, **how)
+        asked, again = partial(model.ask, self.bus, inputs, **how), partial(run_again, inputs)
         told = await self._wait(Wait("infer", model.name, asked, again, pack_answer, unpack_answer))
         return dict(told.tensors)
 
