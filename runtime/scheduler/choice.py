@@ -141,9 +141,9 @@ def admit(lanes: Lanes, job: Job) -> Admission:
     if rules.overload is Overload.LATEST:
         superseded = tuple(o for o in fresh if (o.source, o.what) == (job.source, job.what))
     idle = lanes.rules.workers - len(lanes.running)  # they are about to take a job each
-    room = rules.length + idle - len(lane) + len(superseded)
-    if room > 0 or rules.overload is Overload.LOSSLESS:
+    room = rules.length + idle - len(lane)
+    if room > 0 or superseded or rules.overload is Overload.LOSSLESS:
         return Admission(True, superseded)
     if rules.overload is Overload.DROP_OLDEST and fresh:
         return Admission(True, evicted=(min(fresh, key=lambda other: other.number),))
-    return Admission(False, superseded)
+    return Admission(False)

@@ -193,3 +193,42 @@ def test_a_lane_that_is_too_short_is_named() -> None:
     rules = ResourceRules(lanes={Tier.HIGH: LaneRules(length=2)})
     tasks = [task(name, Tier.HIGH, period_ms=100, cost_ms=1) for name in "abc"]
     assert "it holds 2" in analyse(tasks, rules)[0].why
+
+
+def test_not_only_the_first_job_after_an_idle_moment_can_be_the_latest() -> None:
+    """Source: Davis et al. 2007, section 3.3: c's second job takes 3.5, its first 3."""
+    tasks = [
+        task("a", Tier.HIGH, period_ms=2.5, cost_ms=1),
+        task("b", Tier.NORMAL, period_ms=3.5, cost_ms=1, deadline_ms=3.25),
+        task("c", Tier.LOW, period_ms=3.5, cost_ms=1, deadline_ms=3.25),
+    ]
+    verdict = analyse(tasks, ResourceRules())[2]
+    assert verdict.response_ns == 3.5 * MS
+    assert not verdict.holds
+
+
+def test_what_came_before_counts_on_several_workers() -> None:
+    """One job of `rival` from before and one that comes now, shared by two workers."""
+    rival = task("rival", Tier.CRITICAL, period_ms=10, cost_ms=2)
+    late = task("late", Tier.HIGH, period_ms=20, cost_ms=4)
+    assert analyse([rival, late], ResourceRules(workers=2))[1].response_ns == 6 * MS
+
+
+def test_a_guarantee_may_be_taken_at_the_end_of_a_window_and_at_the_beginning_of_the_next() -> None:
+    rules = ResourceRules(lanes={Tier.LOW: LaneRules(guarantee=0.2)}, window_ns=20 * MS)
+    tasks = [
+        task("eye", Tier.HIGH, period_ms=100, cost_ms=2),
+        task("talk", Tier.LOW, period_ms=100, cost_ms=10, pieces=10),
+    ]
+    # One piece is under way, then twice 4 ms that are owed, each with a piece that overruns it.
+    assert analyse(tasks, rules)[0].response_ns == (1 + 2 * (4 + 1) + 2) * MS
+
+
+def test_what_the_analysis_does_not_cover_on_several_workers_is_said() -> None:
+    two = ResourceRules(workers=2, lanes={Tier.LOW: LaneRules(workers=1)})
+    stepped = task("talk", Tier.NORMAL, period_ms=100, cost_ms=10, pieces=10)
+    patient = task("patient", Tier.NORMAL, period_ms=10, cost_ms=1, deadline_ms=20)
+    narrow = task("narrow", Tier.LOW, period_ms=100, cost_ms=1)
+    for one, said in ((stepped, "whole jobs"), (patient, "whole jobs"), (narrow, "all workers")):
+        assert said in analyse([one], two)[0].why
+    assert analyse([stepped], ResourceRules())[0].holds

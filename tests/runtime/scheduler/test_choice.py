@@ -13,8 +13,9 @@ from olympus.runtime.scheduler.choice import Lanes, admit, choose, is_owed
 from olympus.runtime.scheduler.job import NEVER_NS, Job
 from olympus.runtime.scheduler.rules import LaneRules, Overload, ResourceRules
 
-NOW = 1_000_000_000
 WINDOW = 100_000_000
+NOW = 10 * WINDOW + WINDOW // 2
+"""In the middle of a window: at its beginning nobody is owed anything yet."""
 
 deadlines = st.one_of(st.just(NEVER_NS), st.integers(NOW - 50, NOW + 50))
 jobs = st.lists(
@@ -84,7 +85,9 @@ def test_budgets_never_hold_back_a_critical_job_nor_let_anything_before_it(
 ) -> None:
     generous = rules(low=LaneRules(guarantee=0.5), high=LaneRules(limit=0.1))
     plain = choose(Lanes(waiting), NOW)
-    bent = choose(Lanes(waiting, rules=generous), NOW)
+    lanes = Lanes(waiting, rules=generous, window=10)
+    bent = choose(lanes, NOW)
+    assert is_owed(lanes, Tier.LOW, NOW)
     if plain.run is not None and plain.run.tier is Tier.CRITICAL:
         assert bent.run == plain.run
 
@@ -98,6 +101,22 @@ def test_a_tier_that_is_owed_time_goes_before_more_urgent_ones() -> None:
     assert is_owed(owed, Tier.LOW, half_past)
     assert choose(owed, half_past).run == waiting[1]
     assert choose(paid, half_past).run == waiting[0]
+
+
+def test_whose_share_is_exactly_paid_is_owed_nothing() -> None:
+    kind = rules(low=LaneRules(guarantee=0.2))
+    lanes = Lanes([job(1, Tier.LOW)], rules=kind, window=10, used_ns=used(low=0.1))
+    assert not is_owed(lanes, Tier.LOW, NOW)
+    assert is_owed(lanes, Tier.LOW, NOW + 10)
+
+
+def test_shares_are_of_all_workers_together() -> None:
+    lane = {Tier.LOW: LaneRules(guarantee=0.2, limit=0.3)}
+    two = ResourceRules(workers=2, lanes=lane, window_ns=WINDOW)
+    lanes = Lanes([job(1, Tier.LOW)], rules=two, window=10, used_ns=used(low=0.15))
+    assert is_owed(lanes, Tier.LOW, NOW)  # of 0.2 x half a window x 2
+    assert choose(replace(lanes, used_ns=used(low=0.59)), NOW).run is not None
+    assert choose(replace(lanes, used_ns=used(low=0.6)), NOW).run is None
 
 
 def test_a_tier_that_has_used_up_its_limit_waits_for_the_next_window() -> None:
@@ -169,3 +188,37 @@ def test_rules_travel_to_a_host_as_json() -> None:
     sent = rules(low=LaneRules(guarantee=0.1, overload=Overload.LATEST))
     text = Parcel(resources=(sent,)).model_dump_json()
     assert Parcel.model_validate_json(text).resources == (sent,)
+
+
+def test_latest_leaves_another_model_of_the_same_source_alone() -> None:
+    busy = ResourceRules(lanes={Tier.NORMAL: LaneRules(overload=Overload.LATEST)})
+    waiting = [Job(1, Tier.NORMAL, NEVER_NS, "front", "eye")]
+    lanes = Lanes(waiting, (), [Tier.HIGH], busy)
+    assert admit(lanes, Job(2, Tier.NORMAL, NEVER_NS, "front", "ear")).superseded == ()
+    assert admit(lanes, Job(2, Tier.NORMAL, NEVER_NS, "front", "eye")).superseded == tuple(waiting)
+
+
+def test_who_takes_the_place_of_another_needs_no_other_place() -> None:
+    """In a lane too full by one that was pre-empted, both were lost: the old one and the new."""
+    busy = ResourceRules(lanes={Tier.NORMAL: LaneRules(length=1, overload=Overload.LATEST)})
+    waiting = [job(1, Tier.NORMAL, source="talk"), job(2, Tier.NORMAL, source="eye")]
+    lanes = Lanes(waiting, {1}, [Tier.HIGH], busy)
+    admission = admit(lanes, job(3, Tier.NORMAL, source="eye"))
+    assert (admission.is_in, admission.superseded) == (True, (waiting[1],))
+    assert not admit(lanes, job(3, Tier.NORMAL, source="ear")).is_in
+
+
+def test_workers_that_are_free_take_what_the_lane_has_no_room_for() -> None:
+    two = ResourceRules(workers=2, lanes={Tier.NORMAL: LaneRules(length=1)})
+    waiting = [job(1, Tier.NORMAL), job(2, Tier.NORMAL)]
+    new = job(3, Tier.NORMAL)
+    assert admit(Lanes(waiting, rules=two), new).is_in
+    assert not admit(Lanes(waiting, (), [Tier.HIGH], two), new).is_in
+
+
+def test_drop_oldest_drops_the_oldest_that_never_ran() -> None:
+    busy = ResourceRules(lanes={Tier.LOW: LaneRules(length=3, overload=Overload.DROP_OLDEST)})
+    waiting = [job(3, Tier.LOW), job(1, Tier.LOW), job(2, Tier.LOW)]
+    lanes = Lanes(waiting, (), [Tier.HIGH], busy)
+    assert admit(lanes, job(4, Tier.LOW)).evicted == (waiting[1],)
+    assert admit(replace(lanes, begun={1}), job(4, Tier.LOW)).evicted == (waiting[2],)
