@@ -212,9 +212,10 @@ def _make_tensors() -> Any:
     """Return what turns plain arrays into tensors and back; None where that isn't built."""
     if quick is None:
         return None
-    sizes = {name: (dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
+    kinds = {dtype: (name, dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
+    dtypes = {name: (dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
     names = tuple(one.name for one in fields(Tensor))
-    return quick.Tensors(Tensor, names, _NATIVE, sizes, _BYTES)
+    return quick.Tensors(Tensor, names, kinds, dtypes, _BYTES)
 
 
 _in_c = _make_tensors()

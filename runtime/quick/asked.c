@@ -3,11 +3,12 @@
    As everywhere here, what is as it should be is taken and all else is for Python: None. Of arrays
    only those are taken whose dtype and shape came before, as Python found them then. */
 
-#include "quick.h"
+#include "arrays.h"
 
 #define CALL 4            /* flags of a record, see bus/ipc/records.py; ARRAYS is 1 */
 #define ARRAYS 1
 #define ALIGN 16
+#define MOST_AXES 16
 
 typedef struct {
     PyObject_HEAD
@@ -43,6 +44,18 @@ static PyObject *layout_of(const Asked *asked, PyObject *kind, PyObject *lengths
     return found != NULL && PyTuple_CheckExact(found) && PyTuple_GET_SIZE(found) == 3 ? found : NULL;
 }
 
+/* Takes down a shape that Python has checked; returns how many axes it has, -1 where it is for it. */
+static int lengths_of(PyObject *shape, Py_ssize_t lengths[MOST_AXES])
+{
+    if (!PyTuple_CheckExact(shape) || PyTuple_GET_SIZE(shape) > MOST_AXES)
+        return -1;
+    int axes = (int)PyTuple_GET_SIZE(shape);
+    for (int i = 0; i < axes; i++)
+        if ((lengths[i] = number_of(PyTuple_GET_ITEM(shape, i))) <= 0)
+            return -1;
+    return axes;
+}
+
 /* One array, as read_arrays of bus/ipc/reading.py makes it; NULL, maybe with an exception. */
 static PyObject *array_of(
     const Asked *asked, PyObject *entry, PyObject *record, Py_ssize_t tail, PyObject *bases)
@@ -56,21 +69,17 @@ static PyObject *array_of(
     if (layout == NULL || place < -1 || place >= PyTuple_GET_SIZE(bases) || start < 0)
         return NULL;
     PyObject *held = place >= 0 ? PyTuple_GET_ITEM(bases, place) : record;
-    Py_ssize_t nbytes = number_of(PyTuple_GET_ITEM(layout, 2)), there = PyObject_Size(held);
-    if (place < 0)
-        there -= tail;
-    if (nbytes <= 0 || there < nbytes || start > there - nbytes)
+    const Array *base = as_array(held);
+    if (base != NULL ? base->axes != 1 || !(base->flags & C_CONTIGUOUS) : held != record)
         return NULL;
-    PyObject *from = PyLong_FromSsize_t(place < 0 ? start + tail : start), *made = NULL;
-    Py_INCREF(layout);
-    if (from != NULL) {
-        PyObject *const given[] = {
-            PyTuple_GET_ITEM(layout, 1), PyTuple_GET_ITEM(layout, 0), held, from};
-        made = PyObject_Vectorcall(ndarray, given, 4, NULL);
-    }
-    Py_DECREF(layout);
-    Py_XDECREF(from);
-    return made;
+    char *data = base != NULL ? base->data : PyBytes_AS_STRING(record) + tail;
+    Py_ssize_t there = base != NULL ? base->lengths[0] : PyBytes_GET_SIZE(record) - tail;
+    Py_ssize_t lengths[MOST_AXES], nbytes = number_of(PyTuple_GET_ITEM(layout, 2));
+    int axes = lengths_of(PyTuple_GET_ITEM(layout, 1), lengths);
+    if (axes < 0 || nbytes <= 0 || there < nbytes || start > there - nbytes)
+        return NULL;
+    int is_writeable = base != NULL && base->flags & WRITEABLE;
+    return view_of(held, data + start, is_writeable, PyTuple_GET_ITEM(layout, 0), axes, lengths);
 }
 
 static PyObject *arrays_of(

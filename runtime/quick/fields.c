@@ -5,10 +5,8 @@
    what is wrong with it: here nothing is refused and no text of an error is written. Values that
    came from outside are objects by now, msgpack made them; nothing here reads their bytes. */
 
+#include "arrays.h"
 #include "fields.h"
-
-PyObject *ndarray;
-static PyObject *name_dtype, *name_ndim;
 
 static PyObject *pack(const Field *field, PyObject *value, PyObject *arrays);
 static PyObject *unpack(const Field *field, PyObject *value, PyObject *arrays, PyObject *where);
@@ -76,19 +74,10 @@ static int is_plain(const Field *field, PyObject *value)
     }
 }
 
-static int is_free(const Field *field, PyObject *array)
+static int is_free(const Field *field, PyObject *value)
 {
-    if ((PyObject *)Py_TYPE(array) != ndarray)
-        return 0;
-    PyObject *dtype = PyObject_GetAttr(array, name_dtype);
-    int fits = dtype == field->out;
-    Py_XDECREF(dtype);
-    if (!fits)
-        return 0;
-    PyObject *ndim = PyObject_GetAttr(array, name_ndim);
-    fits = ndim != NULL && PyLong_AsSsize_t(ndim) == field->most;
-    Py_XDECREF(ndim);
-    return fits;
+    const Array *array = as_array(value);
+    return array != NULL && array->dtype == field->out && array->axes == field->most;
 }
 
 static PyObject *pack_items(const Field *field, PyObject *row, PyObject *arrays)
@@ -295,14 +284,4 @@ static int read_field(Field *field, PyObject *given)
     }
     field->count = 1;
     return read_field(field->fields, fields);
-}
-
-int fields_ready(void)
-{
-    name_dtype = PyUnicode_InternFromString("dtype");
-    name_ndim = PyUnicode_InternFromString("ndim");
-    PyObject *numpy = PyImport_ImportModule("numpy");
-    ndarray = numpy != NULL ? PyObject_GetAttrString(numpy, "ndarray") : NULL;
-    Py_XDECREF(numpy);
-    return name_dtype && name_ndim && ndarray ? 0 : -1;
 }

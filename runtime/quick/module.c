@@ -19,7 +19,7 @@ static struct PyModuleDef quick = {
 
 PyMODINIT_FUNC PyInit__quick(void)
 {
-    if (plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0
+    if (arrays_ready() < 0 || plans_ready() < 0 || wires_ready() < 0 || intake_ready() < 0
         || outlet_ready() < 0 || asked_ready() < 0 || makers_ready() < 0 || tensors_ready() < 0)
         return NULL;
     PyObject *made = PyModule_Create(&quick);

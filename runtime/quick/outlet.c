@@ -1,15 +1,13 @@
 /* From a message to its record: of what has fields and nothing else, and of questions and answers
    with short arrays besides, or with one that lies in a slot that was lent. */
 
-#include "quick.h"
+#include "arrays.h"
 
 #define CALL 4            /* flags of a record, see bus/ipc/records.py; ARRAYS is 1 */
 #define ARRAYS 1
 #define SHORT 16384       /* as in bus/ipc/shelf.py */
 #define ALIGNED(place) (((place) + 15) / 16 * 16)
 #define MOST_ARRAYS 16
-
-static PyObject *name_dtype, *name_str, *name_shape, *name_base, *name_nbytes, *name_flags, *name_writeable;
 
 enum { DATA, SLOTS, TAKEN, NBYTES, OF_PACKED };
 static const char *const of_packed[] = {"data", "slots", "taken", "nbytes"};
@@ -56,60 +54,57 @@ static PyObject *outlet_record(Outlet *outlet, PyObject *const *args, Py_ssize_t
 
 /* ---- questions and answers: Packing.call of bus/ipc/records.py ---- */
 
-/* The `str` of a dtype; numpy takes long to say it, and most arrays are like the one before. */
-static PyObject *text_of(PyObject *dtype)
-{
-    static PyObject *known, *text;
-    if (dtype != known) {
-        PyObject *found = PyObject_GetAttr(dtype, name_str);
-        if (found == NULL)
-            return NULL;
-        Py_XSETREF(text, found);
-        Py_XSETREF(known, Py_NewRef(dtype));
-    }
-    return Py_NewRef(text);
-}
-
 /* Takes down `[dtype, shape, place, start]` of an array; -1 and an exception where it fails. */
-static int entry_of(PyObject *entries, PyObject *array, int place, Py_ssize_t start)
+static int entry_of(PyObject *entries, const Array *array, int place, Py_ssize_t start)
 {
-    PyObject *dtype = PyObject_GetAttr(array, name_dtype);
-    PyObject *kind = dtype != NULL ? text_of(dtype) : NULL;
-    PyObject *shape = kind != NULL ? PyObject_GetAttr(array, name_shape) : NULL, *entry = NULL;
+    PyObject *dtype = text_of(array), *shape = dtype != NULL ? shape_of(array) : NULL, *entry = NULL;
     if (shape != NULL)
-        entry = Py_BuildValue("[OOin]", kind, shape, place, start);
+        entry = Py_BuildValue("[OOin]", dtype, shape, place, start);
     Py_XDECREF(dtype);
-    Py_XDECREF(kind);
     Py_XDECREF(shape);
     int done = entry != NULL ? PyList_Append(entries, entry) : -1;
     Py_XDECREF(entry);
     return done;
 }
 
+/* An array among those that go along, by `start` and `nbytes`; a reference is held. */
+typedef struct {
+    Array *array;
+    Py_ssize_t start, nbytes;
+} Piece;
+
 /* Takes down `[dtype, shape, -1, start]` of each array, and where they end; -1 where they are for
    Python: another kind of array, one that is not contiguous, or more than goes in a packet. */
-static Py_ssize_t entries_of(PyObject *arrays, PyObject *entries, Py_buffer *views, Py_ssize_t *starts)
+static Py_ssize_t entries_of(PyObject *arrays, PyObject *entries, Piece *pieces)
 {
     Py_ssize_t end = 0, count = PyList_GET_SIZE(arrays);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *array = PyList_GET_ITEM(arrays, i);
-        if ((PyObject *)Py_TYPE(array) != ndarray
-            || PyObject_GetBuffer(array, &views[i], PyBUF_C_CONTIGUOUS) < 0)
+        Array *array = as_array(PyList_GET_ITEM(arrays, i));
+        Py_ssize_t nbytes = array != NULL && array->flags & C_CONTIGUOUS ? nbytes_of(array) : -1;
+        pieces[i] = (Piece){nbytes < 0 ? NULL : (Array *)Py_NewRef((PyObject *)array), ALIGNED(end), nbytes};
+        if (nbytes < 0 || nbytes > SHORT)
             return -1;
-        starts[i] = ALIGNED(end);
-        end = starts[i] + views[i].len;
-        if (end > SHORT)
-            return -1;
-        if (entry_of(entries, array, -1, starts[i]) < 0)
+        end = pieces[i].start + nbytes;
+        if (end > SHORT || entry_of(entries, array, -1, pieces[i].start) < 0)
             return -1;
     }
     return end;
 }
 
+/* Whether an array went to its place; not if what was called meanwhile has changed it. */
+static int is_copied(char *to, const Piece *piece)
+{
+    if (!(piece->array->flags & C_CONTIGUOUS) || nbytes_of(piece->array) != piece->nbytes)
+        return 0;
+    if (piece->nbytes > 0)
+        memcpy(to, piece->array->data, piece->nbytes);
+    return 1;
+}
+
 /* The record of a body, and of arrays of which the last one ends at `end`; NULL where it is for
    Python. */
 static PyObject *joined(const Outlet *outlet, Head *head, PyObject *fields, Py_ssize_t end,
-                        const Py_buffer *views, const Py_ssize_t *starts, Py_ssize_t count)
+                        const Piece *pieces, Py_ssize_t count)
 {
     PyObject *body = PyObject_CallOneArg(outlet->pack_body, fields), *record = NULL;
     if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most) {
@@ -122,9 +117,9 @@ static PyObject *joined(const Outlet *outlet, Head *head, PyObject *fields, Py_s
             memcpy(at, head, sizeof *head);
             memcpy(at + BODY, PyBytes_AS_STRING(body), length);
             memset(at + after, 0, tail + end - after);
-            for (Py_ssize_t i = 0; i < count; i++)
-                if (views[i].len > 0)
-                    memcpy(at + tail + starts[i], views[i].buf, views[i].len);
+            for (Py_ssize_t i = 0; record != NULL && i < count; i++)
+                if (!is_copied(at + tail + pieces[i].start, &pieces[i]))
+                    Py_CLEAR(record);
         }
     }
     Py_XDECREF(body);
@@ -134,14 +129,14 @@ static PyObject *joined(const Outlet *outlet, Head *head, PyObject *fields, Py_s
 /* The record of fields with arrays that are short; NULL where it is for Python. */
 static PyObject *with_arrays(const Outlet *outlet, Head *head, PyObject *fields, PyObject *arrays)
 {
-    Py_buffer views[MOST_ARRAYS] = {0};
-    Py_ssize_t starts[MOST_ARRAYS], count = PyList_GET_SIZE(arrays), end = -1;
+    Piece pieces[MOST_ARRAYS] = {0};
+    Py_ssize_t count = PyList_GET_SIZE(arrays), end = -1;
     PyObject *entries = count <= MOST_ARRAYS ? PyList_New(0) : NULL, *record = NULL;
     if (entries != NULL)
-        end = entries_of(arrays, entries, views, starts);
+        end = entries_of(arrays, entries, pieces);
     if (end >= 0 && PyList_Append(fields, entries) == 0) {
         head->flags |= ARRAYS;
-        record = joined(outlet, head, fields, end, views, starts, count);
+        record = joined(outlet, head, fields, end, pieces, count);
         if (record == NULL) {
             PyObject *type, *value, *trace;
             PyErr_Fetch(&type, &value, &trace);
@@ -150,47 +145,36 @@ static PyObject *with_arrays(const Outlet *outlet, Head *head, PyObject *fields,
         }
     }
     for (Py_ssize_t i = 0; entries != NULL && i < count; i++)
-        if (views[i].obj != NULL)
-            PyBuffer_Release(&views[i]);
+        Py_XDECREF((PyObject *)pieces[i].array);
     Py_XDECREF(entries);
     return record;
 }
 
 /* The loan that an array owns, a new reference; NULL where it owns none, maybe with an exception. */
-static PyObject *loan_of(const Outlet *outlet, PyObject *array)
+static PyObject *loan_of(const Outlet *outlet, const Array *array)
 {
-    PyObject *number = PyLong_FromVoidPtr(array);
+    PyObject *number = PyLong_FromVoidPtr((void *)array);
     PyObject *loan = number != NULL ? PyDict_GetItemWithError(outlet->owners, number) : NULL;
     Py_XDECREF(number);
     if (loan == NULL || !Py_IS_TYPE(loan, outlet->loan))
         return NULL;
     Py_INCREF(loan);
     PyObject *owner = PyObject_CallNoArgs(loan);
-    if (owner != array)
+    if (owner != (PyObject *)array)
         Py_CLEAR(loan);
     Py_XDECREF(owner);
     return loan;
 }
 
-/* -1 where that is no number; then there may be an exception. */
-static Py_ssize_t nbytes_of(PyObject *array)
-{
-    PyObject *number = PyObject_GetAttr(array, name_nbytes);
-    Py_ssize_t nbytes = number != NULL ? PyLong_AsSsize_t(number) : -1;
-    Py_XDECREF(number);
-    return nbytes;
-}
-
 /* The slot that was lent and that a contiguous array fills, as Pools.find; NULL, maybe with an
    exception, where Python is to look for it. */
-static PyObject *slot_of(const Outlet *outlet, PyObject *array, Py_ssize_t nbytes)
+static PyObject *slot_of(const Outlet *outlet, const Array *array, Py_ssize_t nbytes)
 {
     PyObject *loan = loan_of(outlet, array), *slot = NULL;
     if (loan == NULL && !PyErr_Occurred()) {
-        PyObject *base = PyObject_GetAttr(array, name_base);
-        if (base != NULL && (PyObject *)Py_TYPE(base) == ndarray && nbytes_of(base) == nbytes)
+        const Array *base = array->base != NULL ? as_array(array->base) : NULL;
+        if (base != NULL && nbytes_of(base) == nbytes)
             loan = loan_of(outlet, base);
-        Py_XDECREF(base);
     }
     if (loan != NULL)
         slot = Py_XNewRef(*(PyObject **)((char *)loan + outlet->at_slot));
@@ -225,29 +209,13 @@ static PyObject *packed_of(const Outlet *outlet, const Head *head, PyObject *bod
     return made;
 }
 
-static int protect(PyObject *array)
-{
-    PyObject *state = PyObject_GetAttr(array, name_flags);
-    int done = state != NULL ? PyObject_SetAttr(state, name_writeable, Py_False) : -1;
-    Py_XDECREF(state);
-    return done;
-}
-
-static int is_contiguous(PyObject *array)
-{
-    Py_buffer view;
-    if (PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS) < 0)
-        return 0;
-    PyBuffer_Release(&view);
-    return 1;
-}
-
 /* As Packing._with_slot: the record of fields and one long array that fills a slot that was lent;
    NULL, maybe with an exception, where it is for Python. */
-static PyObject *in_slot(const Outlet *outlet, Head head, PyObject *fields, PyObject *array)
+static PyObject *in_slot(const Outlet *outlet, Head head, PyObject *fields, PyObject *given)
 {
-    Py_ssize_t nbytes = (PyObject *)Py_TYPE(array) == ndarray ? nbytes_of(array) : 0;
-    if (nbytes <= SHORT || !is_contiguous(array))
+    Array *array = as_array(given);
+    Py_ssize_t nbytes = array != NULL && array->flags & C_CONTIGUOUS ? nbytes_of(array) : 0;
+    if (nbytes <= SHORT)
         return NULL;
     PyObject *slot = slot_of(outlet, array, nbytes), *entries = slot != NULL ? PyList_New(0) : NULL;
     PyObject *all = NULL, *body = NULL, *made = NULL;
@@ -255,8 +223,8 @@ static PyObject *in_slot(const Outlet *outlet, Head head, PyObject *fields, PyOb
         all = PyList_GetSlice(fields, 0, PY_SSIZE_T_MAX);
     if (all != NULL && PyList_Append(all, entries) == 0)
         body = PyObject_CallOneArg(outlet->pack_body, all);
-    if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most
-        && protect(array) == 0) { /* whoever looks at it now relies on that */
+    if (body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) <= outlet->most) {
+        array->flags &= ~MAY_WRITE; /* whoever looks at it now relies on that */
         head.flags |= ARRAYS;
         head.slots = 1;
         head.length = (uint32_t)PyBytes_GET_SIZE(body);
@@ -286,7 +254,7 @@ static PyObject *outlet_call(Outlet *outlet, PyObject *const *args, Py_ssize_t c
         made = in_slot(outlet, head, fields, PyList_GET_ITEM(arrays, 0));
     if (fields != NULL && made == NULL && is_for_python())
         made = PyList_GET_SIZE(arrays) ? with_arrays(outlet, &head, fields, arrays)
-            : joined(outlet, &head, fields, 0, NULL, NULL, 0);
+            : joined(outlet, &head, fields, 0, NULL, 0);
     if (fields != NULL && made == NULL && is_for_python())
         made = PyTuple_Pack(2, fields, arrays);
     Py_XDECREF(arrays);
@@ -353,12 +321,5 @@ PyTypeObject OutletType = {
 
 int outlet_ready(void)
 {
-    struct { PyObject **place; const char *text; } const names[] = {
-        {&name_dtype, "dtype"}, {&name_str, "str"}, {&name_shape, "shape"}, {&name_base, "base"},
-        {&name_nbytes, "nbytes"}, {&name_flags, "flags"}, {&name_writeable, "writeable"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
-            return -1;
     return PyType_Ready(&OutletType);
 }

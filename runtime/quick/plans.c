@@ -330,5 +330,5 @@ PyTypeObject PlanType = {
 int plans_ready(void)
 {
     name_check = PyUnicode_InternFromString("__post_init__");
-    return name_check != NULL && fields_ready() == 0 ? PyType_Ready(&PlanType) : -1;
+    return name_check != NULL ? PyType_Ready(&PlanType) : -1;
 }

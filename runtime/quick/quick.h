@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 9
+#define VERSION 10
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {
@@ -30,7 +30,7 @@ _Static_assert(sizeof(Head) == 48, "a head has no gaps");
 #error "records are little endian, and are read as they lie"
 #endif
 
-extern PyObject *ndarray; /* numpy's type; found by `fields_ready`, which is called first */
+extern PyObject *ndarray; /* numpy's type; found by `arrays_ready`, which is called first */
 extern PyTypeObject PlanType, WireType, IntakeType, OutletType, AskedType, MakerType, TensorsType;
 
 /* The message of a record without arrays and its first hop; NULL, without an exception, where
@@ -63,8 +63,8 @@ int take_quickly(PyObject *intake, const char *record, Py_ssize_t nbytes, int la
 
 PyObject *all_finite(PyObject *module, PyObject *array);
 PyObject *events_awake(PyObject *module, PyObject *args);
+int arrays_ready(void);
 int asked_ready(void);
-int fields_ready(void);
 int intake_ready(void);
 int makers_ready(void);
 int outlet_ready(void);

@@ -3,6 +3,7 @@
    Taken are arrays that are contiguous and of a dtype that travels as it is, and tensors whose bytes
    fill their shape; all else is for Python: None. */
 
+#include "arrays.h"
 #include "fields.h"
 
 #define MOST_AXES 8       /* as in arrays_of */
@@ -10,70 +11,33 @@
 typedef struct {
     PyObject_HEAD
     Field tensor;         /* name, dtype, shape, data */
-    PyObject *kinds;      /* dtype to (name, dtype) */
+    PyObject *kinds;      /* dtype to (name, dtype, bytes of an item) */
     PyObject *dtypes;     /* name to (dtype, bytes of an item) */
     PyObject *byte;       /* the dtype of what travels */
 } Tensors;
 
 enum { NAME, DTYPE, SHAPE, DATA };
 
-static PyObject *name_dtype, *name_shape, *name_ndim, *name_nbytes, *name_flags, *name_c_contiguous;
-
-/* -1 where it is no number. */
-static Py_ssize_t number_of(PyObject *of, PyObject *name)
+static PyObject *tensor_of(const Tensors *tensors, PyObject *name, PyObject *given)
 {
-    PyObject *found = PyObject_GetAttr(of, name);
-    Py_ssize_t number = found != NULL ? PyLong_AsSsize_t(found) : -1;
-    Py_XDECREF(found);
-    return number;
-}
-
-static int is_contiguous(PyObject *array)
-{
-    PyObject *flags = PyObject_GetAttr(array, name_flags);
-    PyObject *found = flags != NULL ? PyObject_GetAttr(flags, name_c_contiguous) : NULL;
-    Py_XDECREF(flags);
-    Py_XDECREF(found);
-    return found == Py_True;
-}
-
-/* The same memory as another array, byte for byte; numpy refuses what has gaps, but not what is
-   contiguous in the order of Fortran. */
-static PyObject *seen_as(PyObject *shape, PyObject *dtype, PyObject *array)
-{
-    PyObject *const given[] = {shape, dtype, array};
-    return PyObject_Vectorcall(ndarray, given, 3, NULL);
-}
-
-static PyObject *bytes_of(const Tensors *tensors, PyObject *array)
-{
-    Py_ssize_t nbytes = number_of(array, name_nbytes);
-    PyObject *shape = nbytes > 0 ? Py_BuildValue("(n)", nbytes) : NULL, *made = NULL;
-    if (shape != NULL)
-        made = seen_as(shape, tensors->byte, array);
-    Py_XDECREF(shape);
-    return made;
-}
-
-static PyObject *tensor_of(const Tensors *tensors, PyObject *name, PyObject *array)
-{
-    if ((PyObject *)Py_TYPE(array) != ndarray || !is_contiguous(array))
+    const Array *array = as_array(given);
+    if (array == NULL || !(array->flags & C_CONTIGUOUS))
         return NULL;
-    PyObject *dtype = PyObject_GetAttr(array, name_dtype), *made = NULL;
-    PyObject *kind = dtype != NULL ? PyDict_GetItemWithError(tensors->kinds, dtype) : NULL;
-    if (kind != NULL && PyTuple_CheckExact(kind) && PyTuple_GET_SIZE(kind) == 2
-        && PyTuple_GET_ITEM(kind, 1) == dtype) {
-        PyObject *shape = PyObject_GetAttr(array, name_shape);
-        PyObject *data = shape != NULL ? bytes_of(tensors, array) : NULL;
-        if (data != NULL && (made = made_empty(&tensors->tensor)) != NULL) {
-            PyObject *const fields[] = {name, PyTuple_GET_ITEM(kind, 0), shape, data};
-            for (int i = 0; i < 4; i++)
-                *place(&tensors->tensor, made, i) = Py_NewRef(fields[i]);
-        }
-        Py_XDECREF(shape);
-        Py_XDECREF(data);
+    PyObject *kind = PyDict_GetItemWithError(tensors->kinds, array->dtype);
+    if (kind == NULL || !PyTuple_CheckExact(kind) || PyTuple_GET_SIZE(kind) != 3
+        || PyTuple_GET_ITEM(kind, 1) != array->dtype)
+        return NULL;
+    Py_ssize_t nbytes = items_in(array->axes, array->lengths) * PyLong_AsSsize_t(PyTuple_GET_ITEM(kind, 2));
+    PyObject *shape = nbytes > 0 ? shape_of(array) : NULL, *data = NULL, *made = NULL;
+    if (shape != NULL)
+        data = view_of(given, array->data, array->flags & WRITEABLE, tensors->byte, 1, &nbytes);
+    if (data != NULL && (made = made_empty(&tensors->tensor)) != NULL) {
+        PyObject *const fields[] = {name, PyTuple_GET_ITEM(kind, 0), shape, data};
+        for (int i = 0; i < 4; i++)
+            *place(&tensors->tensor, made, i) = Py_NewRef(fields[i]);
     }
-    Py_XDECREF(dtype);
+    Py_XDECREF(shape);
+    Py_XDECREF(data);
     return made;
 }
 
@@ -103,37 +67,39 @@ static PyObject *tensors_pack(Tensors *tensors, PyObject *arrays)
     return or_none(made);
 }
 
-/* Whether `count` bytes fill a shape with items of `nbytes` each. */
-static int fills(PyObject *shape, Py_ssize_t nbytes, Py_ssize_t count)
+/* Takes down a shape; returns how many axes it has where `count` bytes fill it, else -1. */
+static int filled(PyObject *shape, Py_ssize_t nbytes, Py_ssize_t count, Py_ssize_t lengths[MOST_AXES])
 {
     if (!PyTuple_CheckExact(shape) || PyTuple_GET_SIZE(shape) > MOST_AXES || nbytes <= 0)
-        return 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape); i++) {
+        return -1;
+    int axes = (int)PyTuple_GET_SIZE(shape);
+    for (int i = 0; i < axes; i++) {
         PyObject *length = PyTuple_GET_ITEM(shape, i);
-        Py_ssize_t items = PyLong_CheckExact(length) ? PyLong_AsSsize_t(length) : -1;
-        if (items <= 0 || __builtin_mul_overflow(nbytes, items, &nbytes))
-            return 0;
+        lengths[i] = PyLong_CheckExact(length) ? PyLong_AsSsize_t(length) : -1;
+        if (lengths[i] <= 0 || __builtin_mul_overflow(nbytes, lengths[i], &nbytes))
+            return -1;
     }
-    return nbytes == count;
+    return nbytes == count ? axes : -1;
 }
 
 /* The array of a tensor, or NULL, maybe with an exception. */
 static PyObject *array_of(const Tensors *tensors, PyObject *tensor)
 {
-    PyObject *data = *place(&tensors->tensor, tensor, DATA);
+    PyObject *given = *place(&tensors->tensor, tensor, DATA);
     PyObject *dtype = *place(&tensors->tensor, tensor, DTYPE);
     PyObject *shape = *place(&tensors->tensor, tensor, SHAPE);
-    if (data == NULL || dtype == NULL || shape == NULL || (PyObject *)Py_TYPE(data) != ndarray
-        || !PyUnicode_CheckExact(dtype))
+    const Array *data = given != NULL ? as_array(given) : NULL;
+    if (data == NULL || dtype == NULL || shape == NULL || data->dtype != tensors->byte || data->axes != 1
+        || !(data->flags & C_CONTIGUOUS) || !PyUnicode_CheckExact(dtype))
         return NULL;
     PyObject *found = PyDict_GetItemWithError(tensors->dtypes, dtype);
-    PyObject *byte = PyObject_GetAttr(data, name_dtype);
-    int is_plain = byte == tensors->byte && number_of(data, name_ndim) == 1;
-    Py_XDECREF(byte);
-    if (!is_plain || found == NULL || !PyTuple_CheckExact(found) || PyTuple_GET_SIZE(found) != 2
-        || !fills(shape, PyLong_AsSsize_t(PyTuple_GET_ITEM(found, 1)), number_of(data, name_nbytes)))
+    if (found == NULL || !PyTuple_CheckExact(found) || PyTuple_GET_SIZE(found) != 2)
         return NULL;
-    return seen_as(shape, PyTuple_GET_ITEM(found, 0), data);
+    Py_ssize_t lengths[MOST_AXES], nbytes = PyLong_AsSsize_t(PyTuple_GET_ITEM(found, 1));
+    int axes = filled(shape, nbytes, data->lengths[0], lengths);
+    if (axes < 0)
+        return NULL;
+    return view_of(given, data->data, data->flags & WRITEABLE, PyTuple_GET_ITEM(found, 0), axes, lengths);
 }
 
 static PyObject *tensors_unpack(Tensors *tensors, PyObject *row)
@@ -194,7 +160,7 @@ PyTypeObject TensorsType = {
     .tp_name = "olympus.runtime.quick._quick.Tensors",
     .tp_basicsize = sizeof(Tensors),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "(class, its names, dtype to (name, dtype), name to (dtype, size), dtype of bytes)",
+    .tp_doc = "(class, its names, dtype to (name, dtype, size), name to (dtype, size), dtype of bytes)",
     .tp_new = tensors_new,
     .tp_dealloc = (destructor)tensors_dealloc,
     .tp_methods = tensors_methods,
@@ -202,12 +168,5 @@ PyTypeObject TensorsType = {
 
 int tensors_ready(void)
 {
-    struct { PyObject **place; const char *text; } const names[] = {
-        {&name_dtype, "dtype"}, {&name_shape, "shape"}, {&name_ndim, "ndim"},
-        {&name_nbytes, "nbytes"}, {&name_flags, "flags"}, {&name_c_contiguous, "c_contiguous"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
-            return -1;
     return PyType_Ready(&TensorsType);
 }
