@@ -43,8 +43,12 @@ class Endpoint(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Endpoint:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port beyond all ports, half of an IPv6 address
+            is_right = False
+        if not is_right:
             raise ValueError(f"url {self.url!r} is no address; write https://host/v1")
         return self
 

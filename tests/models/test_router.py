@@ -20,6 +20,7 @@ from olympus.models.breaker import Admission, Breaker, Tolerance
 from olympus.models.budgets import ACCOUNTS, SPANS, Budget, BudgetError, Cost, Ledger
 from olympus.models.llama import LlamaModel
 from olympus.models.registry import Registry
+from olympus.models.remote import Endpoint
 from olympus.models.router import Router, RouterRules
 from olympus.models.swap import load
 from olympus.runtime.errors import ConfigError, ModelError
@@ -583,3 +584,30 @@ def test_times_that_can_not_be_counted_are_refused(more: dict[str, Any]) -> None
     rules = {"tasks": {"plan": {"candidates": ["planner"]}}} | more
     with pytest.raises(ValidationError, match="less than or equal"):
         RouterRules.model_validate(rules)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.org/v1",
+        "ftp://h/v1",
+        "https:///v1",
+        "https://h:99999/v1",
+        "https://h:x",
+        "http://[::",
+    ],
+)
+def test_an_endpoint_without_an_address_is_refused(url: str) -> None:
+    """A port that is none was found out when somebody asked, by the thread that makes the call."""
+    with pytest.raises(ValidationError, match="is no address"):
+        Endpoint.model_validate({"url": url, "model": "m", "per_million_tokens": 1.0})
+
+
+def test_only_failures_in_a_row_open_a_circuit() -> None:
+    breaker = Breaker(Tolerance(failures=2), Watch())
+    for _ in range(3):
+        let_through(breaker).failed()
+        let_through(breaker).succeeded(1.0)
+    let_through(breaker).failed()
+    let_through(breaker).failed()
+    assert breaker.admit() is None
