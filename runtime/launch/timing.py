@@ -159,14 +159,15 @@ class _Timing:
             for node, job, task, profile in jobs:
                 rows.append(Row(node.id, job, where, profile, verdicts[id(task)]))
         late = [f"{r.node}: {r.job.model}: {r.verdict.why}" for r in rows if not r.verdict.holds]
+        torn = self._torn_cores(loads)
         return Timing(
             self._board,
             tuple(rows),
             loads,
             self._memory,
-            (*self._problems, *late),
+            (*self._problems, *late, *torn),
             (*self._notes, *self._shared_cores(), *self._without_cores(loads)),
-            tuple(why for where, why in self._unmeasured if where in self._urgent),
+            (*(why for where, why in self._unmeasured if where in self._urgent), *torn),
         )
 
     def _by_resource(
@@ -240,16 +241,29 @@ class _Timing:
 
     def _shared_cores(self) -> list[str]:
         """Say which processors several resources count on: the analysis takes each for its own."""
+        return [
+            f"core {core} is shared by {', '.join(names)}; their answers hold only if it is not"
+            for core, names in self._users()
+        ]
+
+    def _torn_cores(self, loads: Mapping[str, float]) -> list[str]:
+        """Say where a CRITICAL job counts on a processor on which other resources compute too."""
+        return [
+            f"core {core} is shared by {', '.join(busy)}, between which the kernel decides: "
+            "nothing can be promised to a CRITICAL job there; give its resource a core of its own"
+            for core, names in self._users()
+            if len(busy := [name for name in names if name in loads]) > 1
+            and self._urgent.intersection(busy)
+        ]
+
+    def _users(self) -> list[tuple[int, list[str]]]:
+        """Return the processors that several resources name, and those."""
         users: dict[int, list[str]] = {}
         for host in self._plan.hosts.values():
             for name, one in host.settings.resources.items():
-                for core in one.cores:
+                for core in sorted(set(one.cores)):
                     users.setdefault(core, []).append(f"{host.name}/{name}")
-        return [
-            f"core {core} is shared by {', '.join(names)}; their answers hold only if it is not"
-            for core, names in sorted(users.items())
-            if len(names) > 1
-        ]
+        return [(core, names) for core, names in sorted(users.items()) if len(names) > 1]
 
     def _without_cores(self, loads: Mapping[str, float]) -> list[str]:
         """Say which resources with jobs may run on whatever processor the others run on."""

@@ -266,3 +266,23 @@ def test_a_profile_of_another_version_counts_for_nothing(write: Write, version: 
     assert f"its profile is of version 0.0.9, used here is {here}" in problem
     assert found.unjudged
     assert 999 not in found.memory.values()
+
+
+@pytest.mark.parametrize("tier", ["critical", "high"])
+def test_a_critical_job_on_a_core_that_others_compute_on_too_is_not_vouched_for(
+    write: Write, tier: str
+) -> None:
+    write(PROFILES, "toy.yaml")
+    text = f"""
+profiles: [toy.yaml]
+hosts: {{a: {{resources: {{cpu: {{cores: [1]}}}}}}, b: {{resources: {{cpu: {{cores: [0, 1]}}}}}}}}
+nodes:
+  x: {{uses: a, host: a, jobs: [{{model: eye, rate_hz: 1, tier: {tier}}}]}}
+  y: {{uses: a, host: b, jobs: [{{model: talk, rate_hz: 1, tier: low}}]}}
+"""
+    found = timing(make_plan(write(text)), "toy")
+    told = [one for one in found.problems if "core 1 is shared by a/cpu, b/cpu" in one]
+    assert len(told) == (tier == "critical")
+    assert list(found.unjudged) == told
+    alone = text.replace(", jobs: [{model: talk, rate_hz: 1, tier: low}]", "")
+    assert not timing(make_plan(write(alone)), "toy").problems
