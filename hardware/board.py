@@ -59,6 +59,10 @@ class Board:
     preemption: str
     """RT, full, voluntary, dynamic or unknown."""
     limits: Limits
+    idle_us: dict[str, int]
+    """States in which a processor sleeps, and how long it takes to wake from them, us."""
+    may_limit_idle: bool
+    """Whether this user may forbid the deeper ones."""
     temperatures_c: dict[str, float]
     devices: tuple[Device, ...]
 
@@ -88,6 +92,8 @@ def look(root: Path = Path("/")) -> Board:
         kernel=tree.text("proc/sys/kernel/osrelease"),
         preemption=_preemption(tree),
         limits=_limits(tree),
+        idle_us=_idle_us(tree),
+        may_limit_idle=os.access(tree.root / "dev/cpu_dma_latency", os.W_OK),
         temperatures_c=_temperatures_c(tree),
         devices=find(tree),
     )
@@ -153,6 +159,12 @@ def _soft_limit(text: str, name: str) -> int | None:
 def _may(tree: Tree, capability: int) -> bool:
     found = re.search(r"^CapEff:\s*([0-9a-f]+)", tree.text("proc/self/status"), re.MULTILINE)
     return bool(found and int(found[1], 16) >> capability & 1)
+
+
+def _idle_us(tree: Tree) -> dict[str, int]:
+    found = tree.find("sys/devices/system/cpu/cpu0/cpuidle/state*")
+    states = [f"sys/devices/system/cpu/cpu0/cpuidle/{path.name}" for path in found]
+    return {tree.text(f"{state}/name"): tree.number(f"{state}/latency") or 0 for state in states}
 
 
 def _temperatures_c(tree: Tree) -> dict[str, float]:

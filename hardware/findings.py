@@ -109,6 +109,12 @@ def _realtime(board: Board) -> Iterator[Finding]:
     text = "no limit" if locked is None else f"{locked} kB"
     way = "LimitMEMLOCK in the service, or memlock in /etc/security/limits.d"
     yield Finding("locked memory", "limited" if little else "ok", text, _if(little, way))
+    if board.idle_us:
+        deepest = max(board.idle_us, key=lambda name: board.idle_us[name])
+        text = f"{board.idle_us[deepest]} us to wake from {deepest}, it says"
+        way = "for wake_us in launch files: hardware/udev/99-olympus.rules, and the group realtime"
+        may = board.may_limit_idle
+        yield Finding("sleep", "ok" if may else "limited", text, _if(not may, way))
     for zone, celsius in board.temperatures_c.items():
         hot = celsius >= 80.0
         text = f"{celsius:.0f} °C"

@@ -116,6 +116,7 @@ class _Building:
             mission=top.mission,
             nodes=nodes,
             hosts=hosts,
+            wake_us=top.wake_us,
             board=top.board,
             profiles=tuple(Path(beside(loaded.file, name)) for name in top.profiles),
             disabled=frozenset(loaded.disabled),

@@ -104,6 +104,8 @@ class LaunchPlan:
     """By id, in start order."""
     hosts: dict[str, PlannedHost]
     """By name, in start order."""
+    wake_us: int | None = None
+    """How long a processor may take to wake, us."""
     board: str | None = None
     """Board whose profiles say whether its jobs fit."""
     profiles: tuple[Path, ...] = ()

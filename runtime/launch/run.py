@@ -21,6 +21,7 @@ from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.recipes import backstop_problem, private_leftovers
 from olympus.runtime.launch.report import Report
 from olympus.runtime.launch.timing import timing
+from olympus.runtime.launch.waking import waking_within
 
 
 def run_launch(
@@ -82,7 +83,8 @@ def _refuse_the_impossible(plan: LaunchPlan, board: str) -> None:
 
 
 async def _launched(plan: LaunchPlan, session: Session, report: Report, options: Options) -> int:
-    return await Launch(plan, session, report, options).run()
+    with waking_within(plan.wake_us, report.say):
+        return await Launch(plan, session, report, options).run()
 
 
 def _tidy(session: Session) -> None:

@@ -282,6 +282,9 @@ class LaunchFile(Section):
     """The nodes. One without `uses` refines the included node of that name."""
     mission: str | None = None
     """The first command, sent by `olympus launch --go`."""
+    wake_us: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """How long a processor may take to wake while it runs, us: no deeper sleep, for more power. 0
+    for no sleep at all; as the system likes when left out."""
     board: str | None = None
     """Board whose measured profiles tell, before it starts, whether its CRITICAL jobs fit."""
     profiles: list[str] = []

@@ -3,6 +3,7 @@
     ./run bench model_host
     ./run bench model_host --calls 2000 --json
     ./run bench model_host --gap-ms 33      # at a camera's pace
+    ./run bench model_host --wake-us 0      # with processors that do not sleep
 
 In turns on the same tensors: the model alone, and the same model in a model host over the bus, with
 the input copied into shared memory once, and with the input written there to begin with; the latter
@@ -118,11 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--gap-ms", type=float, default=0.0)
+    parser.add_argument("--wake-us", type=int)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mh") as folder:
         file = Path(folder) / "bench.yaml"
-        file.write_text(LAUNCH)
+        wakes = {"wake_us": chosen.wake_us} if chosen.wake_us is not None else {}
+        file.write_text(LAUNCH + "".join(f"{key}: {value}\n" for key, value in wakes.items()))
         root = Path(folder) / "run"
         root.mkdir(mode=0o700)
         with Launched(file, root=root) as robot:
@@ -134,7 +137,9 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "n": chosen.calls,
         "gap_ms": chosen.gap_ms,
-    } | figures
+        **wakes,
+        **figures,
+    }
     for way, name in (
         ("host, in place", "a model host adds"),
         ("host, in place, on a thread", "a model host adds on a thread"),

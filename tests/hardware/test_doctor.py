@@ -88,3 +88,22 @@ def test_a_script_gets_json(app: typer.Typer, make_board: MakeBoard) -> None:
 def test_this_very_machine_is_fit_to_run_the_tests(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 0, result.output
+
+
+def test_how_long_a_processor_takes_to_wake_is_told_and_whether_that_can_be_limited(
+    make_board: MakeBoard,
+) -> None:
+    assert all(found.name != "sleep" for found in examine(look(make_board())))  # nothing is told
+    states = {"POLL": 0, "C10": 890, "C1": 2}
+    where = "sys/devices/system/cpu/cpu0/cpuidle/state"
+    files: dict[str, str] = {}
+    for number, (name, latency_us) in enumerate(states.items()):
+        files |= {
+            f"{where}{number}/name": f"{name}\n",
+            f"{where}{number}/latency": f"{latency_us}\n",
+        }
+    found = finding(make_board(**files), "sleep")
+    assert (found.state, found.text) == ("limited", "890 us to wake from C10, it says")
+    assert "99-olympus.rules" in found.way_out
+    found = finding(make_board(**files, **{"dev/cpu_dma_latency": ""}), "sleep")
+    assert (found.state, found.way_out) == ("ok", "")
