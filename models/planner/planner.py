@@ -32,8 +32,10 @@ _CALLED_OFF = re.compile(
     r"\b(?:stop|quit|cease) (?!moving|driving|patrolling|waiting|doing)\w+ing\b"
     r"|\b(?:cancel|abort|scrap|forget|ignore|skip|drop|pass)"
     r"(?: about)?(?: the| your| my)? (?:P\d|(?!every|any|some|no)\w+ing|trip|visit|drive|tour)\b"
+    r"|^(?:where|when|why|who|whose|what|which|how) (?:is|are|was|were|will|do|does|did|far)\b"
+    r"[^,.;?!]*[?!]?$|^(?:watch|look) (?:it|out)\b"
 )
-"""`cancel going to P1`: what follows is just what is not to be done."""
+"""`cancel going to P1`: what follows is what is not to be done. And what only asks, or warns."""
 _HARMLESS = re.compile(
     r"\b(?:can't|won't|don't|couldn't|wouldn't) you\b|\bdo nothing\b"
     r"|\bnothing happens\b|\bnobody is\b|\b(?:can't|nobody can) (?:see|hear)\b"

@@ -92,6 +92,9 @@ def test_what_it_should_not_do_is_not_done_without_asking(planner: Planner, sent
         "wait until you stop hearing the siren",
         "wait minus ten seconds",
         "rarely visit the kitchen",
+        "watch out",
+        "where is the kitchen?",
+        "where are you going",
     ],
 )
 def test_what_calls_a_place_off_does_not_send_it_there_without_asking(
@@ -111,6 +114,7 @@ def test_what_calls_a_place_off_does_not_send_it_there_without_asking(
         ("cancel everything", "stop"),
         ("nobody is in the lab so go there", "go lab"),
         ("drop by the kitchen", "go kitchen"),
+        ("how about going to the kitchen", "go kitchen"),
     ],
 )
 def test_a_word_that_calls_nothing_off_is_no_reason_to_ask(
