@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, dataclass_transform
+from typing import ClassVar, TypeVar, dataclass_transform
 
 from olympus.runtime.errors import MessageError, SchemaError, did_you_mean
 from olympus.runtime.messages.schema import Schema, schema_of
@@ -61,6 +61,10 @@ class Header:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A typed value with a header; subclasses add the value's fields."""
+
+    ALIKE: ClassVar[str] = ""
+    """Field of a question which tells how long its answer may take, such as who is to work it out;
+    empty where all of a service take about the same time."""
 
     header: Header = Header()
 

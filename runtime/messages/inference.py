@@ -47,6 +47,7 @@ class ModelOrigin:
 class Infer(Message):
     """Run a model on tensors when its turn comes."""
 
+    ALIKE = "model"
     model: str
     """Its name, or `task:NAME` for whichever model serves that task."""
     tier: Tier
@@ -76,6 +77,7 @@ class Inferred(Message):
 class Prompt(Message):
     """Have a language model answer when its turn comes."""
 
+    ALIKE = "model"
     model: str
     """Its name, or `task:NAME` for whichever model serves that task."""
     tier: Tier

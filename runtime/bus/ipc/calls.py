@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Message)
 _WAIT_S, _LOOK_S = 0.5, 0.002
+MOST_HABITS = 256
 
 
 class Calls:
@@ -43,8 +44,8 @@ class Calls:
         self._count = 0
         self._loop = asyncio.get_running_loop()
         self._selector = selector_of(self._loop)
-        self._habits: dict[str, Habit] = {}
-        """By service."""
+        self._habits: dict[tuple[str, object], Habit] = {}
+        """By service, and what tells questions apart there."""
         self._look: asyncio.TimerHandle | None = None
         self._look_s = math.inf
         """When it is looked who has waited for too long: one timer is enough for all questions, and
@@ -75,7 +76,9 @@ class Calls:
             asked.due_s = due_s = sent_s + timeout_s
             if due_s < self._look_s:
                 self._look_at(due_s)
-            habit = self._expect(name, sent_s)  # there is time while the other side computes
+            habit = self._expect(
+                name, question, sent_s
+            )  # there is time while the other side computes
             await asked.is_over
             if habit is not None:
                 habit.note(self._loop.time() - sent_s)
@@ -137,13 +140,16 @@ class Calls:
         for task in self._answering.values():
             task.cancel()
 
-    def _expect(self, name: str, sent_s: float) -> Habit | None:
-        """Have the loop awake when the answer of a service is due; returns who learns from it."""
+    def _expect(self, name: str, question: Message, sent_s: float) -> Habit | None:
+        """Have the loop awake when an answer is due; returns who learns from it."""
         selector = self._selector
         if selector is None or not selector.spin_s:
             return None
-        if (habit := self._habits.get(name)) is None:
-            habit = self._habits[name] = Habit(selector.spin_s)
+        alike = name, getattr(question, question.ALIKE) if question.ALIKE else ""
+        if (habit := self._habits.get(alike)) is None:
+            if len(self._habits) >= MOST_HABITS:
+                self._habits.clear()
+            habit = self._habits[alike] = Habit(selector.spin_s)
         if (window := habit.window()) is not None:
             selector.expect(sent_s + window[0], sent_s + window[1])
         return habit

@@ -15,10 +15,12 @@ import pytest
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.bus.habit import EARLY_S, Habit
-from olympus.runtime.bus.ipc import open_door
+from olympus.runtime.bus.ipc import calls, open_door
 from olympus.runtime.bus.loop import BusLoop, Look, PromptSelector, look_again, selector_of
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.messages import Empty
+from olympus.runtime.messages.inference import Completed, Prompt
+from olympus.runtime.qos import Tier
 from olympus.runtime.quick import quick
 
 MOST_S = 0.0005
@@ -187,7 +189,7 @@ def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spi
             expect(from_s, until_s)
 
         selector.expect = noted  # type: ignore[method-assign]
-        habit = here.near.calls._habits["slow"] = Known()
+        habit = here.near.calls._habits["slow", ""] = Known()
 
         async def answer(_: Empty) -> Empty:
             await asyncio.sleep(0.002)
@@ -206,5 +208,41 @@ def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spi
     with (
         open_door(tmp_path / "door"),
         asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
+    ):
+        runner.run(work())
+
+
+def test_questions_to_one_service_that_are_not_alike_have_habits_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MOST_HABITS", 3)
+
+    async def answer(question: Prompt) -> Completed:
+        return Completed(answer=question.model)
+
+    async def work() -> None:
+        door = tmp_path / "door"
+        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+        assert here.near is not None
+        while not here.near.pairs():
+            await asyncio.sleep(0.001)
+        there.serve("prompt", Prompt, answer, response=Completed)
+        habits = here.near.calls._habits
+        try:
+            for number, model in enumerate(["slow", "quick", "slow", "far", "new"]):
+                question = Prompt(
+                    model=model, tier=Tier.LOW, deadline=0, source=str(number), request="{}"
+                )
+                assert (await here.call("prompt", question, Completed)).answer == model
+                if model == "far":
+                    assert list(habits) == [("prompt", one) for one in ("slow", "quick", "far")]
+            assert list(habits) == [("prompt", "new")]  # there are not more and more
+        finally:
+            await here.close()
+            await there.close()
+
+    with (
+        open_door(tmp_path / "door"),
+        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
     ):
         runner.run(work())
