@@ -33,7 +33,7 @@ _CALLED_OFF = re.compile(
     r"|\b(?:cancel|abort|scrap|forget|ignore|skip|drop|pass)"
     r"(?: about)?(?: the| your| my)? (?:P\d|(?!every|any|some|no)\w+ing|trip|visit|drive|tour)\b"
     r"|^(?:where|when|why|who|whose|what|which|how) (?:is|are|was|were|will|do|does|did|far)\b"
-    r"[^,.;?!]*[?!]?$|^(?:watch|look) (?:it|out)\b"
+    r"[^,.;?!]*[?!]?$|^(?:watch|look) (?:it|out)$"
 )
 """`cancel going to P1`: what follows is what is not to be done. And what only asks, or warns."""
 _HARMLESS = re.compile(

@@ -115,6 +115,7 @@ def test_what_calls_a_place_off_does_not_send_it_there_without_asking(
         ("nobody is in the lab so go there", "go lab"),
         ("drop by the kitchen", "go kitchen"),
         ("how about going to the kitchen", "go kitchen"),
+        ("look out until you see somebody", "wait until sees person"),
     ],
 )
 def test_a_word_that_calls_nothing_off_is_no_reason_to_ask(
