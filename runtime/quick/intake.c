@@ -15,6 +15,8 @@ static const char *const of_subscription[] = {
     "_arrival", "_seen", "_is_closed", "_is_prompt", "_is_latest", "_is_blocking", "_unfinished",
     "inbox", "_now_ns", "_meter", "_handler", "cls"};
 
+static const char *const of_lent[] = {"bytes", "count", "views"}, *const of_view[] = {"lent", "slot"};
+
 static PyObject *name_acquire, *name_release, *name_items, *name_spill, *name_count, *name_ages;
 static PyObject *name_append, *name_came, *name_failed;
 
@@ -220,11 +222,12 @@ int take_quickly(PyObject *given, const char *record, Py_ssize_t nbytes, int lat
 static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *channels, *pools, *member, *on_claimed, *on_call, *unpack, *tiers, *channel, *subscription;
+    PyObject *lent, *view, *let_go;
     Py_ssize_t most_rows;
     if (!PyArg_ParseTuple(
-            args, "O!O!OOOOO!O!O!n", &PyDict_Type, &channels, &PyDict_Type, &pools, &member,
+            args, "O!O!OOOOO!O!O!O!O!On", &PyDict_Type, &channels, &PyDict_Type, &pools, &member,
             &on_claimed, &on_call, &unpack, &PyTuple_Type, &tiers, &PyType_Type, &channel, &PyType_Type,
-            &subscription, &most_rows))
+            &subscription, &PyType_Type, &lent, &PyType_Type, &view, &let_go, &most_rows))
         return NULL;
     Intake *intake = (Intake *)type->tp_alloc(type, 0);
     if (intake == NULL)
@@ -238,6 +241,9 @@ static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     intake->tiers = Py_NewRef(tiers);
     intake->channel = (PyTypeObject *)Py_NewRef(channel);
     intake->subscription = (PyTypeObject *)Py_NewRef(subscription);
+    intake->lent = (PyTypeObject *)Py_NewRef(lent);
+    intake->view = (PyTypeObject *)Py_NewRef(view);
+    intake->let_go = Py_NewRef(let_go);
     intake->most_rows = most_rows;
     intake->nothing = PyList_New(0);
     int failed = intake->nothing == NULL;
@@ -245,6 +251,10 @@ static PyObject *intake_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         failed = find_offset(intake->channel, of_channel[i], &intake->at_channel[i]) < 0;
     for (int i = 0; !failed && i < OF_SUBSCRIPTION; i++)
         failed = find_offset(intake->subscription, of_subscription[i], &intake->at_subscription[i]) < 0;
+    for (int i = 0; !failed && i < OF_LENT; i++)
+        failed = find_offset(intake->lent, of_lent[i], &intake->at_lent[i]) < 0;
+    for (int i = 0; !failed && i < OF_VIEW; i++)
+        failed = find_offset(intake->view, of_view[i], &intake->at_view[i]) < 0;
     if (failed)
         Py_CLEAR(intake);
     return (PyObject *)intake;
@@ -279,6 +289,9 @@ static void intake_dealloc(Intake *intake)
     Py_XDECREF(intake->tiers);
     Py_XDECREF(intake->channel);
     Py_XDECREF(intake->subscription);
+    Py_XDECREF(intake->lent);
+    Py_XDECREF(intake->view);
+    Py_XDECREF(intake->let_go);
     Py_XDECREF(intake->nothing);
     Py_TYPE(intake)->tp_free(intake);
 }
@@ -305,5 +318,5 @@ int intake_ready(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
             return -1;
-    return pictures_ready() < 0 ? -1 : PyType_Ready(&IntakeType);
+    return slots_ready() < 0 ? -1 : PyType_Ready(&IntakeType);
 }

@@ -5,7 +5,7 @@
 
 #define ARRAYS 1          /* the flag of a record, see bus/ipc/records.py */
 
-/* Fields of Channel, and of Subscription. */
+/* Fields of Channel, Subscription, Lent and View. */
 typedef enum {
     TARGETS, PLAN, KEY, INCARNATION, TYPE, TOPIC, SOURCE, KNOWN, ASKED, OF_CHANNEL
 } OfChannel;
@@ -13,6 +13,8 @@ typedef enum {
     ARRIVAL, SEEN, IS_CLOSED, IS_PROMPT, IS_LATEST, IS_BLOCKING, UNFINISHED, INBOX, NOW, METER,
     HANDLER, CLS, OF_SUBSCRIPTION
 } OfSubscription;
+typedef enum { BYTES, COUNT, VIEWS, OF_LENT } OfLent;
+typedef enum { LENT, SLOT, OF_VIEW } OfView;
 
 typedef struct {
     PyObject_HEAD
@@ -21,8 +23,10 @@ typedef struct {
     PyObject *on_claimed; /* takes on a record whose slot is claimed */
     PyObject *on_call;    /* takes on a question or an answer that is read */
     PyObject *unpack, *tiers;
-    PyTypeObject *channel, *subscription;
+    PyTypeObject *channel, *subscription, *lent, *view;
+    PyObject *let_go;     /* called when nobody looks at a slot any more */
     Py_ssize_t most_rows, at_channel[OF_CHANNEL], at_subscription[OF_SUBSCRIPTION];
+    Py_ssize_t at_lent[OF_LENT], at_view[OF_VIEW];
     PyObject *nothing;    /* an empty list: the arrays of what has none */
 } Intake;
 
@@ -43,6 +47,6 @@ int take_call(const Intake *intake, PyObject *channel, const char *record, Py_ss
               const Head *head, int later);
 /* The bytes of the slot of a record, claimed; NULL, without an exception, where nothing was. */
 PyObject *claimed(const Intake *intake, const char *record);
-int pictures_ready(void);
+int slots_ready(void);
 
 #endif

@@ -7,8 +7,6 @@
 /* Of Known in bus/ipc/frames.py. */
 typedef enum { KNOWN_BODY, FIELDS, DTYPE, SHAPE, START, END, OF_KNOWN } OfKnown;
 
-static PyObject *name_readers, *name_view;
-
 /* What the picture before said, where this one says the same; else NULL. */
 static PyObject *same_as_known(
     const Intake *intake, PyObject *channel, const char *record, Py_ssize_t nbytes, uint32_t length)
@@ -21,24 +19,6 @@ static PyObject *same_as_known(
     int is_same = PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) == rest && length == rest
         && memcmp(PyBytes_AS_STRING(body), record + AFTER_SLOT, rest) == 0;
     return is_same ? known : NULL;
-}
-
-PyObject *claimed(const Intake *intake, const char *record)
-{
-    uint64_t slot;
-    memcpy(&slot, record + BODY, sizeof slot);
-    PyObject *number = PyLong_FromUnsignedLongLong(slot >> 32), *made = NULL;
-    PyObject *pool = number != NULL ? PyDict_GetItemWithError(intake->pools, number) : NULL;
-    PyObject *readers = pool != NULL ? PyObject_GetAttr(intake->member, name_readers) : NULL;
-    PyObject *which = readers != NULL ? PyLong_FromUnsignedLongLong(slot) : NULL;
-    if (which != NULL)
-        made = PyObject_CallMethodObjArgs(pool, name_view, which, readers, NULL);
-    Py_XDECREF(number);
-    Py_XDECREF(readers);
-    Py_XDECREF(which);
-    if (made == NULL)
-        (void)is_for_python();
-    return made;
 }
 
 /* As Frame._read_picture: NULL, without an exception, where it is for Python. */
@@ -94,11 +74,4 @@ int take_picture(const Intake *intake, PyObject *channel, PyObject *to, const ch
     Py_DECREF(packet);
     Py_XDECREF(message);
     return done;
-}
-
-int pictures_ready(void)
-{
-    name_readers = PyUnicode_InternFromString("readers");
-    name_view = PyUnicode_InternFromString("view");
-    return name_readers && name_view ? 0 : -1;
 }

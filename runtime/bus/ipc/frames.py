@@ -104,13 +104,13 @@ class Channel:
 class Lent:
     """A pool of another host, mapped to read."""
 
-    __slots__ = ("_shape", "board", "copied", "count", "map", "nbytes", "number", "views")
+    __slots__ = ("board", "bytes", "copied", "count", "map", "nbytes", "views")
 
-    def __init__(self, number: int, nbytes: int, count: int, mapped: mmap, board: Board) -> None:
-        self.number, self.nbytes, self.count = number, nbytes, count
-        self._shape = (nbytes,)
-        self.map, self.board = mapped, board
-        self.views: dict[int, _View] = {}
+    def __init__(self, nbytes: int, count: int, mapped: mmap, board: Board) -> None:
+        self.nbytes, self.count, self.map, self.board = nbytes, count, mapped, board
+        self.bytes: NDArray[np.uint8] = np.ndarray((nbytes * count,), _BYTE, mapped)
+        """All slots, one after the other: of use to quick/slots.c, which does what `view` does."""
+        self.views: dict[int, View] = {}
         self.copied = 0
         """How many slots were copied because too many are looked at."""
 
@@ -126,14 +126,14 @@ class Lent:
         if index >= self.count:
             raise MessageError(f"slot {index} of {self.count}")
         # Of the map itself: an array of another array would keep that one alive instead of this.
-        base: NDArray[np.uint8] = np.ndarray(self._shape, _BYTE, self.map, index * self.nbytes)
+        base: NDArray[Any] = np.ndarray((self.nbytes,), _BYTE, self.map, index * self.nbytes)
         if len(self.views) >= (share(self.count, readers) // 2 or 1):
             self._note_copy()
             base = base.copy()
             base.flags.writeable = False
             self.board.release(slot)
             return base
-        view = _View(base, _let_go)
+        view = View(base, let_go)
         view.lent, view.slot = self, slot
         self.views[id(view)] = view
         return base
@@ -149,7 +149,7 @@ class Lent:
             )
 
 
-class _View(weakref.ref["NDArray[np.uint8]"]):
+class View(weakref.ref["NDArray[np.uint8]"]):
     """Notices that nobody looks at a slot any more."""
 
     __slots__ = ("lent", "slot")
@@ -157,9 +157,9 @@ class _View(weakref.ref["NDArray[np.uint8]"]):
     slot: int
 
 
-def _let_go(view: weakref.ref[NDArray[np.uint8]]) -> None:
-    # May run anywhere, in the middle of anything.
-    if isinstance(view, _View):
+def let_go(view: weakref.ref[NDArray[np.uint8]]) -> None:
+    """Give its slot back; may run anywhere, in the middle of anything."""
+    if isinstance(view, View):
         view.lent.views.pop(id(view), None)
         view.lent.board.release(view.slot)
 

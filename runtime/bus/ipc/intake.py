@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from olympus.runtime.bus.ipc.frames import Channel, Lent
+from olympus.runtime.bus.ipc.frames import Channel, Lent, View, let_go
 from olympus.runtime.bus.rows import MOST_ROWS
 from olympus.runtime.bus.subscription import Subscription
 from olympus.runtime.qos import Tier
@@ -47,5 +47,5 @@ def make_intake(taker: Taker, member: Member) -> Any:
     on_call = partial(member.on_call, taker)
     return quick.Intake(
         taker.channels, taker.pools, member, taker.on_claimed, on_call, msgpack.unpackb,
-        _TIERS, Channel, Subscription, MOST_ROWS,
+        _TIERS, Channel, Subscription, Lent, View, let_go, MOST_ROWS,
     )  # fmt: skip

@@ -85,7 +85,7 @@ def hear(member: Member, pair: Pair, words: list[Any], descriptors: list[int]) -
         case ["pool", int(number), int(nbytes), int(count)] if number not in pair.pools:
             check_room(pair.host, "pools", pair.pools, number)
             mapped = map_memory(descriptors.pop(), nbytes * count)
-            pair.pools[number] = Lent(number, nbytes, count, mapped, pair.board)
+            pair.pools[number] = Lent(nbytes, count, mapped, pair.board)
         case ["open", int(number), str(t), str(n), int(v), bytes(h), str(s), int(i)]:
             check_room(pair.host, "channels", pair.channels, number)
             pair.channels[number] = Channel(t, (n, v, h), s, i)
