@@ -139,7 +139,7 @@ class PlannerNode(Node):
     def on_mission(self, state: MissionState) -> None:
         """Remember what the navigator is doing."""
         if state.state == "stopped":
-            self._turned += 1
+            self._turn()
         self._state = state
 
     @subscribe("command", qos=QoS.queue(10))
@@ -154,7 +154,7 @@ class PlannerNode(Node):
 
     def _notice(self, command: Command) -> None:
         if command.verb == "stop":  # whoever says so
-            self._turned += 1
+            self._turn()
         elif command.text in self._told:
             self._told.remove(command.text)
         elif (
@@ -167,6 +167,11 @@ class PlannerNode(Node):
         """Look whether this is what a step waits for."""
         if self._errand is not None:
             self._errand.notice(percept)
+
+    def _turn(self) -> None:
+        """After a stop no plan begins that was thought of before, nor one that was asked about."""
+        self._turned += 1
+        self._asked = None
 
     @service("understand")
     async def on_sentence(self, sentence: Sentence) -> Ack:

@@ -210,6 +210,26 @@ async def test_the_same_sentence_said_to_the_navigator_and_its_own_steps_are_nob
         assert navigator.told[-1].text == "go to the lab"
 
 
+@needs_llama
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [("command", Command(text="stop", verb="stop")), ("mission", state("", what="stopped"))],
+)
+async def test_a_yes_after_a_stop_is_no_yes_to_what_was_asked_before(
+    topic: str, message: Message
+) -> None:
+    async with planning() as (bench, navigator):
+        bench.node._planner._sure = 1.01  # nothing is sure enough
+        assert "did you mean" in (await ask(bench, "head over to the lab")).text
+        await bench.send(topic, message)
+        async with asyncio.timeout(30):
+            while bench.node._turned == 0:
+                await asyncio.sleep(0.01)
+        answer = await ask(bench, "yes")
+        assert (answer.ok, answer.text) == (False, "there was no question; say what to do")
+        assert navigator.told == []
+
+
 class GoOn(asyncio.Event):
     """Lets a planner go on that has made its plan."""
 
