@@ -8,7 +8,6 @@ of fields alone, never from anything that arrived.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from olympus.runtime.errors import MessageError
+from olympus.runtime.messages.within import Choice, Free, Items, Pairs, Record
 from olympus.runtime.quick import quick
 
 if TYPE_CHECKING:
@@ -31,44 +31,6 @@ _INLINE = {
 }
 """When a value of such a kind, now called `v`, can be taken as it is; else the kind's own function
 decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """Within a kind: a row of items."""
-
-    item: Kind
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Within a kind: the fields of a dataclass."""
-
-    cls: type[Any]
-    names: Sequence[str]
-    kinds: Sequence[Kind]
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Within a kind: a map, of which only an empty one is taken as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Within a kind: one of an enum's members."""
-
-    cls: type[enum.Enum]
-    values: Mapping[enum.Enum, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """Within a kind: an array of any lengths."""
-
-    dtype: np.dtype[Any]
-    ndim: int
 
 
 def maker(cls: type[T]) -> Callable[..., T]:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from olympus.runtime.messages.compiled import Choice, Free, Items, Pairs, Record
+from olympus.runtime.messages.within import Choice, Free, Items, Pairs, Record
 from olympus.runtime.quick import quick
 
 if TYPE_CHECKING:

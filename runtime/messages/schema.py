@@ -22,18 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
-from olympus.runtime.messages.compiled import (
-    Choice,
-    Free,
-    Items,
-    Pairs,
-    Record,
-    items_packer,
-    items_unpacker,
-    lazily,
-    packer,
-    unpacker,
-)
+from olympus.runtime.messages.compiled import items_packer, items_unpacker, lazily, packer, unpacker
+from olympus.runtime.messages.within import Choice, Free, Items, Pairs, Record
 
 Held = TypeVar("Held", bound=Sized)
 AnyArray = NDArray[Any]
