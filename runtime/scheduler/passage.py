@@ -8,9 +8,11 @@ wait until its result is on its way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from olympus.runtime.clock import Clock
+from olympus.runtime.messages.compiled import maker
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.job import End, Job
 
@@ -22,19 +24,20 @@ class Way(Protocol):
         """Take its place back."""
 
 
+@dataclass(slots=True)
 class Passage:
     """A place that is taken, for one plain job; whoever got it runs the job and then leaves."""
 
-    __slots__ = ("_clock", "_way", "end", "ended_ns", "job", "slot")
-
-    def __init__(self, way: Way, clock: Clock, job: Job, slot: int) -> None:
-        """Take a place; `Dispatcher.pass_now` does it."""
-        self._way, self._clock, self.job, self.slot = way, clock, job, slot
-        self.end, self.ended_ns = End.FAILED, 0
+    way: Way
+    clock: Clock
+    job: Job
+    slot: int
+    end: End = End.FAILED
+    ended_ns: int = 0
 
     def done(self) -> None:
         """Say that the job has ended well, now; a job that leaves without has failed."""
-        self.end, self.ended_ns = End.DONE, self._clock.now_ns()
+        self.end, self.ended_ns = End.DONE, self.clock.now_ns()
 
     def leave(self) -> None:
         """Give the place back, once: whatever came of the job, and before anything is waited for.
@@ -42,8 +45,9 @@ class Passage:
         Only now is its end counted and written into the trace, with the time that `done` knew.
         """
         if not self.ended_ns:
-            self.ended_ns = self._clock.now_ns()
-        self._way.leave(self)
+            self.ended_ns = self.clock.now_ns()
+        self.way.leave(self)
 
 
+make_passage = maker(Passage)
 PassNow = Callable[[str, int, Tier, int, str], Passage | None]

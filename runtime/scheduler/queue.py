@@ -74,8 +74,7 @@ class Queue:
 
         What `arrive` and `next` come to then, for a job in time and a resource without budgets.
         """
-        self.trace.arrived(job)
-        self.trace.tell(Event.STARTED, job, job.arrived_ns, worker)
+        self.trace.began(job, worker)
         self.counts.began(job)
         self._running[worker] = job
 

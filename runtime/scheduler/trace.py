@@ -98,6 +98,13 @@ class Trace:
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
+        self._add(self._arrival(job))
+
+    def began(self, job: Job, worker: int) -> None:
+        """Tell that a job came and started at once."""
+        self._records += (self._arrival(job), (Event.STARTED, 0, job.number, worker))
+
+    def _arrival(self, job: Job) -> tuple[object, ...]:
         numbers, now_ns = self._numbers, job.arrived_ns
         if (source := numbers.get(job.source)) is None:
             source = self._number(job.source)
@@ -105,7 +112,7 @@ class Trace:
             what = self._number(job.what)
         deadline = None if job.deadline_ns == NEVER_NS else job.deadline_ns - now_ns
         step, self._last_ns = now_ns - self._last_ns, now_ns
-        self._add((1, step, job.number, job.tier, deadline, source, what))
+        return 1, step, job.number, job.tier, deadline, source, what
 
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
         """Tell what became of a job: now, or a moment ago, if others were told of meanwhile."""

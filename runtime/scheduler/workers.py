@@ -13,7 +13,7 @@ from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler.counts import LaneCounts
 from olympus.runtime.scheduler.job import NEVER_NS, End, Job
 from olympus.runtime.scheduler.lasting import Lasting
-from olympus.runtime.scheduler.passage import Passage
+from olympus.runtime.scheduler.passage import Passage, make_passage
 from olympus.runtime.scheduler.queue import Queue, Shed
 from olympus.runtime.scheduler.reaper import Reaper
 from olympus.runtime.scheduler.ticket import Outcome, Ticket, make_job, run_plain, shed_error
@@ -95,7 +95,7 @@ class Workers:
             self._pieces[slot] = job, now_ns
         finally:
             lock.release()
-        return Passage(self, self._clock, job, slot)
+        return make_passage(self, self._clock, job, slot, End.FAILED, 0)
 
     def leave(self, passage: Passage) -> None:
         """Put down that a job has ended which `pass_now` has started."""
