@@ -19,6 +19,8 @@ SURE_OF_NOTHING = 0.97
 """Where the odds of the empty plan are below these, the likeliest other plan is asked about."""
 SURE = 0.9
 """Least odds that each token of a plan must have; where the manifest says no other."""
+MOST_STEPS = 1000
+"""Tokens and micro-batches that a sentence takes at most: `steps` of its job in a launch file."""
 DRAFTS = 8
 """How many other plans are drawn where the likeliest leaves out something that was named."""
 _TURNING = (
@@ -188,6 +190,7 @@ class Thinking:
         """Which other plan is being drawn, and the logarithm of the odds of the best so far."""
         self._other: Understood | None = None
         self._generation: Writing | None = None
+        self._steps = 0
 
     def step(self) -> bool:
         """Let the model read a micro-batch or write a token."""
@@ -200,7 +203,16 @@ class Thinking:
         if not self._generation.step():
             answer, self._generation = self._generation.result(), None
             self._take(answer)
+        self._steps += 1
+        if self._steps >= MOST_STEPS:
+            self._look_no_further()
         return self._next is not None
+
+    def _look_no_further(self) -> None:
+        """Leave it at the plan of the whole sentence and what was doubtful about it."""
+        self.close()
+        self._generation, self._guess, self._draft = None, None, 0
+        self._left, self._parts = [], []
 
     @property
     def _next(self) -> Masked | None:

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from olympus.models import llama_native
 from olympus.models.llama import LlamaModel, open_language_model
+from olympus.models.planner import planner as planner_module
 from olympus.models.planner.clauses import clauses, told_apart
 from olympus.models.planner.gbnf import grammar, unknown_names
 from olympus.models.planner.plan import Plan, short
-from olympus.models.planner.planner import Planner
+from olympus.models.planner.planner import Planner, Understood
 from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary, mask
 from olympus.models.training.commands.evaluate import SITE, examine, score, told, written
 from olympus.models.wish import Wish
 
+ROOT = Path(__file__).resolve().parents[3]
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
 
 
@@ -185,6 +189,33 @@ def test_where_the_likeliest_plan_leaves_something_out_a_likely_one_that_does_no
     assert (
         planner.understand("do 2 loops around the lab and two around the kitchen") == found
     )  # drawn, but always the same
+
+
+LONG = (
+    "go to the lab then the kitchen then the office then the lobby then the workshop, after that "
+    "the corridor and then wait 5 seconds then turn 3 times and go to 4, 5 until you hear a siren"
+)
+"""With its clauses and other plans this took more than 600 steps, and launch files said 500."""
+
+
+def test_a_sentence_takes_no_more_steps_than_a_launch_file_says(
+    planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steps_of(sentence: str) -> tuple[int, Understood]:
+        thinking, steps = planner.begin(sentence), 1
+        while thinking.step():
+            steps += 1
+        return steps, thinking.result()
+
+    monkeypatch.setattr(planner_module, "MOST_STEPS", 150)
+    steps, found = steps_of(LONG)
+    assert steps == 150
+    assert found.doubt  # what is not thought to its end is asked about
+    assert steps_of("go to the lab")[0] < 50
+    patrol = yaml.safe_load((ROOT / "launch" / "patrol.yaml").read_text())
+    (job,) = patrol["nodes"]["planner"]["jobs"]
+    monkeypatch.undo()
+    assert job["steps"] == planner_module.MOST_STEPS
 
 
 def test_no_name_and_no_number_is_invented_whatever_the_model_writes(model: LlamaModel) -> None:
