@@ -146,6 +146,30 @@ class _Timing:
                         "the table leaves it out"
                     )
 
+        self._unmeasured += [(where, why) for where, why in self._misplaced(models)]
+        self._problems += [why for _, why in self._misplaced(models)]
+
+    def _misplaced(self, kept: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        """Return jobs that count at a node which has another keep the model, and what to say."""
+        folder, keepers = self._plan.file.parent, dict[str, str]()
+        for id_, names in kept.items():
+            keepers |= {_which(name, measured(name, folder)): id_ for name in names}
+        found = []
+        for node in self._plan.nodes.values():
+            own = {_which(name, measured(name, folder)) for name in kept.get(node.id, ())}
+            for job in node.jobs:
+                model = _which(job.model, measured(job.model, folder))
+                keeper = keepers.get(model, node.id)
+                if model in own or self._plan.nodes[keeper].host == node.host:
+                    continue
+                where = f"{node.host}/{job.resource or next(iter(self._rules(node.host)))}"
+                why = (
+                    f"{node.id}: its job of {job.model} counts on {where}, but {keeper} keeps that "
+                    f"model in host {self._plan.nodes[keeper].host}; write the job there"
+                )
+                found.append((where, why))
+        return found
+
     def done(self) -> Timing:
         """Return everything."""
         rows: list[Row] = []

@@ -286,3 +286,23 @@ nodes:
     assert list(found.unjudged) == told
     alone = text.replace(", jobs: [{model: talk, rate_hz: 1, tier: low}]", "")
     assert not timing(make_plan(write(alone)), "toy").problems
+
+
+def test_a_job_at_a_node_that_has_a_model_host_run_it_is_told(write: Write) -> None:
+    """It counted where nothing computes, and was left out where it does."""
+    write(PROFILES, "toy.yaml")
+    text = """
+profiles: [toy.yaml]
+hosts: {a: {nodes: [look, hear]}, b: {nodes: [models]}}
+nodes:
+  look: {uses: a, jobs: [{model: eye, rate_hz: 1, tier: critical}]}
+  hear: {uses: a, jobs: [{model: ear, rate_hz: 1}]}
+  models: {uses: a}
+"""
+    plan = make_plan(write(text))
+    found = timing(plan, "toy", kept={"look": [], "hear": ["ear"], "models": ["eye", "ear"]})
+    (problem,) = found.problems
+    assert "look: its job of eye counts on a/cpu, but models keeps that model in host b" in problem
+    assert found.unjudged == (problem,)
+    both = timing(plan, "toy", kept={"look": ["eye"], "hear": ["ear"], "models": ["eye", "ear"]})
+    assert not both.problems
