@@ -5,9 +5,9 @@
     ./run bench model_host --gap-ms 33      # at a camera's pace
     ./run bench model_host --wake-us 0      # with processors that do not sleep
 
-In turns on the same tensors: the model alone, and the same model in a model host over the bus, with
-the input copied into shared memory once, and with the input written there to begin with; the latter
-also by a host that runs every job on a worker thread (`quick_ms: 0`), and by a bare process with a
+In turns, drawn anew each round, on the same tensors: the model alone (twice, so that it too may
+find in the caches what it needs), and the same model in a model host over the bus, with the input
+copied into shared memory once, and with the input written there to begin with; the latter also by a host that runs every job on a worker thread (`quick_ms: 0`), and by a bare process with a
 socket and shared memory and nothing of the bus: what two changes of process cost on this machine.
 """
 
@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import sys
 import tempfile
 import time
@@ -98,13 +99,16 @@ async def measure(robot: Launched, calls: int, gap_s: float) -> dict[str, float]
     async with AsyncExitStack() as stack:
         bus = (await stack.enter_async_context(robot.joined())).bus
         bare = stack.enter_context(BareModel(model, picture))
+        draw, turns = random.Random(1), ways(bus, model, picture, bare)
+        order = ["alone", *turns]
         for number in range(WARM + calls):
+            draw.shuffle(order)
             room = bus.loan(picture.shape, picture.dtype)
             room[...] = picture
-            for name, way in ways(bus, model, picture, bare).items():
+            for name in order:
                 await asyncio.sleep(gap_s)
                 began = time.perf_counter_ns()
-                await way(room)
+                await turns[name](room)
                 if number >= WARM:
                     took.setdefault(name, []).append((time.perf_counter_ns() - began) / 1e3)
     return {

@@ -29,17 +29,18 @@ from olympus.nodes.model_host import ModelHost
 
 
 class StuckHost(ModelHost):
-    \"\"\"A model host with a model of one operator that no longer comes back after some runs.\"\"\"
+    \"\"\"A model host with a model of one operator that never comes back from some rounds.\"\"\"
 
     def load(self, stored):
         model = super().load(stored)
-        begin, runs = model.begin, []
+        run = model.run
 
-        def stuck_after_some(inputs):
-            runs.append(1)
-            return (lambda: time.sleep(3600)) if len(runs) > 12 else begin(inputs)
+        def stuck_in_some(inputs, options=None):
+            if inputs["times"][0] == 99:
+                time.sleep(3600)
+            return run(inputs, options)
 
-        model.begin = stuck_after_some
+        model.run = stuck_in_some
         return model
 """
 
@@ -125,7 +126,7 @@ async def test_where_nothing_ends_it_the_process_is_cut_off_and_comes_back(robot
         for times in range(12):
             assert await count(seat, times) == times
         with pytest.raises(BusError, match="its host models is gone"):
-            await count(seat, 1)
+            await count(seat, 99)
         await seat.until(lambda: seat.hosts["models"].restarts == 1, "the model host is back")
         async with asyncio.timeout(30):
             while True:

@@ -34,7 +34,7 @@ def test_where_the_system_refuses_it_that_is_told_and_all_goes_on(tmp_path: Path
 
 
 @pytest.mark.skipif(not os.access(DEVICE, os.R_OK | os.W_OK), reason=f"needs {DEVICE}")
-def test_the_kernel_is_asked_and_forgets_it_when_the_launch_ends(tmp_path: Path) -> None:
+def test_the_kernel_is_asked_and_forgets_it_when_the_launch_ends(short_path: Path) -> None:
     before_us = wakes_within_us()
     with waking_within(47, print):
         assert wakes_within_us() == min(47, before_us)
@@ -42,11 +42,9 @@ def test_the_kernel_is_asked_and_forgets_it_when_the_launch_ends(tmp_path: Path)
             assert wakes_within_us() == min(23, before_us)
         assert wakes_within_us() == min(47, before_us)
     assert wakes_within_us() == before_us
-    file = tmp_path / "robot.yaml"
+    file = short_path / "robot.yaml"
     file.write_text(LAUNCH)
-    root = tmp_path / "r"
-    root.mkdir(mode=0o700)
-    with Launched(file, root=root) as robot:
+    with Launched(file, root=short_path) as robot:
         robot.until_active()
         assert wakes_within_us() == min(31, before_us)
     assert wakes_within_us() == before_us
