@@ -5,10 +5,11 @@
     ./run bench model_host --gap-ms 33      # at a camera's pace
     ./run bench model_host --wake-us 0      # with processors that do not sleep
 
-In turns, drawn anew each round, on the same tensors: the model alone (twice, so that it too may
-find in the caches what it needs), and the same model in a model host over the bus, with the input
-copied into shared memory once, and with the input written there to begin with; the latter also by a host that runs every job on a worker thread (`quick_ms: 0`), and by a bare process with a
-socket and shared memory and nothing of the bus: what two changes of process cost on this machine.
+In turns of 25 runs, in an order that is drawn anew each time, on the same tensors: the model alone,
+and the same model in a model host over the bus, with the input copied into shared memory once, and
+with the input written there to begin with; the latter also by a host that runs every job on a
+worker thread (`quick_ms: 0`), and by a bare process with a socket and shared memory and nothing of
+the bus: what two changes of process cost on this machine.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ nodes:
   threaded: {uses: olympus.nodes.model_host, params: {models: [person-obstacle], quick_ms: 0}}
 """
 NAME = "person-obstacle"
-WARM = 50
-"""Rounds before those that count."""
+IN_A_ROW = 25
+"""Runs of one way before the next has its turn; the first turn of each does not count."""
 PARTS = ("onnxruntime", "numpy")
 SPIN_S: float = Host.model_fields["spin_s"].default
 """Who asks has the event loop that a node has."""
@@ -99,18 +100,18 @@ async def measure(robot: Launched, calls: int, gap_s: float) -> dict[str, float]
     async with AsyncExitStack() as stack:
         bus = (await stack.enter_async_context(robot.joined())).bus
         bare = stack.enter_context(BareModel(model, picture))
-        draw, turns = random.Random(1), ways(bus, model, picture, bare)
-        order = ["alone", *turns]
-        for number in range(WARM + calls):
-            draw.shuffle(order)
-            room = bus.loan(picture.shape, picture.dtype)
-            room[...] = picture
-            for name in order:
-                await asyncio.sleep(gap_s)
-                began = time.perf_counter_ns()
-                await turns[name](room)
-                if number >= WARM:
-                    took.setdefault(name, []).append((time.perf_counter_ns() - began) / 1e3)
+        draw, turns = random.Random(1), list(ways(bus, model, picture, bare).items())
+        for number in range(1 + calls // IN_A_ROW):
+            draw.shuffle(turns)
+            for name, way in turns:
+                for _ in range(IN_A_ROW):
+                    room = bus.loan(picture.shape, picture.dtype)
+                    room[...] = picture
+                    await asyncio.sleep(gap_s)
+                    began = time.perf_counter_ns()
+                    await way(room)
+                    if number:
+                        took.setdefault(name, []).append((time.perf_counter_ns() - began) / 1e3)
     return {
         f"{way} {name}": round(quantile(sorted(times), part), 1)
         for way, times in took.items()
