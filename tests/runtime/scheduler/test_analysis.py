@@ -161,8 +161,8 @@ def test_behind_a_limit_nothing_is_promised() -> None:
 def test_nor_where_a_newer_job_takes_the_place_of_a_waiting_one() -> None:
     """Found by drawing: a job vouched for was never run, as its source's next one came first."""
     lanes = {tier: LaneRules(overload=Overload.LATEST) for tier in Tier}
-    accepted = sum(check(seed, ResourceRules(lanes=lanes)) for seed in range(2000))
-    assert accepted > 3500
+    accepted = sum(check(seed, ResourceRules(lanes=lanes)) for seed in range(500))
+    assert accepted > 800
 
 
 def test_a_job_that_its_own_next_one_may_replace_is_named() -> None:
