@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import time
 import tty
 from collections.abc import Iterator
@@ -304,7 +305,7 @@ def test_a_safety_directory_that_is_gone_stops_and_stands_against_motion(tmp_pat
     directory.mkdir()
     bench = Bench(directory)
     bench.permit()
-    directory.rename(tmp_path / "away")  # at once: others write there meanwhile
+    shutil.rmtree(directory.rename(tmp_path / "away"))  # so that nobody writes there meanwhile
     bench.forward(10)
     assert bench.cause == "stop line deleted"
     bench.beat()
