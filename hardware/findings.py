@@ -111,7 +111,7 @@ def _realtime(board: Board) -> Iterator[Finding]:
     yield Finding("locked memory", "limited" if little else "ok", text, _if(little, way))
     if board.idle_us:
         deepest = max(board.idle_us, key=lambda name: board.idle_us[name])
-        text = f"{board.idle_us[deepest]} us to wake from {deepest}, it says"
+        text = f"{board.idle_us[deepest]} us to wake from {deepest}, says its driver"
         way = "for wake_us in launch files: hardware/udev/99-olympus.rules, and the group realtime"
         may = board.may_limit_idle
         yield Finding("sleep", "ok" if may else "limited", text, _if(not may, way))

@@ -34,7 +34,7 @@ def waking_within(
         yield
         return
     try:
-        asked = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
+        asked = _asked(device, limit_us)
     except OSError as error:
         tell(
             f"wake_us: {device}: {error.strerror}; processors sleep as deeply as the system lets "
@@ -44,10 +44,24 @@ def waking_within(
         yield
         return
     try:
-        os.write(asked, _INT32.pack(limit_us))
         yield
     finally:
         os.close(asked)
+
+
+def _asked(device: Path, limit_us: int) -> int:
+    """Return the descriptor that keeps what was asked for while it is open.
+
+    Raises:
+        OSError: The system refuses it.
+    """
+    asked = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(asked, _INT32.pack(limit_us))
+    except OSError:
+        os.close(asked)
+        raise
+    return asked
 
 
 def wakes_within_us(device: Path = DEVICE) -> int:

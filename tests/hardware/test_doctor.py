@@ -103,7 +103,7 @@ def test_how_long_a_processor_takes_to_wake_is_told_and_whether_that_can_be_limi
             f"{where}{number}/latency": f"{latency_us}\n",
         }
     found = finding(make_board(**files), "sleep")
-    assert (found.state, found.text) == ("limited", "890 us to wake from C10, it says")
+    assert (found.state, found.text) == ("limited", "890 us to wake from C10, says its driver")
     assert "99-olympus.rules" in found.way_out
     found = finding(make_board(**files, **{"dev/cpu_dma_latency": ""}), "sleep")
     assert (found.state, found.way_out) == ("ok", "")

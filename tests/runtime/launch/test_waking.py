@@ -33,6 +33,16 @@ def test_where_the_system_refuses_it_that_is_told_and_all_goes_on(tmp_path: Path
     assert (kind, within) == ("warning", ("within", ""))
 
 
+def test_a_device_that_takes_no_number_is_told_and_closed() -> None:
+    told: list[tuple[str, str]] = []
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with waking_within(20, lambda *words: told.append(words), Path("/dev/full")):
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    ((text, kind),) = told
+    assert text.startswith("wake_us: /dev/full: No space left on device; processors sleep")
+    assert kind == "warning"
+
+
 @pytest.mark.skipif(not os.access(DEVICE, os.R_OK | os.W_OK), reason=f"needs {DEVICE}")
 def test_the_kernel_is_asked_and_forgets_it_when_the_launch_ends(short_path: Path) -> None:
     before_us = wakes_within_us()
