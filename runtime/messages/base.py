@@ -63,8 +63,8 @@ class Message:
     """A typed value with a header; subclasses add the value's fields."""
 
     ALIKE: ClassVar[str] = ""
-    """Field of a question which tells how long its answer may take, such as who is to work it out;
-    empty where all of a service take about the same time."""
+    """Field of a question, a text or a number, which tells how long its answer may take, such as
+    who is to work it out; empty where all of a service take about the same time."""
 
     header: Header = Header()
 
