@@ -17,6 +17,7 @@ from olympus.models.onnx import OnnxModel, OnnxRun
 from olympus.models.remote import RemoteModel
 from olympus.models.till import Paying
 from olympus.runtime.errors import ModelError
+from olympus.runtime.messages.inference import ModelOrigin
 from olympus.runtime.scheduler.work import Abortable
 
 Model = OnnxModel | LlamaModel | RemoteModel
@@ -41,8 +42,8 @@ class Attempt:
         self.name, self.request = name, request
         self.key: bytes | None = None
         """What its answer may be remembered under."""
-        self.digest = ""
-        """The sha256 of the model's file; empty where it is far away."""
+        self.origin = ModelOrigin()
+        """Of a tensor model of this machine."""
         self._joules = joules
         self._model: Model | None = None
         self._paying: Paying | None = None

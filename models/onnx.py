@@ -14,10 +14,12 @@ import onnxruntime as ort
 from olympus.models import onnx_file, tensors
 from olympus.models.bound import Bound
 from olympus.models.manifest import Manifest, Tensor
+from olympus.models.meaning import origin_of
 from olympus.models.onnx_file import RUNTIME_ERRORS, best_providers, open_session
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.tensors import Array, dtype_of
 from olympus.runtime.errors import ModelError
+from olympus.runtime.messages.inference import ModelOrigin
 
 WARM_RUNS = 2
 TRIAL_S = 30.0
@@ -33,6 +35,8 @@ class OnnxModel:
     def __init__(self, manifest: Manifest, session: ort.InferenceSession) -> None:
         """Take a checked session; use `load` instead."""
         self.manifest = manifest
+        self.origin = ModelOrigin()
+        """Where it came from and what its answers mean; `load` says so."""
         self._session = session
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
         self._outputs = manifest.outputs
@@ -72,6 +76,7 @@ class OnnxModel:
         session = open_session(manifest.name, data, providers, threads)
         onnx_file.check(session, manifest)
         model = cls(manifest, session)
+        model.origin = origin_of(stored)
         with model.limited(trial_s):
             for _ in range(WARM_RUNS):
                 model.run({tensor.name: blank(tensor) for tensor in manifest.inputs})
@@ -267,10 +272,6 @@ class OnnxRun:
     def abort(self) -> None:
         """End this run within a node of the graph; from any thread, before it as well."""
         self._options.terminate = True
-
-
-OPENER = "olympus.models.onnx:open_model"
-"""By this name a recording calls the next function."""
 
 
 def open_model(

@@ -25,6 +25,7 @@ from olympus.models.remote import RemoteModel, RemoteRules
 from olympus.models.swap import load
 from olympus.models.till import Till
 from olympus.runtime.errors import ConfigError, ModelError, StoreError, did_you_mean
+from olympus.runtime.messages.inference import ModelOrigin
 
 _log = logging.getLogger(__name__)
 REMOTE: Final = "remote:"
@@ -97,8 +98,8 @@ class Routed:
     """It was computed for an earlier question that was the same."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """Better candidates, and why they did not serve."""
-    digest: str = ""
-    """The sha256 of the model's file; empty where it is far away."""
+    origin: ModelOrigin = field(default_factory=ModelOrigin)
+    """Of a tensor model of this machine."""
 
 
 class Router:
@@ -218,7 +219,7 @@ class Router:
                 self._count(attempt, caller)
                 raise
             self._note(attempt, caller, admission, value if kept is None else None)
-            return Routed(value, name, kept is not None, passed_over, attempt.digest)
+            return Routed(value, name, kept is not None, passed_over, attempt.origin)
         told = "; ".join(f"{name}: {why}" for name, why in passed_over.items())
         raise ModelError(f"task {task}: no model serves it: {told}")
 
@@ -257,9 +258,10 @@ class Router:
             attempt.use(remote, partial(self._till.call, caller))
             return None
         model = self._models(name)
-        attempt.digest = model.manifest.model_file.sha256
+        if isinstance(model, OnnxModel):
+            attempt.origin = model.origin
         if self._cache is not None:
-            attempt.key = key_of(attempt.digest, attempt.request)
+            attempt.key = key_of(model.manifest.model_file.sha256, attempt.request)
             kept: Value | None = self._cache.get(attempt.key)
             if kept is not None:
                 return kept

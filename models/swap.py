@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olympus.models.llama import LlamaModel
-from olympus.models.manifest import Manifest, Part, SelfTest, Tensor
+from olympus.models.manifest import Manifest, SelfTest
+from olympus.models.meaning import unlike
 from olympus.models.onnx import TRIAL_S, OnnxModel
 from olympus.models.registry import StoredModel
 from olympus.models.wish import Wish
@@ -156,8 +157,13 @@ class Swappable(Generic[M]):
         old = self.current.manifest
         if stored.manifest.name != old.name:
             raise ModelError(f"model {old.name}: {stored.name} is another model, not a new version")
-        if why := _unlike(old, stored.manifest):
+        if why := unlike(old, stored.manifest):
             raise ModelError(f"model {stored.manifest.title}: {why}; {old.title} stays in use")
+        if old.self_test and not stored.manifest.self_test:
+            raise ModelError(
+                f"model {stored.manifest.title}: its manifest has no self_test, so nothing shows "
+                f"that it is good; write one; {old.title} stays in use"
+            )
         with self._lock:
             try:
                 new = self._tried(stored)
@@ -195,47 +201,3 @@ class Swappable(Generic[M]):
             self.retired.append(model)
             raise
         return model
-
-
-def _unlike(old: Manifest, new: Manifest) -> str:
-    """Say why a version can't take the place of another while it is asked; empty if it can.
-
-    Who asks has read the manifest of the version before: what its labels and numbers mean, and
-    which shape its own tensors have.
-    """
-    meaning = ["task", "format", "labels", "inputs", "outputs"]
-    if old.format == "onnx":
-        meaning.append("options")
-    for name in meaning:
-        if (before := getattr(old, name)) != (after := getattr(new, name)):
-            field, was, now = _first_other(name, before, after)
-            return (
-                f"{field} is {now}, of {old.title} in use it is {was}, as which its answers would "
-                "be read; correct it, or launch anew with the new version"
-            )
-    if old.self_test and not new.self_test:
-        return "its manifest has no self_test, so nothing shows that it is good; write one"
-    return ""
-
-
-def _first_other(name: str, was: object, now: object) -> tuple[str, object, object]:
-    """Go down to the first field that differs; return its path and both values."""
-    if isinstance(was, Part) and isinstance(now, Part):
-        was, now = was.model_dump(mode="json"), now.model_dump(mode="json")
-    if isinstance(was, dict) and isinstance(now, dict):
-        keys = [*was, *(key for key in now if key not in was)]
-        parts = [(f"{name}.{key}", was.get(key), now.get(key)) for key in keys]
-    elif isinstance(was, tuple) and isinstance(now, tuple) and len(was) == len(now):
-        pairs = zip(was, now, strict=True)
-        parts = [(f"{name}[{i}]", before, after) for i, (before, after) in enumerate(pairs)]
-    else:
-        parts = []
-    other = [(path, before, after) for path, before, after in parts if before != after]
-    return _first_other(*other[0]) if other else (name, _told(was), _told(now))
-
-
-def _told(value: object) -> object:
-    """Return a value as people write it."""
-    if isinstance(value, tuple):
-        return [one.name if isinstance(one, Tensor) else one for one in value]
-    return "not set" if value is None else value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olympus.models.meaning import origin_of
 from olympus.models.onnx import OnnxModel, open_model
 from olympus.models.registry import Registry
 from olympus.models.vision import Sight, sight_of
@@ -27,7 +28,6 @@ class Looker:
     """A loaded model and how it is asked about pictures."""
 
     model: OnnxModel | RemoteModel
-    title: str
     sight: Sight
 
     @classmethod
@@ -42,11 +42,16 @@ class Looker:
             ModelError: It is unknown, damaged, or made for something else.
         """
         if host:
-            manifest = Registry().find(name_or_path).manifest
-            remote = RemoteModel(host, manifest.name)
-            return cls(remote, manifest.title, sight_of(manifest))
+            stored = Registry().find(name_or_path)
+            remote = RemoteModel(host, stored.name, origin_of(stored))
+            return cls(remote, sight_of(stored.manifest))
         model = open_model(name_or_path)
-        return cls(model, model.manifest.title, sight_of(model.manifest))
+        return cls(model, sight_of(model.manifest))
+
+    @property
+    def title(self) -> str:
+        """Name and version of what looks; of a model host's, the one that answered last."""
+        return self.model.origin.title
 
 
 class Detector(Node):

@@ -158,7 +158,7 @@ class ModelHost(Node):
                 model=routed.model,
                 is_cached=routed.is_cached,
                 passed_over=dict(routed.passed_over),
-                origin=self._models.origins[routed.digest],
+                origin=routed.origin,
             )
         model = self._models.get(question.model)
         if not isinstance(model, OnnxModel):
@@ -167,7 +167,7 @@ class ModelHost(Node):
         outputs = await self.scheduler.run_quick(
             work, self._quick_ns, what=model.name, **wishes_of(question)
         )
-        return answer_of(outputs, self._models.origins[model.digest])
+        return answer_of(outputs, model.origin)
 
     def infer_at_once(self, question: Infer) -> Generator[Inferred, None, None]:
         """Run a tensor model that is quick here and now, unless it has to take its turn.
@@ -189,7 +189,7 @@ class ModelHost(Node):
         try:
             outputs = model.run(inputs)
             passage.done()
-            yield answer_of(outputs, self._models.origins[model.digest])
+            yield answer_of(outputs, model.origin)
         finally:
             passage.leave()
 

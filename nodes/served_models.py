@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from olympus.models.llama import LlamaModel
-from olympus.models.onnx import OPENER, OnnxModel
+from olympus.models.onnx import OnnxModel
 from olympus.models.registry import Registry, StoredModel
 from olympus.models.swap import Swappable, self_test
 from olympus.nodes.load_marks import LoadMarks
 from olympus.runtime.errors import ConfigError, ModelError, did_you_mean
-from olympus.runtime.messages.inference import ModelOrigin
 
 AnyModel = OnnxModel | LlamaModel
 
@@ -30,13 +28,11 @@ class ServedModels:
             load: Loads one version of a model, or raises ModelError.
             marks: Remembers which ended the process while they were loaded.
         """
-        self._host, self._load_one, self._marks = host, load, marks
+        self._host, self._load, self._marks = host, load, marks
         self._models: dict[str, Swappable[AnyModel]] = {}
         self._broken: dict[str, str] = {}
         self.names: dict[str, str] = {}
         """By what the launch file calls them."""
-        self.origins = defaultdict[str, ModelOrigin](ModelOrigin)
-        """By the sha256 of the file."""
 
     def name(self, wanted: str) -> str:
         """Find out what a model is called, by which all else knows it.
@@ -127,11 +123,6 @@ class ServedModels:
     def __iter__(self) -> Iterator[str]:
         """Return the names of those that were loaded."""
         return iter(self._models)
-
-    def _load(self, stored: StoredModel) -> AnyModel:
-        digest = stored.manifest.model_file.sha256
-        self.origins[digest] = ModelOrigin(loader=OPENER, place=stored.place, digest=digest)
-        return self._load_one(stored)
 
 
 def _name_of(wanted: str) -> str:

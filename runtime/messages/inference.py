@@ -41,6 +41,11 @@ class ModelOrigin:
     """What the function is given: a shipped model's name, or the model's folder."""
     digest: str = ""
     """The sha256 of its file."""
+    title: str = ""
+    """Its name and version."""
+    meaning: str = ""
+    """Hash of what its manifest says of labels and tensors: who reads answers by a manifest with
+    another one would misread them."""
 
 
 @message("olympus/Infer")

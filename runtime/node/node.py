@@ -177,6 +177,7 @@ class Node:
             return await model.infer(self.bus, inputs, **how)
         asked, again = partial(model.ask, self.bus, inputs, **how), partial(run_again, inputs)
         told = await self._wait(Wait("infer", model.name, asked, again, pack_answer, unpack_answer))
+        model.origin = told.origin
         return dict(told.tensors)
 
     @property

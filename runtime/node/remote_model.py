@@ -46,15 +46,20 @@ class RemoteAnswer:
 class RemoteModel:
     """A model in a model host."""
 
-    def __init__(self, host: str, name: str) -> None:
+    def __init__(self, host: str, name: str, reader: ModelOrigin | None = None) -> None:
         """Name it.
 
         Args:
             host: Full name of the model host's node, such as `rover/models`.
             name: The model.
+            reader: Model by whose manifest its answers are going to be read; those that mean
+                something else are refused. None refuses none.
         """
         self.host, self.name = host, name
-        self._service = f"{host}/infer"
+        self.origin = reader or ModelOrigin()
+        """Of what answered last; before that, of the reader."""
+        self._reader, self._service = self.origin, f"{host}/infer"
+        self._read_as = self.origin.meaning
 
     async def infer(
         self,
@@ -69,6 +74,9 @@ class RemoteModel:
         """Have it run; see `Node.infer` and `ask`, which says what it takes and raises."""
         question, patience_s = self._question(inputs, tier, deadline_ns, source, clock)
         answer = await bus.call(self._service, question, Inferred, timeout_s=patience_s)
+        self.origin = origin = answer.origin
+        if origin.meaning != self._read_as and self._read_as:
+            raise self._misread(source)
         return arrays_of(answer.tensors)
 
     async def ask(
@@ -96,13 +104,25 @@ class RemoteModel:
 
         Raises:
             BusError: The model host does not answer.
-            ModelError: The model refused the inputs or failed.
+            ModelError: The model refused the inputs or failed, or its answers would be misread.
             JobDroppedError: It was not run in time, or its lane was full.
             MessageError: A dtype that does not travel.
         """
         question, patience_s = self._question(inputs, tier, deadline_ns, source, clock)
         answer = await bus.call(self._service, question, Inferred, timeout_s=patience_s)
+        if answer.origin.meaning != self._read_as and self._read_as:
+            self.origin = answer.origin
+            raise self._misread(source)
         return RemoteAnswer(arrays_of(answer.tensors), answer.origin)
+
+    def _misread(self, source: str) -> ModelError:
+        """Say that the host runs something else than the reader knows, and what to do."""
+        there, here = self.origin, self._reader
+        return ModelError(
+            f"model {self.name}: {self.host} runs {_called(there)}, whose labels, tensors or "
+            f"options are others than those of {_called(here)}, by which {source} would misread "
+            "its answers; name the same folder in both, and launch anew if it was changed since"
+        )
 
     def _question(
         self, inputs: Tensors, tier: Tier, deadline_ns: int, source: str, clock: Clock
@@ -143,6 +163,8 @@ def pack_answer(answer: RemoteAnswer) -> dict[str, Any]:
     if not origin.loader:
         return {"tensors": _packed(answer.tensors)}
     names = {"loader": origin.loader, "place": origin.place, "digest": origin.digest}
+    if origin.title:  # which older journals don't keep
+        names["title"] = origin.title
     return {**names, "sums": checksum(answer.tensors)}
 
 
@@ -173,7 +195,12 @@ def run_again(inputs: Tensors, packed: Mapping[str, Any]) -> RemoteAnswer:
     if not is_hosted(packed):
         return unpack_answer(packed)
     model = _loaded(packed["loader"], packed["place"])
-    origin = ModelOrigin(loader=packed["loader"], place=packed["place"], digest=model.digest)
+    origin = ModelOrigin(
+        loader=packed["loader"],
+        place=packed["place"],
+        digest=model.digest,
+        title=packed.get("title", ""),
+    )
     return RemoteAnswer(model.run(inputs), origin)
 
 
@@ -185,6 +212,10 @@ def _loaded(loader: str, place: str) -> _Loaded:
     except (ImportError, AttributeError) as error:
         raise ModelError(f"model {place}: {loader} is not installed here: {error}") from error
     return cast("_Loaded", load(place))
+
+
+def _called(origin: ModelOrigin) -> str:
+    return f"{origin.title} ({origin.place})" if origin.title else "a model that it does not name"
 
 
 def _packed(tensors: Tensors) -> dict[str, Any]:

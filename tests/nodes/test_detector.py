@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from olympus.models.manifest import MANIFEST_NAME, write_manifest
+from olympus.models.registry import Registry
 from olympus.nodes.detector import Detector
+from olympus.nodes.model_host import ModelHost
 from olympus.runtime.errors import ModelError, ParamError
-from olympus.runtime.messages import Detections, Header, Image
+from olympus.runtime.messages import Ack, Detections, Header, Image
+from olympus.runtime.messages.inference import SwapModel
 from olympus.runtime.node.testing import Bench, running
 from olympus.sim.world import World
 
@@ -136,6 +140,63 @@ async def test_a_bad_exchange_of_the_model_keeps_the_old_one(
             bench.runner.set_params({"model": "nonsense"})
         assert bench.node.params.model == "person-obstacle"
         assert people(await look(bench, corridor))
+
+
+def another(folder: Path, **otherwise: object) -> str:
+    """Write the shipped model with another manifest into a folder of its own."""
+    source = Registry().find("person-obstacle")
+    folder.mkdir()
+    (folder / source.manifest.model_file.path).write_bytes(source.read())
+    write_manifest(source.manifest.model_copy(update=otherwise), folder / MANIFEST_NAME)
+    return str(folder)
+
+
+async def test_a_host_whose_answers_mean_something_else_is_refused_by_name(
+    tmp_path: Path, corridor: NDArray[np.uint8]
+) -> None:
+    labels = Registry().find("person-obstacle").manifest.labels
+    turned = (labels[0], *reversed(labels[1:]))
+    mine = another(tmp_path / "mine", labels=turned, version="8.0.0")
+    params = {"model": mine, "model_host": "models", "deadline_ms": 10_000}
+    async with (
+        running(ModelHost, params={"models": ["person-obstacle"]}, name="models") as host,
+        running(Detector, params=params, bus=host.bus) as bench,
+    ):
+        stamp = Header(stamp=bench.node.clock.now_ns())
+        with pytest.raises(ModelError, match="models runs person-obstacle") as told:
+            await bench.node.on_image(Image(data=corridor, header=stamp))
+        assert f"person-obstacle 8.0.0 ({mine})" in str(told.value)
+        assert "name the same folder in both" in str(told.value)
+        await bench.send("camera/image", Image(data=corridor, header=later(bench)))
+        async with asyncio.timeout(20):
+            while bench.node.errors == 0:
+                await asyncio.sleep(0.001)
+
+
+async def test_a_version_that_a_host_swaps_in_is_named_in_what_it_sees(
+    tmp_path: Path, corridor: NDArray[np.uint8]
+) -> None:
+    """Its answers mean the same, or it would not have been swapped in: they are read on."""
+    newer = another(tmp_path / "newer", version="9.0.0")
+    params = {"model_host": "models", "deadline_ms": 10_000}
+    async with (
+        running(ModelHost, params={"models": ["person-obstacle"]}, name="models") as host,
+        running(Detector, params=params, bus=host.bus) as bench,
+    ):
+        before = await look(bench, corridor)
+        wish = SwapModel(model="person-obstacle", to=newer)
+        assert (await host.bus.call("models/swap", wish, Ack, timeout_s=20)).ok
+        after = await look(bench, corridor, later_s=0.1)
+        back = SwapModel(model="person-obstacle", to="")
+        assert (await host.bus.call("models/swap", back, Ack, timeout_s=20)).ok
+        again = await look(bench, corridor, later_s=0.2)
+    assert people(before) and after.items == before.items
+    assert after.model == "person-obstacle 9.0.0"
+    assert again.model == before.model != after.model
+
+
+def later(bench: Bench[Detector]) -> Header:
+    return Header(stamp=bench.node.clock.now_ns() + 100_000_000)
 
 
 @needs_vww

@@ -55,7 +55,7 @@ def packed() -> bytes:
 
 def slotted(more: bytes) -> bytes:
     """Return the record of an answer whose array is in slot 2 of pool 1."""
-    fields = [[["z", "uint8", [4], 0]], "", False, {}, ["", "", ""], [0, "", []]]
+    fields = [[["z", "uint8", [4], 0]], "", False, {}, [""] * 5, [0, "", []]]
     body: bytes = msgpack.packb([*fields, [["|u1", [4], 0, 8]]]) + more
     return (
         HEAD.pack(2, 2, 5, 1, 3, 0, 0, 0, 1, len(body)) + (1 << 32 | 2).to_bytes(8, "little") + body
