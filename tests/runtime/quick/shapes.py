@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from olympus.runtime.errors import MessageError
 from olympus.runtime.messages import Message, message, message_types
+from olympus.runtime.messages.parts import Parts, python_parts
 from olympus.runtime.messages.schema import MAX_ITEMS, Array
 from olympus.runtime.qos import Overflow, Tier
 
@@ -187,6 +188,17 @@ _SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+_references: dict[type[Message], Parts] = {}
+_instances: dict[Any, st.SearchStrategy[Any]] = {}
+
+
+def reference(cls: type[Message]) -> Parts:
+    """Return the functions of a message class in Python, made once."""
+    if cls not in _references:
+        _references[cls] = python_parts(cls)
+    return _references[cls]
+
+
 def bare(cls: type[Any], values: dict[str, Any]) -> Any:
     """Return an instance that holds just these values, unchecked."""
     made = object.__new__(cls)
@@ -200,6 +212,15 @@ def instances(
     cls: type[Any], *, damaged: bool = False, without: tuple[str, ...] = ()
 ) -> st.SearchStrategy[Any]:
     """Return instances of a dataclass whose fields fit, or maybe not if they are damaged."""
+    asked = cls, damaged, without
+    if asked not in _instances:
+        _instances[asked] = _new_instances(cls, damaged=damaged, without=without)
+    return _instances[asked]
+
+
+def _new_instances(
+    cls: type[Any], *, damaged: bool, without: tuple[str, ...]
+) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls, include_extras=True)
     names = [one.name for one in dataclasses.fields(cls) if one.name not in without]
     fields = {name: values(hints[name], damaged=damaged) for name in names}
@@ -247,6 +268,8 @@ def _arrays(spec: Array) -> st.SearchStrategy[Any]:
 def canonical(value: Any) -> Any:
     """Return what two equal values have in common, down to types; arrays are themselves."""
     kind = type(value)
+    if kind is str or kind is int:
+        return kind, value
     if isinstance(value, np.ndarray):
         return id(value)
     if isinstance(value, list | tuple):

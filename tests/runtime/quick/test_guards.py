@@ -12,13 +12,26 @@ import numpy as np
 import pytest
 
 from olympus.runtime.messages import Header, Hop, Message
-from olympus.runtime.messages.parts import Parts, python_parts
+from olympus.runtime.messages.parts import Parts
 from olympus.runtime.messages.planned import planned
 from olympus.runtime.messages.schema import field_kinds
 from olympus.runtime.qos import Overflow, Tier
 from olympus.runtime.quick import quick, why_not
 
-from .shapes import ODD, UNSET, Arrays, Checked, Level, Loose, Nest, Nested, Plain, Point, Row
+from .shapes import (
+    ODD,
+    UNSET,
+    Arrays,
+    Checked,
+    Level,
+    Loose,
+    Nest,
+    Nested,
+    Plain,
+    Point,
+    Row,
+    reference,
+)
 from .test_plans import HEADER, check_packing, check_unpacking
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
@@ -107,7 +120,7 @@ def test_what_is_sound_is_not_left_to_python(sound: Message) -> None:
     made = planned(type(sound), names, kinds, parts=PARTS, slow=slow)
     arrays: list[Any] = []
     row = made.pack(sound, arrays)
-    assert row == python_parts(type(sound)).pack(sound, [])
+    assert row == reference(type(sound)).pack(sound, [])
     assert repr(made.unpack(row, arrays, "x", HEADER)) == repr(sound)
 
 
@@ -128,7 +141,7 @@ def test_an_odd_value_in_any_place_is_unpacked_or_refused_alike(
     sound: Message, number: int
 ) -> None:
     arrays: list[Any] = []
-    row = python_parts(type(sound)).pack(sound, arrays)
+    row = reference(type(sound)).pack(sound, arrays)
     for value in ODD:
         check_unpacking(type(sound), [*row[:number], value, *row[number + 1 :]], arrays)
     check_unpacking(type(sound), row[:number], arrays)
@@ -145,14 +158,14 @@ def test_an_odd_value_further_in_is_treated_alike(value: Any) -> None:
         object.__setattr__(changed, "nest", nest)
         check_packing(Nested, changed)
     arrays: list[Any] = []
-    row = python_parts(Nested).pack(nested, [])
+    row = reference(Nested).pack(nested, [])
     for place in range(4):
         inner = [*row[0][:place], value, *row[0][place + 1 :]]
         check_unpacking(Nested, [inner, *row[1:]], [])
-    row = python_parts(Arrays).pack(picture, arrays)
+    row = reference(Arrays).pack(picture, arrays)
     for place in range(len(arrays)):
         check_unpacking(Arrays, row, [*arrays[:place], value, *arrays[place + 1 :]])
-    row = python_parts(Plain).pack(plain, [])
+    row = reference(Plain).pack(plain, [])
     check_unpacking(Plain, [*row[:8], [value], *row[9:]], [])
 
 
@@ -218,6 +231,6 @@ def test_what_derives_from_a_record_or_a_row_is_treated_alike() -> None:
     object.__setattr__(nest, "at", Near(x=1.0, y=2))
     object.__setattr__(changed, "nest", nest)
     check_packing(Nested, changed)
-    row = python_parts(Nested).pack(SOUND[1], [])
+    row = reference(Nested).pack(SOUND[1], [])
     check_unpacking(Nested, [Row(row[0]), *row[1:]], [])
     check_unpacking(Nested, Row(row), [])

@@ -10,11 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olympus.runtime.messages import Header, Hop, Message, message
-from olympus.runtime.messages.parts import Parts, parts_of, python_parts
+from olympus.runtime.messages.parts import Parts, parts_of
 from olympus.runtime.qos import Overflow, Tier
 from olympus.runtime.quick import quick, why_not
 
-from .shapes import MADE_UP, REGISTERED, Level, Plain, canonical, instances, odd, outcome
+from .shapes import (
+    MADE_UP,
+    REGISTERED,
+    Level,
+    Plain,
+    canonical,
+    instances,
+    odd,
+    outcome,
+    reference,
+)
 
 pytestmark = pytest.mark.skipif(quick is None, reason=f"no C here: {why_not}")
 CLASSES = [*MADE_UP, *REGISTERED]
@@ -43,7 +53,7 @@ def both(cls: type[Message]) -> tuple[Parts, Parts]:
     """Return the functions in C and those in Python."""
     made = parts_of(cls)
     assert made.plan is not None
-    return made, python_parts(cls)
+    return made, reference(cls)
 
 
 def packed(parts: Parts, value: Any) -> Any:
@@ -80,7 +90,7 @@ def test_what_fits_is_packed_and_unpacked_alike(cls: type[Message], data: Any) -
     value = data.draw(instances(cls))
     check_packing(cls, value)
     arrays: list[Any] = []
-    items = python_parts(cls).pack(value, arrays)
+    items = reference(cls).pack(value, arrays)
     check_unpacking(cls, items, arrays)
 
 
@@ -96,7 +106,7 @@ def test_what_does_not_fit_is_refused_alike(cls: type[Message], data: Any) -> No
 @given(data=st.data())
 def test_what_came_damaged_is_refused_alike(cls: type[Message], data: Any) -> None:
     arrays: list[Any] = []
-    items = python_parts(cls).pack(data.draw(instances(cls)), arrays)
+    items = reference(cls).pack(data.draw(instances(cls)), arrays)
     for _ in range(data.draw(st.integers(1, 2))):
         items = damaged(data, items)
     for index in range(len(arrays)):
