@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,20 +60,21 @@ class Theatre:
         Raises:
             DeviceError: The guest did not come up.
         """
-        self.board = RelayBoard(micropython, folder)
-        """The relay."""
-        initrd = make_initrd(image, modules, folder / "initrd")
-        try:
+        with ExitStack() as built:
+            self.board = RelayBoard(micropython, folder)
+            """The relay."""
+            built.callback(self.board.close)
+            initrd = make_initrd(image, modules, folder / "initrd")
             self.machine = Machine(image / "vmlinux", initrd, folder, self.board.port)
-        except BaseException:
-            self.board.close()
-            raise
-        self.machine.run("import scene; one = scene.Scene()")
-        self._wait(lambda: not self.machine.evaluate("one.blockers()"), 60)
-        if self.has_bitten:
-            self.close()
-            raise DeviceError("the watchdog bit before the robot was ready; the host is too busy")
-        self.machine.save()
+            built.callback(self.machine.close)
+            self.machine.run("import scene; one = scene.Scene()")
+            self._wait(lambda: not self.machine.evaluate("one.blockers()"), 60)
+            if self.has_bitten:
+                raise DeviceError(
+                    "the watchdog bit before the robot was ready; the host is too busy"
+                )
+            self.machine.save()
+            built.pop_all()
 
     @property
     def has_bitten(self) -> bool:
