@@ -19,6 +19,7 @@ from olympus.runtime.node.remote_model import RemoteModel
 from olympus.runtime.qos import QoS
 from olympus.runtime.scheduler import JobDroppedError
 
+_OF_THE_MODEL = {"model", "model_host"}
 EARLY = 0.2
 """A picture may come by this share of a period too early, as cameras jitter."""
 
@@ -105,6 +106,8 @@ class Detector(Node):
     def __init__(self, context: NodeContext) -> None:
         super().__init__(context)
         self._looker: Looker | None = None
+        self._next: Looker | None = None
+        """Of parameters that are about to be set."""
         self._due_ns = 0
         self.late = 0
         """Pictures that became too old before their turn."""
@@ -112,13 +115,23 @@ class Detector(Node):
     async def on_configure(self) -> None:
         """Load the model."""
         self._looker = await asyncio.to_thread(
-            Looker.load, self.params.model, self._host()
+            self.load, self.params
         )  # varies: before anything is heard
         self.log.info("model loaded", model=self._looker.title)
 
     async def on_cleanup(self) -> None:
         """Let go of the model."""
-        self._looker = None
+        self._looker = self._next = None
+
+    async def prepare_params(self, params: Params, changed: set[str]) -> None:
+        """Load another model while the old one looks on.
+
+        Raises:
+            ParamError: It can't be loaded; the old one stays.
+        """
+        if changed & _OF_THE_MODEL and self.is_configured:
+            self._next = None
+            self._next = await asyncio.to_thread(self._loaded_or_refused, params)  # varies: no look
 
     def on_params(self, changed: set[str]) -> None:
         """Exchange the model when its name has changed.
@@ -126,11 +139,29 @@ class Detector(Node):
         Raises:
             ParamError: The new model can't be loaded; the old one stays.
         """
-        if changed & {"model", "model_host"} and self._looker is not None:
-            try:
-                self._looker = Looker.load(self.params.model, self._host())
-            except ModelError as error:
-                raise ParamError(f"{self.name}: model: {error}") from error
+        if changed & _OF_THE_MODEL and self.is_configured:
+            self._looker = self._next or self._loaded_or_refused(self.params)
+        self._next = None
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether it has a model."""
+        return self._looker is not None
+
+    def load(self, params: Params) -> Looker:
+        """Load the model that parameters name; called on a thread of its own.
+
+        Raises:
+            ModelError: It is unknown, damaged, or made for something else.
+        """
+        name = params.model_host
+        return Looker.load(params.model, self.full_topic(name) if name else "")
+
+    def _loaded_or_refused(self, params: Params) -> Looker:
+        try:
+            return self.load(params)
+        except ModelError as error:
+            raise ParamError(f"{self.name}: model: {error}") from error
 
     @subscribe("camera/image", qos=QoS.latest())
     async def on_image(self, image: Image) -> None:
@@ -160,10 +191,6 @@ class Detector(Node):
             model=looker.title,
         )
         self.detections.publish(seen, cause=image)
-
-    def _host(self) -> str:
-        name = self.params.model_host
-        return self.full_topic(name) if name else ""
 
     def _loaded(self) -> Looker:
         if self._looker is None:

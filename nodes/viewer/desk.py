@@ -134,7 +134,8 @@ class RobotDesk:
         Raises:
             BusError: The node does not answer.
         """
-        return await self._answer(f"{node}/param/set", ParamChange(values={name: value}))
+        change = ParamChange(values={name: value})
+        return await self._answer(f"{node}/param/set", change, ParamChange.PATIENCE_S)
 
     async def newest(self, topic: str) -> dict[str, Json]:
         """Return the newest message of a topic, listened to from the first question on.

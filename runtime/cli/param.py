@@ -61,7 +61,8 @@ def set_(
 
     async def work() -> None:
         async with joined(session) as bus:
-            answer = await _ask(bus, node, "set", ParamChange(values={name: value}))
+            change = ParamChange(values={name: value})
+            answer = await _ask(bus, node, "set", change, timeout_s=ParamChange.PATIENCE_S)
         if not isinstance(answer, Ack) or not answer.ok:
             raise ParamError(getattr(answer, "text", f"{node}: unexpected answer"))
         remark = "" if answer.text == name else f" ({answer.text})"
@@ -92,11 +93,13 @@ async def _params_of(bus: Bus, node: str) -> ParamList:
     return answer
 
 
-async def _ask(bus: Bus, node: str, verb: str, request: Empty | ParamChange) -> object:
+async def _ask(
+    bus: Bus, node: str, verb: str, request: Empty | ParamChange, timeout_s: float = 2.0
+) -> object:
     nodes = [entity.node for entity in await graph_of(bus) if entity.kind == "node"]
     if node not in nodes:
         raise BusError(f"no node {node!r} is running; {did_you_mean(node, nodes)}")
-    return await bus.call(f"{node}/param/{verb}", request)
+    return await bus.call(f"{node}/param/{verb}", request, timeout_s=timeout_s)
 
 
 def _about(field: dict[str, Any]) -> str:

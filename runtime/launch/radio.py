@@ -46,7 +46,7 @@ class Radio:
         """
         service = joined(node.namespace, node.name, "param/set")
         change = ParamChange(values={name: json.dumps(value) for name, value in params.items()})
-        answer = await self._bus().call(service, change, timeout_s=_TIMEOUT_S)
+        answer = await self._bus().call(service, change, timeout_s=change.PATIENCE_S)
         if not isinstance(answer, Ack) or not answer.ok:
             text = answer.text if isinstance(answer, Ack) else f"it answered {answer}"
             raise ParamError(text)

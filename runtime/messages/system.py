@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +182,8 @@ class ParamList(Message):
 class ParamChange(Message):
     """Parameters to set, all or none, as JSON text by name."""
 
+    PATIENCE_S: ClassVar[float] = 30.0
+    """How long to wait for the answer: a node may load a model before it gives one."""
     values: dict[str, str]
 
 

@@ -16,7 +16,7 @@ from olympus.runtime.node.node import Node
 from olympus.runtime.node.params import as_json, from_json
 
 Change = Callable[[Transition], Awaitable[State]]
-SetParams = Callable[[dict[str, Any]], set[str]]
+SetParams = Callable[[dict[str, Any]], Awaitable[set[str]]]
 
 
 class Controls:
@@ -53,9 +53,9 @@ class Controls:
         schema = json.dumps(type(self._node.params).model_json_schema())
         return ParamList(values=as_json(self._node.params), schema=schema)
 
-    def _set_params(self, change: ParamChange) -> Ack:
+    async def _set_params(self, change: ParamChange) -> Ack:
         try:
-            changed = self._set(from_json(change.values, self._node.name))
+            changed = await self._set(from_json(change.values, self._node.name))
         except ParamError as error:
             self._node.log.warning(f"parameters refused, old values kept: {error}")
             return Ack(ok=False, text=str(error))

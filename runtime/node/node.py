@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Protocol, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 from numpy.typing import NDArray
 
@@ -19,7 +19,9 @@ from olympus.runtime.node.declare import Declared, Output, declared_by
 from olympus.runtime.node.journal import Halted, NodeJournal, Wait, checksum
 from olympus.runtime.node.params import NodeParams, make_params
 from olympus.runtime.node.remote_model import (
+    Model,
     RemoteModel,
+    Tensors,
     pack_answer,
     run_again,
     unpack_answer,
@@ -32,14 +34,6 @@ from olympus.runtime.telemetry.logs import StructuredLog
 
 A = TypeVar("A", bound=Message)
 T = TypeVar("T")
-Tensors = dict[str, NDArray[Any]]
-
-
-class Model(Protocol):
-    """Anything that turns named tensors into named tensors."""
-
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
-        """Compute the outputs; called on a worker thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +117,12 @@ class Node:
 
     async def on_cleanup(self) -> None:
         """Give back what `on_configure` took. The base class does nothing."""
+
+    async def prepare_params(self, params: Any, changed: set[str]) -> None:
+        """Get ready for `params` while the old ones, in `self.params`, still hold: load a model.
+
+        Raise ParamError to refuse them. A replay goes right to `on_params`, which must do without.
+        """
 
     def on_params(self, changed: set[str]) -> None:
         """Take notice of changed parameters, already in `self.params`.

@@ -31,14 +31,21 @@ _GRACE_S = 0.25
 """A job past its deadline is dropped by the host itself, which can say more than a time-out."""
 
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensors = dict[str, NDArray[Any]]
+
+
+class Model(Protocol):
+    """Anything that turns named tensors into named tensors."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Compute the outputs; called on a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteAnswer:
     """What a model host answered."""
 
-    tensors: Tensors
+    tensors: Mapping[str, NDArray[Any]]
     origin: ModelOrigin
     """Of the model that computed it."""
 
@@ -82,7 +89,7 @@ class RemoteModel:
     async def ask(
         self,
         bus: Bus,
-        inputs: Tensors,
+        inputs: Mapping[str, NDArray[Any]],
         *,
         tier: Tier,
         deadline_ns: int,
@@ -125,7 +132,12 @@ class RemoteModel:
         )
 
     def _question(
-        self, inputs: Tensors, tier: Tier, deadline_ns: int, source: str, clock: Clock
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        tier: Tier,
+        deadline_ns: int,
+        source: str,
+        clock: Clock,
     ) -> tuple[Infer, float]:
         """Return what to ask, and how long to wait for the answer, s.
 
@@ -150,7 +162,7 @@ class _Loaded(Protocol):
 
     digest: str
 
-    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Compute the outputs."""
 
 
@@ -182,7 +194,7 @@ def unpack_answer(packed: Mapping[str, Any]) -> RemoteAnswer:
     return RemoteAnswer(tensors, ModelOrigin())
 
 
-def run_again(inputs: Tensors, packed: Mapping[str, Any]) -> RemoteAnswer:
+def run_again(inputs: Mapping[str, NDArray[Any]], packed: Mapping[str, Any]) -> RemoteAnswer:
     """Run here the model that answered, or take its answer from the journal.
 
     Args:
@@ -218,5 +230,5 @@ def _called(origin: ModelOrigin) -> str:
     return f"{origin.title} ({origin.place})" if origin.title else "a model that it does not name"
 
 
-def _packed(tensors: Tensors) -> dict[str, Any]:
+def _packed(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return {name: [one.dtype.str, list(one.shape), one.tobytes()] for name, one in tensors.items()}

@@ -59,7 +59,7 @@ class NodeRunner:
         self._services: list[Service] = []
         self._controls: Controls | None = None
         self._told: dict[str, tuple[str, int]] = {}
-        self._changing = asyncio.Lock()
+        self._changing, self._setting = asyncio.Lock(), asyncio.Lock()
         self._steps: dict[Transition, Callable[[], Awaitable[None]]] = {
             Transition.CONFIGURE: self._configure,
             Transition.ACTIVATE: self._activate,
@@ -71,7 +71,7 @@ class NodeRunner:
     def open_controls(self) -> None:
         """Make the node visible, and its parameters and lifecycle reachable from outside."""
         self._controls = Controls(
-            self.node, self.uses, change=self.change, set_params=self.set_params
+            self.node, self.uses, change=self.change, set_params=self.set_params_when_ready
         )
 
     async def change(self, transition: Transition) -> State:
@@ -95,8 +95,24 @@ class NodeRunner:
         self.node.log.debug(f"{transition}d: now {target}")
         return target
 
+    async def set_params_when_ready(self, values: dict[str, Any]) -> set[str]:
+        """Change parameters, all or none, once the node is prepared for them; one after the other.
+
+        Returns:
+            The names of those that changed.
+
+        Raises:
+            ParamError: A value is refused; all old values are kept.
+        """
+        async with self._setting:
+            node = self.node
+            params, changed = changed_params(node.params, values, node.name)
+            if changed:
+                await node.prepare_params(params, changed)
+            return self.set_params(values)
+
     def set_params(self, values: dict[str, Any]) -> set[str]:
-        """Change parameters, all or none.
+        """Change parameters at once, all or none.
 
         Returns:
             The names of those that changed.

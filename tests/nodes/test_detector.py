@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,10 +12,10 @@ from numpy.typing import NDArray
 
 from olympus.models.manifest import MANIFEST_NAME, write_manifest
 from olympus.models.registry import Registry
-from olympus.nodes.detector import Detector
+from olympus.nodes.detector import Detector, Looker
 from olympus.nodes.model_host import ModelHost
 from olympus.runtime.errors import ModelError, ParamError
-from olympus.runtime.messages import Ack, Detections, Header, Image
+from olympus.runtime.messages import Ack, Detections, Header, Image, ParamChange
 from olympus.runtime.messages.inference import SwapModel
 from olympus.runtime.node.testing import Bench, running
 from olympus.sim.world import World
@@ -37,7 +39,7 @@ def corridor() -> NDArray[np.uint8]:
 
 
 async def look(
-    bench: Bench[Detector], picture: NDArray[np.uint8], *, later_s: float = 0.0, **more: str
+    bench: Bench[Any], picture: NDArray[np.uint8], *, later_s: float = 0.0, **more: str
 ) -> Detections:
     stamp = bench.node.clock.now_ns() + round(later_s * 1e9)
     image = Image(data=picture, header=Header(stamp=stamp), **more)
@@ -142,6 +144,58 @@ async def test_a_bad_exchange_of_the_model_keeps_the_old_one(
         assert people(await look(bench, corridor))
 
 
+class SlowDetector(Detector):
+    """Loads its second model when it is let."""
+
+    may_load = threading.Event()
+    is_loading = threading.Event()
+    was_let = True
+
+    def load(self, params: Detector.Params) -> Looker:
+        if self.is_configured:
+            self.is_loading.set()
+            type(self).was_let = self.may_load.wait(5)
+        return super().load(params)
+
+
+async def set_model(bench: Bench[Any], model: str) -> Ack:
+    change = ParamChange(values={"model": model})
+    return await bench.bus.call("node/param/set", change, Ack, timeout_s=20)
+
+
+async def test_the_old_model_looks_on_while_another_one_is_loaded(
+    tmp_path: Path, corridor: NDArray[np.uint8]
+) -> None:
+    newer = another(tmp_path / "newer", version="9.0.0")
+    async with running(SlowDetector, params={"deadline_ms": 10_000}) as bench:
+        before = await look(bench, corridor)
+        setting = asyncio.create_task(set_model(bench, newer))
+        assert await asyncio.to_thread(SlowDetector.is_loading.wait, 20)
+        meanwhile = await look(bench, corridor, later_s=0.1)
+        assert bench.node.params.model == "person-obstacle"
+        SlowDetector.may_load.set()
+        assert (await setting).ok
+        after = await look(bench, corridor, later_s=0.2)
+    assert SlowDetector.was_let
+    assert meanwhile.model == before.model
+    assert after.model == "person-obstacle 9.0.0"
+
+
+async def test_a_model_that_can_t_be_loaded_is_refused_by_name(
+    tmp_path: Path, corridor: NDArray[np.uint8]
+) -> None:
+    broken = tmp_path / "broken"
+    file = Path(another(broken)) / Registry().find("person-obstacle").manifest.model_file.path
+    file.write_bytes(file.read_bytes()[:-100])
+    async with running(Detector) as bench:
+        answer = await set_model(bench, str(broken))
+        assert not answer.ok
+        assert answer.text.startswith("node: model: model person-obstacle: file ")
+        assert "it is cut off or another file" in answer.text
+        assert bench.node.params.model == "person-obstacle"
+        assert people(await look(bench, corridor))
+
+
 def another(folder: Path, **otherwise: object) -> str:
     """Write the shipped model with another manifest into a folder of its own."""
     source = Registry().find("person-obstacle")
@@ -195,7 +249,7 @@ async def test_a_version_that_a_host_swaps_in_is_named_in_what_it_sees(
     assert again.model == before.model != after.model
 
 
-def later(bench: Bench[Detector]) -> Header:
+def later(bench: Bench[Any]) -> Header:
     return Header(stamp=bench.node.clock.now_ns() + 100_000_000)
 
 

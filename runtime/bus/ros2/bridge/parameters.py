@@ -193,7 +193,8 @@ class ParameterServices:
             name: _as_json(value, known.get(name), schema.get(name, {}))
             for name, value in values.items()
         }
-        answer = await self._bus.call(f"{self._name}/param/set", ParamChange(values=texts), Ack)
+        change, patience_s = ParamChange(values=texts), ParamChange.PATIENCE_S
+        answer = await self._bus.call(f"{self._name}/param/set", change, Ack, timeout_s=patience_s)
         await self.look_for_changes()
         return self._result(answer.ok, "" if answer.ok else answer.text)
 
