@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import yaml
@@ -195,6 +198,8 @@ def kept_timings(path: Path, board: str) -> dict[str, object]:
 def write_profile(path: Path, board: str, timings: Mapping[str, Timing]) -> None:
     """Put timings into a profile file; those of other models in it stay.
 
+    The file is whole at any time, and what others write at the same time is kept.
+
     Args:
         path: YAML: `{board: NAME, models: {MODEL: {version, n, p50_ms, p99_ms, worst_ms, ...}}}`.
         board: Whose timings these are.
@@ -203,10 +208,39 @@ def write_profile(path: Path, board: str, timings: Mapping[str, Timing]) -> None
     Raises:
         ModelError: The file is of another board, no profile, or can't be written.
     """
-    models = kept_timings(path, board)
-    models |= {name: timing.to_json() for name, timing in timings.items()}
-    text = yaml.safe_dump({"board": board, "models": models}, sort_keys=False)
+    kept_timings(path, board)
     try:
-        path.write_text(text, encoding="utf-8")
+        place = path.resolve()
+        with _draft(place.with_name(place.name + ".new")) as draft:
+            models = kept_timings(place, board)
+            models |= {name: timing.to_json() for name, timing in timings.items()}
+            text = yaml.safe_dump({"board": board, "models": models}, sort_keys=False)
+            draft.write(text.encode())
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).replace(place)
     except OSError as error:
         raise ModelError(f"{path}: can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[BinaryIO]:
+    """Open an empty file that is this writer's alone until the block ends.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    while True:
+        with path.open("ab") as draft:
+            fcntl.flock(draft, fcntl.LOCK_EX)
+            if _is_at(path, draft):  # else another writer had it, and has put it in place
+                draft.truncate(0)
+                yield draft
+                return
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
