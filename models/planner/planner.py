@@ -10,6 +10,7 @@ from olympus.models.planner.clauses import clauses, told_apart
 from olympus.models.planner.gbnf import grammar
 from olympus.models.planner.plan import Plan, read_plan, spoken
 from olympus.models.planner.texts import Writer, Writing
+from olympus.models.planner.turning import turning
 from olympus.models.planner.words import Mask, Masked, Vocabulary
 from olympus.models.wish import Completion, Wish
 from olympus.runtime.errors import ModelError
@@ -23,28 +24,6 @@ MOST_STEPS = 1000
 """Tokens and micro-batches that a sentence takes at most: `steps` of its job in a launch file."""
 DRAFTS = 8
 """How many other plans are drawn where the likeliest leaves out something that was named."""
-_TURNING = (
-    "not never no except unless without or avoid but neither nor cannot cant dont wont nobody "
-    "noone none nothing nowhere hardly barely scarcely rarely seldom instead refrain refuse forbid "
-    "forbidden prohibited mistake wrong dangerous foolish silly regret hate afraid undo pretend "
-    "imagine minus"
-)
-_NEGATIONS = frozenset(_TURNING.split())
-_CALLED_OFF = re.compile(
-    r"\b(?:stop|quit|cease) (?!moving|driving|patrolling|waiting|doing)\w+ing\b"
-    r"|\b(?:cancel|abort|scrap|forget|ignore|skip|drop|pass)"
-    r"(?: about)?(?: the| your| my)? (?:P\d|(?!every|any|some|no)\w+ing|trip|visit|drive|tour)\b"
-    r"|^(?:where|when|why|who|whose|what|which|how) (?:is|are|was|were|will|do|does|did|far)\b"
-    r"[^,.;?!]*[?!]?$|^(?:watch|look) (?:it|out)$"
-)
-"""`cancel going to P1`: what follows is what is not to be done. And what only asks, or warns."""
-_HARMLESS = re.compile(
-    r"\b(?:can't|won't|don't|couldn't|wouldn't) you\b|\bdo nothing\b"
-    r"|\bnothing happens\b|\bnobody is\b|\b(?:can't|nobody can) (?:see|hear)\b"
-    r"|\b(?:do not|don't|no) (?:move|budge|do anything|go on|stop|mind|continue|go any further|wait"
-    r"|more|further|moving|driving|go anywhere|stir)\b|\bif you don't mind\b|\bno ,"
-    r"|\bbut (?:first|before)|\b(?:do not|don't) (?:see|hear|forget)\b"
-)
 _SLOT = re.compile(r"\b[PTSN]\d\b")
 _UNSURE = "I am not sure at all"
 
@@ -160,7 +139,7 @@ class Planner:
     def _doubt(self, masked: Masked, lost: list[str], sure: float) -> str:
         if lost:
             return f"I don't know what to do with {', '.join(map(repr, lost))}"
-        if word := _negation(masked):
+        if word := turning(masked.text):
             return f"{word!r} is more than I can be sure of"
         if sure < self._sure:
             return f"I am only {sure:.0%} sure"
@@ -293,11 +272,3 @@ def filled(text: str, masked: Masked) -> str:
         lambda name: '"' + _SLOT.sub(lambda slot: masked.values.get(slot[0], ""), name[1]) + '"',
         numbered,
     )
-
-
-def _negation(masked: Masked) -> str:
-    """Find a word that may turn the meaning round."""
-    plain = _HARMLESS.sub(" ", masked.text)
-    if called_off := _CALLED_OFF.search(plain):
-        return called_off[0].split()[0]
-    return next((word for word in plain.split() if word in _NEGATIONS or word[-3:] == "n't"), "")

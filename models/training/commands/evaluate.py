@@ -37,6 +37,10 @@ SITE = Vocabulary(
 """The site of `paraphrases.txt`."""
 
 
+CONDITIONS = "conditions.txt"
+"""Sentences that name a command and give none, and near ones that are commands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A sentence, who hears it, and the right plan; an empty one means that it should ask back."""
@@ -104,13 +108,14 @@ def told(n: int, seed: int, *, unseen: bool = False, unknown: float = 0.0) -> li
     return found[:n]
 
 
-def written(half: int | None = None) -> list[Question]:
+def written(half: int | None = None, file: str = "paraphrases.txt") -> list[Question]:
     """Read the sentences that people wrote.
 
     Args:
         half: 0 for those whose errors were looked at, 1 for the others; both when left out.
+        file: Or `CONDITIONS`.
     """
-    lines = (HERE / "paraphrases.txt").read_text(encoding="utf-8").splitlines()
+    lines = (HERE / file).read_text(encoding="utf-8").splitlines()
     rows = [line.split(" | ") for line in lines if line and not line.startswith("#")]
     return [
         Question(sentence, SITE, read_short(plan))
@@ -170,7 +175,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     model = open_language_model(args.model, registry=Registry())
     log.info("%-36s %5s %7s %7s %7s %9s %8s", *"set n exact given right answered refused".split())
-    for name, questions in sets(args.n).items():
+    conditions = {
+        "conditions, looked at": written(0, CONDITIONS),
+        "conditions, never looked at": written(1, CONDITIONS),
+    }
+    for name, questions in (sets(args.n) | conditions).items():
         answers = examine(model, questions, args.sure)
         s = score(answers)
         row = (s.n, s.exact, s.given, s.right, s.answered, s.refused)

@@ -14,8 +14,16 @@ from olympus.models.planner.clauses import clauses, told_apart
 from olympus.models.planner.gbnf import grammar, unknown_names
 from olympus.models.planner.plan import Plan, short
 from olympus.models.planner.planner import Planner, Understood
+from olympus.models.planner.turning import turning
 from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary, mask
-from olympus.models.training.commands.evaluate import SITE, examine, score, told, written
+from olympus.models.training.commands.evaluate import (
+    CONDITIONS,
+    SITE,
+    examine,
+    score,
+    told,
+    written,
+)
 from olympus.models.wish import Wish
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,6 +115,45 @@ def test_what_calls_a_place_off_does_not_send_it_there_without_asking(
     """Each of them was carried out: the model is sure of the place, and blind to the word."""
     found = planner.understand(sentence)
     assert not found.plan or found.doubt, found
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "on my command go home",
+        "i was thinking of going to the lab",
+        "you should have gone to the office",
+        "suppose you go to the lab",
+        "be ready to go to the kitchen",
+        "go home if you are tired",
+        "have you been to the kitchen",
+        "is it possible to go to the kitchen",
+        "almost go to the kitchen",
+        "i forgot to go to the lab",
+        "do you want to go home",
+    ],
+)
+def test_what_names_a_command_and_gives_none_is_asked_about(
+    planner: Planner, sentence: str
+) -> None:
+    """Each of them was carried out."""
+    found = planner.understand(sentence)
+    assert not found.plan or found.doubt, found
+
+
+def test_what_gives_a_command_in_many_words_holds_no_word_that_turns_it_round() -> None:
+    commands = [one.sentence for one in written(file=CONDITIONS) if one.plan]
+    assert len(commands) == 74
+    turned = {one: word for one in commands if (word := turning(mask(one, SITE).text))}
+    assert list(turned) == ["in case you didn't hear me, go home"]  # 'in case' is
+
+
+def test_of_commands_that_are_named_and_not_given_few_are_carried_out(model: LlamaModel) -> None:
+    """4 of 72 are; before the rule that knows such words 28 were."""
+    found = score(examine(model, written(file=CONDITIONS), None))
+    assert found.n - found.commands == 72
+    assert found.refused >= 0.9
+    assert found.given >= 0.75
 
 
 @pytest.mark.parametrize(
