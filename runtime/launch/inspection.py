@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationEr
 from olympus.runtime.bus.topics import resolve
 from olympus.runtime.errors import LaunchError, OlympusError, did_you_mean
 from olympus.runtime.launch.document import shown
-from olympus.runtime.launch.findings import Finding, deaf
+from olympus.runtime.launch.findings import Finding
 from olympus.runtime.launch.params import Params, effective_params
 from olympus.runtime.launch.plan import LaunchPlan, joined
 from olympus.runtime.launch.substitute import LATE
@@ -57,7 +57,7 @@ async def checked_params(
     late: Mapping[str, JsonValue],
     *,
     imports: bool,
-    warn: Callable[[str], None] = lambda text: None,
+    look: Callable[[list[Finding]], None] = lambda findings: None,
 ) -> dict[str, Params]:
     """Return all params of all nodes, defaults included, validated by their classes.
 
@@ -65,10 +65,10 @@ async def checked_params(
         plan: The launch; params files are read anew.
         late: Values that only a running session knows.
         imports: Whether to look at the classes at all; without, only what is set comes back.
-        warn: Is told of topics that are heard but that nobody publishes.
+        look: Is shown what the classes say, where none has a problem; may raise LaunchError.
 
     Raises:
-        LaunchError: A class is missing or refuses a param; tells all of them.
+        LaunchError: A class is missing or refuses a param; tells all of them. Or `look` refuses.
     """
     params = effective_params(plan, late)
     if not imports:
@@ -77,8 +77,7 @@ async def checked_params(
     problems = [finding.problem for finding in findings if finding.problem]
     if problems:
         raise LaunchError("\n".join(problems))
-    for sentence in deaf(findings):
-        warn(sentence)
+    look(findings)
     # What was set stays as it was written: a dump hides secrets.
     return {finding.id: {**finding.params, **params[finding.id]} for finding in findings}
 

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -17,6 +18,7 @@ from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch import recipes
 from olympus.runtime.launch.adopting import can_adopt
 from olympus.runtime.launch.crew import Crew, all_or_first_error
+from olympus.runtime.launch.fitness import look_over
 from olympus.runtime.launch.forking import Nursery
 from olympus.runtime.launch.gateway import zenoh_settings
 from olympus.runtime.launch.hosts import HostRecipes, is_tight
@@ -184,11 +186,12 @@ class Launch:
         return Nursery(self._crew, self._report)
 
     async def _check(self) -> None:
+        plan, report = self._plan, self._report
         self._params = await checked_params(
-            self._plan,
+            plan,
             placeholders(),
             imports=self._options.imports,
-            warn=lambda text: self._report.say(text, "warning"),
+            look=partial(look_over, plan, report, overcommits=self._options.overcommits),
         )
 
     async def _stay(self) -> None:

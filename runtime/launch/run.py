@@ -13,6 +13,7 @@ from olympus.runtime.config import Session, new_session
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.findings import Finding, wiring
+from olympus.runtime.launch.fitness import refuse_the_impossible
 from olympus.runtime.launch.gateway import gateway_problems
 from olympus.runtime.launch.inspection import inspected, placeholders
 from olympus.runtime.launch.launcher import Launch, Options
@@ -20,7 +21,6 @@ from olympus.runtime.launch.params import effective_params
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.recipes import backstop_problem, private_leftovers
 from olympus.runtime.launch.report import Report
-from olympus.runtime.launch.timing import timing
 from olympus.runtime.launch.waking import waking_within
 
 
@@ -50,8 +50,8 @@ def run_launch(
         OSError: The system refused something else that nobody foresaw.
     """
     plan, options = make_plan(file, words), options or Options()
-    if plan.board and not options.overcommits:
-        _refuse_the_impossible(plan, plan.board)
+    if not options.overcommits:
+        refuse_the_impossible(plan)
     place = new_session(session or plan.name)
     try:
         _tidy(place)
@@ -66,20 +66,6 @@ def run_launch(
     finally:
         for secret in (*private_leftovers(place), place.file):
             secret.unlink(missing_ok=True)
-
-
-def _refuse_the_impossible(plan: LaunchPlan, board: str) -> None:
-    found = timing(plan, board)
-    if found.impossible:
-        why = f"CRITICAL jobs can be late: {'; '.join(found.impossible)}"
-    elif found.unjudged:
-        why = f"nobody knows whether CRITICAL jobs are in time: {'; '.join(found.unjudged)}"
-    else:
-        return
-    raise LaunchError(
-        f"on {board} {why}; `olympus check` shows the whole table, --overcommit starts it all the "
-        "same"
-    )
 
 
 async def _launched(plan: LaunchPlan, session: Session, report: Report, options: Options) -> int:

@@ -13,7 +13,7 @@ from olympus.models.registry import Registry
 from olympus.runtime.errors import ConfigError, LaunchError
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.launcher import Options
-from olympus.runtime.launch.run import run_launch
+from olympus.runtime.launch.run import check_launch, run_launch
 from olympus.runtime.launch.timing import timing
 from olympus.runtime.qos import Tier
 
@@ -286,6 +286,27 @@ nodes:
     assert list(found.unjudged) == told
     alone = text.replace(", jobs: [{model: talk, rate_hz: 1, tier: low}]", "")
     assert not timing(make_plan(write(alone)), "toy").problems
+
+
+def test_a_launch_whose_critical_job_counts_where_nothing_computes_does_not_start(
+    write: Write,
+) -> None:
+    """The check said so, and the launcher, which looks at the classes as well, started it."""
+    job = "jobs: [{model: person-obstacle, rate_hz: 5, tier: critical}]"
+    text = f"""
+board: x86-64
+hosts: {{eyes: {{nodes: [look], forked: false}}, models: {{nodes: [models], forked: false}}}}
+nodes:
+  look: {{uses: olympus.nodes.detector, params: {{model_host: models}}, {job}}}
+  models: {{uses: olympus.nodes.model_host, params: {{models: [person-obstacle]}}}}
+"""
+    file = write(text)
+    checked = check_launch(file)
+    kept = {finding.id: finding.models for finding in checked.findings}
+    (why,) = timing(checked.plan, "x86-64", kept=kept).unjudged
+    assert "look: its job of person-obstacle counts on eyes/cpu, but models keeps that" in why
+    with pytest.raises(LaunchError, match=r"nobody knows.*write the job there.*--overcommit"):
+        run_launch(file, options=Options(duration_s=0.1))
 
 
 def test_a_job_at_a_node_that_has_a_model_host_run_it_is_told(write: Write) -> None:
