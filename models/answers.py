@@ -15,6 +15,7 @@ import numpy as np
 
 from olympus.runtime.errors import DamageError, StoreError
 from olympus.runtime.store.environment import DATA, open_environment, store_errors
+from olympus.runtime.store.held import HeldFile
 
 _log = logging.getLogger(__name__)
 MAP_BYTES: Final = 64 * 2**20
@@ -48,6 +49,7 @@ class AnswerCache:
             _log.warning("the remembered answers begin anew: %s", error)
             _remove(folder / DATA)
             self._environment = open_environment(folder, map_bytes=map_bytes, is_durable=False)
+        self._held = HeldFile(folder / DATA)
         self._ttl_ns, self._now_ns = round(ttl_s * 1e9), now_ns
         self.failures = 0
         """How often it could not be read or written."""
@@ -59,7 +61,10 @@ class AnswerCache:
             It, or None.
         """
         try:
-            with store_errors("reading the answer cache"), self._environment.begin() as reading:
+            with (
+                store_errors("reading the answer cache"),
+                self._held.transaction(self._environment) as reading,
+            ):
                 raw = reading.get(key)
         except StoreError as error:
             self._tell(error)
@@ -89,6 +94,7 @@ class AnswerCache:
     def close(self) -> None:
         """Close the folder."""
         self._environment.close()
+        self._held.close()
 
     def _tell(self, error: StoreError) -> None:
         self.failures += 1
@@ -103,13 +109,13 @@ class AnswerCache:
 
     def _empty(self) -> None:
         """Forget everything; freed pages can be used from the commit after the next one."""
-        with self._environment.begin(write=True) as writing:
+        with self._held.transaction(self._environment, write=True) as writing:
             writing.drop(self._environment.open_db(txn=writing), delete=False)
         for i in range(2):
             self._write(b"emptied", bytes([i]))
 
     def _write(self, key: bytes, raw: bytes) -> None:
-        with self._environment.begin(write=True) as writing:
+        with self._held.transaction(self._environment, write=True) as writing:
             writing.put(key, raw)
 
 

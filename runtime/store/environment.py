@@ -15,6 +15,7 @@ from typing import TypeVar
 import lmdb
 
 from olympus.runtime.errors import StoreError, StoreFullError
+from olympus.runtime.store.held import HeldFile
 from olympus.runtime.store.locks import lock_folder
 from olympus.runtime.store.pages import PageFile, Snapshot, Tree
 
@@ -183,7 +184,7 @@ class StoreFile:
         self._environment = open_environment(
             folder, map_bytes=self._map_bytes, read_only=read_only, is_durable=is_durable
         )
-        self._pages = PageFile(file)
+        self._pages, self._held = PageFile(file), HeldFile(file)
         self._databases: dict[bytes, lmdb._Database] = {}
         self._writing = threading.Lock()
         if not read_only:
@@ -199,12 +200,15 @@ class StoreFile:
         Raises:
             StoreFullError: The store has its largest size, or the disk is full.
             StoreError: LMDB refused.
+            DamageError: The file was cut off.
         """
         with self._writing:
             while True:
                 try:
                     with store_errors(what), self._begin(write=True) as transaction:
-                        return work(transaction)
+                        done = work(transaction)
+                    self._held.check()  # how long it is now
+                    return done
                 except StoreFullError as error:
                     self._databases.clear()  # those made in this transaction are gone with it
                     if not isinstance(error.__cause__, lmdb.MapFullError) or not self._grow():
@@ -252,6 +256,7 @@ class StoreFile:
         Raises:
             StoreError: It can't be written there.
         """
+        self._held.check()
         with store_errors(f"copying {self.folder} to {folder}"):
             self._environment.copy(str(folder), compact=compact)
 
@@ -268,11 +273,13 @@ class StoreFile:
         """Close the file; again is harmless."""
         self._environment.close()
         self._pages.close()
+        self._held.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def _begin(self, *, write: bool) -> lmdb.Transaction:
+        self._held.check()
         try:
             return self._environment.begin(write=write)
         except lmdb.MapResizedError:  # another process made it grow

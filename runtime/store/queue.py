@@ -6,7 +6,8 @@ import struct
 from pathlib import Path
 
 from olympus.runtime.errors import StoreError
-from olympus.runtime.store.environment import open_environment, store_errors
+from olympus.runtime.store.environment import DATA, open_environment, store_errors
+from olympus.runtime.store.held import HeldFile
 
 _KEY = struct.Struct(">Q")
 
@@ -22,9 +23,10 @@ class DiskQueue:
         """
         self._folder = folder
         self._environment = open_environment(folder, is_durable=False)
+        self._held = HeldFile(folder / DATA)
         with (
             store_errors(f"reading {folder}"),
-            self._environment.begin() as transaction,
+            self._held.transaction(self._environment) as transaction,
             transaction.cursor() as cursor,
         ):
             self._first = _KEY.unpack(cursor.key())[0] if cursor.first() else 0
@@ -38,10 +40,11 @@ class DiskQueue:
 
         Raises:
             StoreError: The disk or the queue is full, or another process writes to it.
+            DamageError: Its file was cut off.
         """
         with (
             store_errors(f"spilling to {self._folder}"),
-            self._environment.begin(write=True) as transaction,
+            self._held.transaction(self._environment, write=True) as transaction,
         ):
             is_last = transaction.put(_KEY.pack(self._next), item, append=True)
         if not is_last:
@@ -55,10 +58,11 @@ class DiskQueue:
 
         Raises:
             StoreError: The queue is empty, can't be read, or another process takes from it.
+            DamageError: Its file was cut off.
         """
         with (
             store_errors(f"reading {self._folder}"),
-            self._environment.begin(write=True) as transaction,
+            self._held.transaction(self._environment, write=True) as transaction,
         ):
             item = transaction.pop(_KEY.pack(self._first))
         if item is None:
@@ -69,3 +73,4 @@ class DiskQueue:
     def close(self) -> None:
         """Close the file; what is queued stays for the next process."""
         self._environment.close()
+        self._held.close()
