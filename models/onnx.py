@@ -32,11 +32,12 @@ class OnnxModel:
     `run` may be called from any thread, and releases the interpreter lock while it computes.
     """
 
+    origin = ModelOrigin()
+    """Where it came from and what its answers mean; `load` says so."""
+
     def __init__(self, manifest: Manifest, session: ort.InferenceSession) -> None:
         """Take a checked session; use `load` instead."""
         self.manifest = manifest
-        self.origin = ModelOrigin()
-        """Where it came from and what its answers mean; `load` says so."""
         self._session = session
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
         self._outputs = manifest.outputs
