@@ -36,6 +36,8 @@ class HeldFile:
         Raises:
             DamageError: It is shorter.
         """
+        if self._descriptor < 0:  # of an environment that is closed, which says so itself
+            return
         least = self._bytes  # before the look: another thread may let it grow meanwhile
         held = os.fstat(self._descriptor).st_size
         if held < least:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from olympus.runtime.errors import StoreError
+from olympus.runtime.store.environment import StoreFile
+
 STORE = """
 from olympus.runtime.store.environment import StoreFile
 store = StoreFile(folder)
@@ -60,6 +63,13 @@ from pathlib import Path
 from olympus.runtime.errors import DamageError
 folder = Path(sys.argv[1])
 """
+
+
+def test_what_is_closed_says_so(tmp_path: Path) -> None:
+    store = StoreFile(tmp_path)
+    store.close()
+    with pytest.raises(StoreError, match="reading"), store.view():
+        pass
 
 
 def told(code: str, folder: Path, left: int) -> list[str]:
