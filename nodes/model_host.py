@@ -21,7 +21,7 @@ from olympus.nodes.hang_watch import LOOK_S, MOST_HANGS, HangWatch
 from olympus.nodes.load_marks import LoadMarks
 from olympus.nodes.model_questions import request_of, wishes_of
 from olympus.nodes.served_models import AnyModel, ServedModels
-from olympus.runtime.errors import ModelError
+from olympus.runtime.errors import ModelError, ParamError
 from olympus.runtime.messages import Ack
 from olympus.runtime.messages.inference import (
     Completed,
@@ -84,6 +84,7 @@ class ModelHost(Node):
 
     is_replayed = False
     params: Params
+    _is_serving = False
 
     @classmethod
     def models_kept(cls, params: Params) -> tuple[str, ...]:
@@ -119,6 +120,7 @@ class ModelHost(Node):
                 await self._aside(self._models.add, wanted)
             except ModelError as error:
                 self.log.error(str(error))
+        self._is_serving = True
         self.log.info("models loaded", models=", ".join(self._models) or "none")
 
     def load(self, stored: StoredModel) -> AnyModel:
@@ -128,6 +130,19 @@ class ModelHost(Node):
             ModelError: It is changed, damaged, or fails its trial run.
         """
         return load(stored, trial_s=self.params.hang_s)
+
+    def on_params(self, changed: set[str]) -> None:
+        """Change nothing of what it serves by, once it serves.
+
+        Raises:
+            ParamError: It has its models already.
+        """
+        if changed and self._is_serving:
+            raise ParamError(
+                f"{self.name}.{min(changed)}: can't change while it serves; set it in the launch "
+                "file, or clean the node up and configure it anew; another version of a model is "
+                "taken into use by `olympus models swap`"
+            )
 
     async def on_activate(self) -> None:
         """See from now on that nothing hangs."""
@@ -139,6 +154,7 @@ class ModelHost(Node):
 
     async def on_cleanup(self) -> None:
         """Let go of the models."""
+        self._is_serving = False
         self._models.close()
         self._far.close()
         self._router.close()

@@ -17,7 +17,7 @@ from olympus.models.planner.words import SOUNDS, THINGS, Vocabulary
 from olympus.models.registry import Registry
 from olympus.models.router import REMOTE, Router, RouterRules, TaskRules
 from olympus.nodes.errand import Ended, Errand
-from olympus.runtime.errors import BusError, ConfigError, ModelError
+from olympus.runtime.errors import BusError, ConfigError, ModelError, ParamError
 from olympus.runtime.messages import Ack, Command, MissionState, Percept, Sentence
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS, Tier
@@ -91,6 +91,7 @@ class PlannerNode(Node):
             return names
 
     params: Params
+    _router: Router | None = None
     plan = output("plan", Sentence, latched=True)
     said = output("said", Command, is_reliable=True)
 
@@ -116,20 +117,35 @@ class PlannerNode(Node):
         self._thinks_of = ""
         self._told: deque[str] = deque(maxlen=_TOLD)
         """What the navigator was told from here, which comes back as something said."""
-        self._router: Router | None = None
         if self._missing:
             self.log.warning(f"no planner: {self._missing}")
             return
         self._candidates = self.params.candidates()
-        self._router = self._new_router()
-        sure = self.params.sure or self._first_sure(self._router)
-        writer = RoutedWriter(self._router, TASK, self.name)
-        self._planner = Planner(writer, self._vocabulary(), sure=sure)
+        router = self._new_router()
+        self._own_sure = self._first_sure(router)
+        self._router, self._planner = router, self._new_planner(router)
 
     async def on_cleanup(self) -> None:
         """Let the models go."""
         if self._router is not None:
             self._router.close()
+            self._router = None
+
+    def on_params(self, changed: set[str]) -> None:
+        """Know the site by other names, or be sure at other odds, from the next sentence on.
+
+        Raises:
+            ParamError: The models are to be others.
+        """
+        if self._router is None:
+            return
+        if "router" in changed:
+            raise ParamError(
+                f"{self.name}.router: can't change while its models are loaded; set it in the "
+                "launch file, or clean the node up and configure it anew"
+            )
+        if changed & {"places", "things", "sounds", "sure"}:
+            self._planner = self._new_planner(self._router)
 
     async def on_deactivate(self) -> None:
         """Forget the plan; nothing goes on by itself."""
@@ -263,6 +279,10 @@ class PlannerNode(Node):
         if rules.cache_ttl_s and self.session is not None:
             cache = Path(self.session.run_dir / f"{self.name.replace('/', '.')}.answers")
         return Router(rules, cache=cache, now_ns=self.clock.now_ns)
+
+    def _new_planner(self, router: Router) -> Planner:
+        sure = self.params.sure or self._own_sure
+        return Planner(RoutedWriter(router, TASK, self.name), self._vocabulary(), sure=sure)
 
     def _first_sure(self, router: Router) -> float:
         """Load candidates until one can be, and return the odds that its manifest wants.

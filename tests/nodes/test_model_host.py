@@ -20,7 +20,7 @@ from olympus.models.manifest import SelfTest, write_manifest
 from olympus.models.onnx import open_model
 from olympus.models.registry import ZOO, Registry
 from olympus.nodes.model_host import ModelHost
-from olympus.runtime.errors import ConfigError, MessageError, ModelError, ServiceError
+from olympus.runtime.errors import ConfigError, MessageError, ModelError, ParamError, ServiceError
 from olympus.runtime.messages import Ack, encode
 from olympus.runtime.messages.inference import (
     Completed,
@@ -32,6 +32,7 @@ from olympus.runtime.messages.inference import (
     arrays_of,
     tensors_of,
 )
+from olympus.runtime.node import Transition
 from olympus.runtime.node.testing import Bench, running
 from olympus.runtime.qos import Tier
 from olympus.runtime.scheduler import End, JobDroppedError
@@ -138,6 +139,18 @@ def test_a_far_model_that_is_not_allowed_is_told_before_the_start() -> None:
     params = ModelHost.Params.model_validate({"models": [], "router": router})
     with pytest.raises(ConfigError, match="'big' is not listed in endpoints"):
         params.before_start()
+
+
+async def test_other_models_are_refused_while_it_runs_and_the_way_is_told() -> None:
+    """They were accepted, and nothing came of it."""
+    async with hosting("person-obstacle") as bench:
+        with pytest.raises(ParamError, match=r"models\.models: can't change.*olympus models swap"):
+            bench.runner.set_params({"models": ["sound-events"]})
+        assert bench.node.params.models == ["person-obstacle"]
+        assert not bench.runner.set_params({"models": ["person-obstacle"]})
+        await bench.runner.change(Transition.DEACTIVATE)
+        await bench.runner.change(Transition.CLEANUP)
+        assert bench.runner.set_params({"models": ["sound-events"]}) == {"models"}
 
 
 async def test_a_broken_model_is_refused_by_name_and_the_others_serve(tmp_path: Path) -> None:

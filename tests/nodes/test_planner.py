@@ -14,8 +14,9 @@ from olympus.models.planner.plan import read_short
 from olympus.models.registry import ZOO
 from olympus.nodes.errand import Ended, Errand, command_of
 from olympus.nodes.planner import PlannerNode
-from olympus.runtime.errors import ConfigError, ModelError
+from olympus.runtime.errors import ConfigError, ModelError, ParamError
 from olympus.runtime.messages import Ack, Command, Header, Message, MissionState, Percept, Sentence
+from olympus.runtime.node import Transition
 from olympus.runtime.node.testing import Bench, running
 
 needs_llama = pytest.mark.skipif(bool(llama_native.missing()), reason=llama_native.missing())
@@ -128,6 +129,28 @@ async def planning(**router: Any) -> AsyncIterator[tuple[Bench[PlannerNode], Nav
         navigator = Navigator(bench)
         bench.bus.serve("navigator/say", Command, navigator.take)
         yield bench, navigator
+
+
+@needs_llama
+async def test_a_name_that_the_site_is_given_while_it_runs_is_known_from_then_on() -> None:
+    async with planning() as (bench, _):
+        before = await ask(bench, "would you please drive over to bay seven")
+        assert bench.runner.set_params({"places": [*PLACES, "bay seven"], "sure": 0.5})
+        after = await ask(bench, "would you please drive over to bay seven")
+    assert not before.ok
+    assert after.text == "understood: go to the bay seven"
+
+
+@needs_llama
+async def test_other_models_are_refused_while_the_old_ones_are_loaded() -> None:
+    router = {"tasks": {"plan": {"candidates": ["planner"], "slow_ms": 9}}}
+    async with planning() as (bench, _):
+        with pytest.raises(ParamError, match=r"node\.router: can't change while"):
+            bench.runner.set_params({"router": router})
+        assert bench.node.params.router.tasks["plan"].slow_ms > 9
+        await bench.runner.change(Transition.DEACTIVATE)
+        await bench.runner.change(Transition.CLEANUP)
+        assert bench.runner.set_params({"router": router}) == {"router"}
 
 
 async def ask(bench: Bench[PlannerNode], text: str) -> Ack:
