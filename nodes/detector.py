@@ -95,6 +95,10 @@ class Detector(Node):
             sight_of(Registry().find(self.model).manifest)
             return []
 
+        def models_asked(self) -> dict[str, str]:
+            """Ask a model host, where one is named."""
+            return {self.model_host: self.model} if self.model_host else {}
+
     params: Params
     detections = output("detections", Detections)
 

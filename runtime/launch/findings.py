@@ -31,6 +31,8 @@ class Finding(BaseModel):
     """Topics that its params name: a viewer's, a recorder's; may hold `*`."""
     models: list[str] = []
     """Models that it keeps in its process, by name or path."""
+    asked: dict[str, str] = {}
+    """Models that it has others run, by the full name of the node that keeps them."""
     notes: list[str] = []
     """What is worth a warning."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch.asking import misasked
 from olympus.runtime.launch.findings import Finding, deaf
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.report import Report
@@ -40,12 +41,12 @@ def refuse_the_impossible(plan: LaunchPlan, findings: Iterable[Finding] = ()) ->
 def look_over(
     plan: LaunchPlan, report: Report, findings: list[Finding], *, overcommits: bool
 ) -> None:
-    """Tell of topics that are heard and never published, and refuse what can't be in time.
+    """Tell of what nobody publishes, and of models nobody serves; refuse what can't be in time.
 
     Raises:
         LaunchError: CRITICAL jobs can be late, or nobody knows, and nobody `overcommits`.
     """
-    for sentence in deaf(findings):
+    for sentence in [*deaf(findings), *misasked(plan, findings)]:
         report.say(sentence, "warning")
     if not overcommits:
         refuse_the_impossible(plan, findings)

@@ -140,6 +140,10 @@ def look_at(question: Question) -> Finding:
         optional = {m.topic: kind for _, m, kind in declared.subscriptions if m.is_optional}
         sent = {mark.topic: mark.cls for mark in declared.outputs.values()}
         models = list(cls.models_kept(params))
+        asked = {
+            resolve(host, question.namespace, question.remaps): model
+            for host, model in params.models_asked().items()
+        }
     except OlympusError as error:
         return Finding(id=question.id, problem=f"{question.where}: {error}")
     except Exception as error:  # noqa: BLE001  a person's module may fail in any way
@@ -166,6 +170,7 @@ def look_at(question: Question) -> Finding:
         optional=[*_full(optional, question)],
         named=list(_named(question.params | params.model_dump(mode="json"), question)),
         models=models,
+        asked=asked,
         notes=notes,
     )
 

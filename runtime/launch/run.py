@@ -11,6 +11,7 @@ from pathlib import Path
 
 from olympus.runtime.config import Session, new_session
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch.asking import misasked
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.findings import Finding, wiring
 from olympus.runtime.launch.fitness import refuse_the_impossible
@@ -116,5 +117,6 @@ def check_launch(file: Path, words: Sequence[str] = (), *, imports: bool = True)
     outward = gateway_problems(plan.bus, plan.file.parent)
     problems = (*unfit, *outward, *(finding.problem for finding in findings if finding.problem))
     notes = [*plan.notes, *(note for finding in findings for note in finding.notes)]
-    loose = [] if problems else wiring(findings)  # a node with a problem tells no topics
+    # A node with a problem tells no topics, and no models.
+    loose = [] if problems else [*wiring(findings), *misasked(plan, findings)]
     return Checked(plan, tuple(findings), problems, (*notes, *loose))

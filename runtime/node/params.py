@@ -32,6 +32,10 @@ class NodeParams(BaseModel):
         """
         return []
 
+    def models_asked(self) -> Mapping[str, str]:
+        """Name the models that a node with these has others run, by those nodes; here none."""
+        return {}
+
 
 def make_params(cls: type[P], values: Mapping[str, Any], node: str) -> P:
     """Check values and return the parameters they make.
