@@ -277,7 +277,8 @@ class Supervisor:
                     self._witness.refused(self.recipe, str(event.get("text")))
             case "state":
                 self.life.nodes[str(event.get("node"))] = str(event.get("state"))
-                self._witness.changed(self.recipe, self.life)
+                if self.life.phase not in (Phase.WAITING, Phase.RESTARTING):  # told with the start
+                    self._witness.changed(self.recipe, self.life)
             case "failed":
                 self._problem = str(event.get("text", ""))
                 self._ready.set()

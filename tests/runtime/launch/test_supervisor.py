@@ -11,13 +11,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch import supervisor as supervising
 from olympus.runtime.launch.computing import Resource
 from olympus.runtime.launch.hostlog import HostLog, LogLine
-from olympus.runtime.launch.process import Command, Fds, Grace
+from olympus.runtime.launch.process import Command, Fds, Grace, start_child
 from olympus.runtime.launch.schema import Host, Respawn
 from olympus.runtime.launch.supervisor import Life, Phase, Recipe, Supervisor, Witness
 
@@ -187,6 +189,24 @@ async def test_a_child_becomes_ready_and_ends_when_asked(bench: Bench) -> None:
     assert is_gone(pid)
     assert bench.notes.phases == [Phase.STARTING, Phase.READY, Phase.STOPPED]
     assert bench.notes.ends == []
+
+
+async def test_what_a_child_says_before_its_start_is_told_comes_with_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy launcher may hear a quick child first."""
+    supervisor = bench.make(GOOD)
+
+    async def slowly(*given: Any) -> Any:
+        begun = await start_child(*given)
+        while supervisor.life.nodes["camera"] != "active":
+            await asyncio.sleep(0.001)
+        return begun
+
+    monkeypatch.setattr(supervising, "start_child", slowly)
+    await supervisor.start()
+    await supervisor.stop(Grace())
+    assert bench.notes.phases == [Phase.STARTING, Phase.READY, Phase.STOPPED]
 
 
 async def test_a_child_that_dies_while_starting_is_told_with_its_last_words(bench: Bench) -> None:
