@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
@@ -47,11 +48,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says where no room is left: the output may go to a file."""
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], loaded: Callable[[], None] = lambda: None) -> int:
     """Carry out a command line.
 
     Args:
         arguments: What was typed after `olympus`.
+        loaded: Called when all that the command needs is loaded, before it begins.
 
     Returns:
         The exit code; an OlympusError is one clear line and its own code, and so is a full disk.
@@ -64,7 +66,9 @@ def run(arguments: list[str]) -> int:
             from olympus.runtime.launch.ros_args import as_words  # loads half of the house
 
             arguments = as_words(arguments)
-        make(arguments)(args=arguments, prog_name="olympus")
+        app = make(arguments)
+        loaded()
+        app(args=arguments, prog_name="olympus")
     except OlympusError as error:
         text = f"olympus: {error}"
         if sys.stderr.isatty():

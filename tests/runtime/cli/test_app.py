@@ -121,3 +121,18 @@ def test_a_full_disk_under_the_output_is_one_clear_line() -> None:
     assert done.stderr.splitlines() == [
         "olympus: there is no room left on the disk for what is written; free some, then try again"
     ]
+
+
+def test_garbage_is_looked_for_when_a_command_begins_and_not_while_it_loads() -> None:
+    code = (
+        "import gc, sys, types; told = types.ModuleType('told'); sys.modules['told'] = told\n"
+        "told.__getattr__ = lambda name: seen.append(gc.isenabled()) or command\n"
+        "seen = []\n"
+        "def command(): seen.extend([gc.isenabled(), gc.get_freeze_count() > 10_000])\n"
+        "from olympus.runtime.cli import app, main\n"
+        "app.COMMANDS['told'] = 'told:command'; sys.argv = ['olympus', 'told']\n"
+        "try: main()\n"
+        "finally: print(seen)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[False, True, True]\n", done.stderr
