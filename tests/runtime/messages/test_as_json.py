@@ -60,7 +60,11 @@ def any_instance(cls: type[Any], luck: Random) -> Any:
     return cls(**{f.name: any_value(hints[f.name], luck) for f in dataclasses.fields(cls)})
 
 
-@pytest.mark.parametrize("name", sorted(message_types()))
+@pytest.mark.parametrize(
+    # Not those that other tests make up: which of these are there depends on what ran before.
+    "name",
+    sorted(name for name in message_types() if not name.startswith("quick/")),
+)
 def test_every_type_comes_back_as_it_was(name: str) -> None:
     luck = Random(name)
     for _ in range(10):
