@@ -1,268 +1,57 @@
-"""An event loop in which what a bus brings is taken in at once.
+"""An event loop in which what a bus brings is taken in from within its selector.
 
-asyncio asks its selector which descriptors are ready, makes an entry in its queue for each, and
-calls it in the next step, in a context of its own: several microseconds a message on a small
-computer. Here the selector itself calls the readers of the bus as soon as the kernel reports them.
-All else is asyncio's own.
+A turn of it, and what it does for each future that ends, are asyncio's own with fewer calls: a
+message that comes while all else rests finds the caches cold, and each function that it goes
+through costs more than what is done there. All else is asyncio's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
-import os
-import select
+import heapq
 import selectors
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import Context
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
-from typing import Protocol, TypeAlias, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
-from olympus.runtime.bus.alertness import Alertness
+from olympus.runtime.bus.selector import Act, HasFileno, PromptSelector
 from olympus.runtime.quick import quick
 
-Act: TypeAlias = Callable[[], object]
-Events: TypeAlias = list[tuple[int, int]]
-"""Descriptors and their events."""
-Look: TypeAlias = Callable[[select.epoll, list[object], float, float], Events]
-_log = logging.getLogger(__name__)
-_MOST_READY = 256
-_NEVER = 0.0, 0.0
-
-
-class HasFileno(Protocol):
-    """A socket, for instance."""
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-
-
 Ts = TypeVarTuple("Ts")
-FileLike: TypeAlias = int | HasFileno
+_LONGEST_S = 24 * 3600.0
+"""How long a turn waits at most, as asyncio's."""
+_MANY_TIMERS = 100
+"""With more of them asyncio looks whether most were cancelled, and then throws those away."""
+_OF_A_HANDLE = "_callback", "_args", "_cancelled", "_loop", "_source_traceback", "_repr", "_context"
+_PLAIN = asyncio.Handle, asyncio.TimerHandle
+"""Of others it is not known what there is to running them."""
 
 
-class _Registered(Mapping[FileLike, selectors.SelectorKey]):
-    """What a selector waits for: asyncio of Python 3.13 looks sockets up here, not in `get_key`."""
-
-    def __init__(self, keys: dict[int, selectors.SelectorKey]) -> None:
-        self._keys = keys
-
-    def __getitem__(self, fileobj: FileLike) -> selectors.SelectorKey:
-        return self._keys[_descriptor(fileobj)]
-
-    def __iter__(self) -> Iterator[FileLike]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
+def _make_handles() -> Callable[..., asyncio.Handle] | None:
+    """Return what makes a handle of values for `_OF_A_HANDLE`; None where asyncio's own has to."""
+    if quick is None or {*asyncio.Handle.__slots__} != {*_OF_A_HANDLE, "__weakref__"}:
+        return None
+    made: Callable[..., asyncio.Handle] = quick.Maker(asyncio.Handle, _OF_A_HANDLE)
+    return made
 
 
-class PromptSelector(selectors.BaseSelector):
-    """epoll, with some readers that are called from within `select`."""
-
-    def __init__(self, *, spin_s: float = 0.0) -> None:
-        """Make it, with nothing to wait for.
-
-        Args:
-            spin_s: How long at most to look again and again, instead of going to sleep, while
-                messages follow each other closely, s; see `Alertness`.
-        """
-        self._epoll = select.epoll()
-        self._keys: dict[int, selectors.SelectorKey] = {}
-        self._prompt: dict[int, Act] = {}
-        self.wires: list[object] = []
-        """Whose boards say, before the kernel does, that something comes; see quick/awake.c."""
-        self.look: Look = look_again if quick is None else quick.events_awake
-        self._armed: dict[int, int] = {}
-        """What the kernel was told about each descriptor."""
-        self.is_alone = False
-        """Within a prompt reader: whether nothing else has come that would have its turn after."""
-        self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
-        self._may_spin = self._alertness.is_possible
-        self.spin_s = spin_s
-        self._due_s: tuple[float, float] | None = None
-        """From when until when to be awake for something that is expected, on the steady clock."""
-        self._fed_s: tuple[float, float] | None = None
-        """When the bus brought something, and when that was dealt with; not learnt from yet."""
-        self.failures = 0
-        """How often a reader that `select` called has failed."""
-
-    def register(
-        self, fileobj: FileLike, events: int, data: object = None
-    ) -> selectors.SelectorKey:
-        """Wait for events of a descriptor.
-
-        Raises:
-            KeyError: It is waited for already.
-        """
-        descriptor = _descriptor(fileobj)
-        if descriptor in self._keys:
-            raise KeyError(f"{fileobj!r} is registered already")
-        key = self._keys[descriptor] = selectors.SelectorKey(fileobj, descriptor, events, data)
-        self._arm(descriptor)
-        return key
-
-    def unregister(self, fileobj: FileLike) -> selectors.SelectorKey:
-        """Wait for a descriptor no longer.
-
-        Raises:
-            KeyError: It is not waited for.
-        """
-        key = self.get_key(fileobj)
-        del self._keys[key.fd]
-        self._arm(key.fd)
-        return key
-
-    def modify(self, fileobj: FileLike, events: int, data: object = None) -> selectors.SelectorKey:
-        """Wait for other events of a descriptor.
-
-        Raises:
-            KeyError: It is not waited for.
-        """
-        key = self.get_key(fileobj)
-        made = self._keys[key.fd] = selectors.SelectorKey(fileobj, key.fd, events, data)
-        self._arm(key.fd)
-        return made
-
-    def set_prompt(self, descriptor: int, act: Act | None) -> None:
-        """Have `act` called from within `select` whenever a descriptor can be read, or has ended.
-
-        With None, no longer. Others may still wait until it can be written.
-        """
-        if act is None:
-            self._prompt.pop(descriptor, None)
-        else:
-            self._prompt[descriptor] = act
-        self._arm(descriptor)
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for at most `timeout` seconds, for ever if it is None; see `selectors`."""
-        ready, came_s = [], 0.0
-        if self._fed_s is not None:
-            self._learn(*self._fed_s)
-        timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
-        if timeout != 0 and (self._awake_until_s or self._due_s is not None):
-            come = self._events_awake(timeout)
-        else:
-            come = self._epoll.poll(timeout, _MOST_READY)
-        self.is_alone = timeout != 0 and len(come) == 1  # 0: asyncio has callbacks at hand
-        for descriptor, events in come:
-            act = self._prompt.get(descriptor)
-            if act is not None and events != select.EPOLLOUT:
-                came_s = came_s or time.monotonic()
-                try:
-                    act()
-                except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
-                    self.failures += 1
-                    _log.error(
-                        "taking in what came failed, no. %d: %r",
-                        self.failures,
-                        error,
-                        exc_info=error,
-                    )
-            key = self._keys.get(descriptor)
-            if key is not None and (selected := _selected(events) & key.events):
-                ready.append((key, selected))
-        self.is_alone = False
-        if came_s and self._may_spin:
-            self._fed_s, self._due_s = (came_s, time.monotonic()), None
-        return ready
-
-    def expect(self, from_s: float, until_s: float) -> None:
-        """Be awake once for something that is due, or until the bus brings something else.
-
-        Args:
-            from_s: Until then it sleeps, on the steady clock, s.
-            until_s: From then on it sleeps again.
-        """
-        if self._may_spin:
-            self._due_s = from_s, until_s
-
-    def _learn(self, came_s: float, dealt_with_s: float) -> None:
-        """Know when something came; not before it is waited again, when nobody waits for this."""
-        self._fed_s = None
-        self._alertness.come(came_s)
-        self._awake_until_s = self._alertness.until(dealt_with_s)
-
-    def close(self) -> None:
-        """Wait for nothing any more."""
-        self._epoll.close()
-        self._keys.clear()
-        self._prompt.clear()
-        self._armed.clear()
-
-    def get_key(self, fileobj: FileLike) -> selectors.SelectorKey:
-        """Return what was registered for a descriptor.
-
-        Raises:
-            KeyError: Nothing.
-        """
-        return self._keys[_descriptor(fileobj)]
-
-    def get_map(self) -> Mapping[FileLike, selectors.SelectorKey]:
-        """Return all that is registered, as it changes; sockets are looked up by descriptor."""
-        return _Registered(self._keys)
-
-    def _arm(self, descriptor: int) -> None:
-        key, known = self._keys.get(descriptor), self._armed.get(descriptor, 0)
-        mask = _mask(key.events) if key is not None else 0
-        if descriptor in self._prompt:
-            mask |= select.EPOLLIN
-        if mask == known:
-            return
-        try:
-            if not known:
-                self._epoll.register(descriptor, mask)
-            elif mask:
-                self._epoll.modify(descriptor, mask)
-            else:
-                self._epoll.unregister(descriptor)
-        except OSError:
-            if mask:
-                raise
-            # It was closed before, and so the kernel has forgotten it already.
-        self._armed[descriptor] = mask
-        if not mask:
-            del self._armed[descriptor]
-
-    def _events_awake(self, timeout: float | None) -> Events:
-        """Wait as `epoll` does, at first or for a while by looking again and again."""
-        now_s = time.monotonic()
-        end_s = math.inf if timeout is None else now_s + timeout
-        for from_s, until_s in ((now_s, self._awake_until_s), self._due_s or _NEVER):
-            if now_s < (until_s := min(until_s, end_s)):
-                if events := self.look(self._epoll, self.wires, until_s, min(from_s, until_s)):
-                    return events
-                now_s = time.monotonic()
-        if now_s >= self._awake_until_s:
-            self._awake_until_s = 0.0
-        if self._due_s is not None and now_s >= self._due_s[1]:
-            self._due_s = None
-        return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
-
-
-def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:
-    """Ask again and again, until something has come or the time is up.
-
-    Args:
-        epoll: What to ask.
-        wires: Of no use here.
-        until_s: Until when, on the steady clock, s.
-        from_s: Until then it sleeps, unless something comes.
-    """
-    if (left_s := from_s - time.monotonic()) > 0:
-        select.select([epoll], [], [], left_s)  # epoll's own time-outs are whole milliseconds
-    while not (events := epoll.poll(0, _MOST_READY)):
-        os.sched_yield()  # whoever waits for this core may be the one who is to answer
-        if time.monotonic() >= until_s:
-            break
-    return events
+_make_handle = _make_handles()
 
 
 class BusLoop(asyncio.SelectorEventLoop):
     """asyncio's loop with a `PromptSelector`."""
+
+    if TYPE_CHECKING:  # of asyncio's own
+        _closed: bool
+        _debug: bool
+        _stopping: bool
+        _clock_resolution: float
+        _ready: deque[Any]
+        _scheduled: list[Any]
+        _process_events: Callable[[list[tuple[selectors.SelectorKey, int]]], None]
 
     def __init__(self, *, spin_s: float = 0.0) -> None:
         """Make it; `spin_s` as for `PromptSelector`."""
@@ -279,16 +68,68 @@ class BusLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        """Do what asyncio's own does, in two frames less: every future that ends asks for it.
+        """Do what asyncio's own does, in four frames less: every future that ends asks for it.
 
         Raises:
             RuntimeError: The loop is closed; in debug mode, that another thread asks.
         """
-        if self._closed or self._debug:  # type: ignore[attr-defined]
+        if self._closed or self._debug:
             return super().call_soon(callback, *args, context=context)
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)  # type: ignore[attr-defined]
+        if context is None:
+            context = copy_context()
+        handle = (
+            asyncio.Handle(callback, args, self, context)
+            if _make_handle is None
+            else _make_handle(callback, args, False, self, None, None, context)
+        )
+        self._ready.append(handle)
         return handle
+
+    def _run_once(self) -> None:
+        """Take one turn, as asyncio's own does: wait for what comes, and call all that is due.
+
+        It is asyncio's own where that debugs, or has timers to throw away that were cancelled.
+        """
+        ready, timers = self._ready, self._scheduled
+        if self._debug or len(timers) > _MANY_TIMERS or (timers and timers[0]._cancelled):
+            return super()._run_once()  # type: ignore[misc, no-any-return]
+        if events := self._prompt.select(0.0 if ready or self._stopping else self._rest_s()):
+            self._process_events(events)
+        if timers and timers[0]._when < time.monotonic() + self._clock_resolution:
+            self._take_due_timers()
+        # What these have called is for the next turn. Other threads may add to them meanwhile.
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            try:
+                if type(handle) in _PLAIN:
+                    handle._context.run(handle._callback, *handle._args)
+                else:
+                    handle._run()
+            except BaseException as error:  # noqa: BLE001  as asyncio does
+                self._tell_of(handle, error)
+
+    def _rest_s(self) -> float | None:
+        """Return how long to wait at most, s; None for as long as nothing comes."""
+        if not self._scheduled:
+            return None
+        return float(min(max(0.0, self._scheduled[0]._when - time.monotonic()), _LONGEST_S))
+
+    def _take_due_timers(self) -> None:
+        timers, end_s = self._scheduled, time.monotonic() + self._clock_resolution
+        while timers and timers[0]._when < end_s:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            self._ready.append(timer)
+
+    def _tell_of(self, handle: asyncio.Handle, error: BaseException) -> None:
+        """Tell of what a callback has raised."""
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            raise error
+        self.call_exception_handler(
+            {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        )
 
     def set_prompt_reader(self, descriptor: int, act: Act | None) -> None:
         """Call `act` as soon as there is something to read; with None, no longer.
@@ -332,18 +173,3 @@ def selector_of(loop: asyncio.AbstractEventLoop) -> PromptSelector | None:
 def intake_failures(loop: asyncio.AbstractEventLoop) -> int:
     """Return how often taking in what the bus brought has failed; 0 in a loop that is not ours."""
     return loop.failures if isinstance(loop, BusLoop) else 0
-
-
-def _descriptor(fileobj: FileLike) -> int:
-    return fileobj if isinstance(fileobj, int) else fileobj.fileno()
-
-
-def _mask(events: int) -> int:
-    is_read, is_written = events & selectors.EVENT_READ, events & selectors.EVENT_WRITE
-    return (select.EPOLLIN if is_read else 0) | (select.EPOLLOUT if is_written else 0)
-
-
-def _selected(events: int) -> int:
-    is_read, is_written = events & ~select.EPOLLOUT, events & ~select.EPOLLIN
-    read = selectors.EVENT_READ if is_read else 0
-    return read | (selectors.EVENT_WRITE if is_written else 0)

@@ -1,4 +1,4 @@
-/* Waiting as PromptSelector of bus/loop.py does while it is awake: looking again and again. */
+/* Waiting as PromptSelector of bus/selector.py does while it is awake: looking again and again. */
 
 #include "wires.h"
 

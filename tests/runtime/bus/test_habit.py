@@ -16,7 +16,8 @@ import pytest
 from olympus.runtime.bus import Bus
 from olympus.runtime.bus.habit import EARLY_S, Habit
 from olympus.runtime.bus.ipc import calls, open_door
-from olympus.runtime.bus.loop import BusLoop, Look, PromptSelector, look_again, selector_of
+from olympus.runtime.bus.loop import BusLoop, selector_of
+from olympus.runtime.bus.selector import Look, PromptSelector, look_again
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.messages import Empty
 from olympus.runtime.messages.inference import Completed, Prompt

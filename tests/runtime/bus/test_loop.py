@@ -22,15 +22,12 @@ from olympus.runtime.bus.astray import ASTRAY
 from olympus.runtime.bus.ipc import open_door
 from olympus.runtime.bus.loop import (
     BusLoop,
-    Events,
-    Look,
-    PromptSelector,
     intake_failures,
-    look_again,
     selector_of,
     start_reading,
     stop_reading,
 )
+from olympus.runtime.bus.selector import Events, Look, PromptSelector, look_again
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.quick import quick
 
