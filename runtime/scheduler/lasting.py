@@ -23,8 +23,9 @@ class Lasting:
         self._may_hold_up = may_hold_up
         self._lasted: dict[str, deque[int]] = {}
         """By what they run: how long the last plain jobs took, ns."""
-        self._usual_ns: dict[str, int] = {}
-        """How long all of those took but the slowest one; looked at before each job."""
+        self.usual_ns: dict[str, int] = {}
+        """How long all of those took but the slowest one, where it may hold up who asks. Looked at
+        before each job."""
 
     def note(self, what: str, ran_ns: int) -> None:
         """Know how long a plain job ran."""
@@ -32,8 +33,8 @@ class Lasting:
             lasted = self._lasted[what] = deque(maxlen=LOOKS_BACK)
         lasted.append(ran_ns)
         if self._may_hold_up and len(lasted) == LOOKS_BACK:
-            self._usual_ns[what] = sorted(lasted)[-2]
+            self.usual_ns[what] = sorted(lasted)[-2]
 
     def is_quick(self, what: str, quick_ns: int) -> bool:
         """Tell whether it may hold up who asks, as it is known and lately took no longer."""
-        return self._usual_ns.get(what, NEVER_NS) <= quick_ns
+        return self.usual_ns.get(what, NEVER_NS) <= quick_ns

@@ -69,14 +69,17 @@ class Queue:
         self._waiting.append(job)
         return shed if admission.is_in else (*shed, *self._drop((job,), End.REJECTED, now_ns))
 
-    def begin(self, job: Job, worker: int) -> None:
-        """Take a job in and put it down as running at once, where nothing waits for the resource.
+    def begin(self, job: Job, worker: int) -> bool:
+        """Take a job in and put it down as running at once; False if any waits for the resource.
 
         What `arrive` and `next` come to then, for a job in time and a resource without budgets.
         """
-        self.trace.began(job, worker)
+        if self._waiting:
+            return False
+        self.trace.began.append((job, worker))
         self.counts.began(job)
         self._running[worker] = job
+        return True
 
     def finish(self, worker: int, end: End, ran_ns: int, now_ns: int) -> None:
         """Put down that a job has ended which `begin` began; what `charge` and `end` come to."""

@@ -93,16 +93,22 @@ class Trace:
         self._stream: BinaryIO | None = None
         self._records: list[tuple[object, ...]] = []
         """To be packed together: one after the other they would find the caches cold each time."""
+        self.began: list[tuple[Job, int]] = []
+        """Jobs that came and started at once, and at which worker: to be put here as they do. They
+        are written with what is told next: whoever asked for them has not to wait for that."""
         self._last_ns = start_ns
         self._begin(start_ns)
 
     def arrived(self, job: Job) -> None:
         """Tell that a job came."""
+        self._catch_up()
         self._add(self._arrival(job))
 
-    def began(self, job: Job, worker: int) -> None:
-        """Tell that a job came and started at once."""
-        self._records += (self._arrival(job), (Event.STARTED, 0, job.number, worker))
+    def _catch_up(self) -> None:
+        """Write down what `began`."""
+        for job, worker in self.began:
+            self._records += (self._arrival(job), (Event.STARTED, 0, job.number, worker))
+        self.began.clear()
 
     def _arrival(self, job: Job) -> tuple[object, ...]:
         numbers, now_ns = self._numbers, job.arrived_ns
@@ -116,6 +122,7 @@ class Trace:
 
     def tell(self, event: Event, job: Job, now_ns: int, worker: int | None = None) -> None:
         """Tell what became of a job: now, or a moment ago, if others were told of meanwhile."""
+        self._catch_up()
         now_ns = max(now_ns, self._last_ns)
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add(
@@ -124,6 +131,7 @@ class Trace:
 
     def charged(self, tier: Tier, ran_ns: int, now_ns: int) -> None:
         """Tell for how long a job of a tier has just run."""
+        self._catch_up()
         step, self._last_ns = now_ns - self._last_ns, now_ns
         self._add((Event.CHARGED, step, tier, ran_ns))
 
@@ -134,6 +142,7 @@ class Trace:
 
     def flush(self) -> None:
         """Hand on what is buffered."""
+        self._catch_up()
         self._pack_up()
         if self._buffer:
             self._hash.update(self._buffer)

@@ -78,7 +78,7 @@ class Workers:
         Returns:
             None where it has to be submitted; see `Dispatcher.pass_now`.
         """
-        if quick_ns != NEVER_NS and not self._lasting.is_quick(what, quick_ns):
+        if quick_ns != NEVER_NS and self._lasting.usual_ns.get(what, NEVER_NS) > quick_ns:
             return None
         queue, lock = self._queue, self._lock
         if not self._is_plain or (deadline_ns != NEVER_NS and queue.rules.lanes[tier].aborts_late):
@@ -86,12 +86,14 @@ class Workers:
         lock.acquire()  # quicker than `with`
         try:
             now_ns = self._clock.now_ns()
-            if not self._free or queue.has_waiting or self._is_closed or deadline_ns < now_ns:
+            if not self._free or self._is_closed or deadline_ns < now_ns:
                 return None
-            self._number = number = self._number + 1
+            slot, number = self._free[-1], self._number + 1
             job = make_job(number, tier, deadline_ns, source, what, now_ns)
-            slot = self._free.pop()
-            queue.begin(job, slot)
+            if not queue.begin(job, slot):
+                return None
+            self._number = number
+            self._free.pop()
             self._pieces[slot] = job, now_ns
         finally:
             lock.release()

@@ -209,7 +209,7 @@ def test_a_job_that_begins_as_it_comes_is_told_and_counted_like_one_that_waits(
         deadline_ns = NEVER_NS if text else now_ns + text
         job = Job(number, tier, deadline_ns, f"node{text}", f"model{text % 2}", now_ns)
         passing, waiting = both
-        passing.begin(job, number % 3)
+        assert passing.begin(job, number % 3)
         assert waiting.arrive(job) == ()
         assert waiting.next(number % 3, now_ns).job is job
         now_ns += passed_ns
@@ -220,6 +220,24 @@ def test_a_job_that_begins_as_it_comes_is_told_and_counted_like_one_that_waits(
         assert passing.counts.lanes((), now_ns) == waiting.counts.lanes((), now_ns)
     assert both[0].trace.digest() == both[1].trace.digest()
     assert all(queue.is_idle for queue in both)
+
+
+def test_what_began_is_told_before_all_that_comes_later() -> None:
+    """Although it is written down with that: whoever asked has its answer first."""
+    rules = ResourceRules(workers=2)
+    passing, waiting = (Queue(rules, Trace(rules, 0)) for _ in range(2))
+    first, second = (Job(n, Tier.HIGH, NEVER_NS, f"node{n}", "eyes", 10 * n) for n in (1, 2))
+    third = Job(3, Tier.LOW, NEVER_NS, "node1", "ears", 25)
+    assert passing.begin(first, 0)
+    waiting.arrive(first)
+    waiting.next(0, 10)
+    for queue in (passing, waiting):
+        assert queue.arrive(second) == () and queue.next(1, 21).job is second
+        assert queue.arrive(third) == ()
+        assert not queue.begin(first, 0)  # something waits: it has to be decided who runs
+        queue.trace.charged(Tier.HIGH, 2, 26)
+        queue.end(0, End.DONE, 27)
+    assert passing.trace.digest() == waiting.trace.digest()
 
 
 def call_all(dispatcher: Dispatcher, seed: int) -> None:
