@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
@@ -111,16 +111,6 @@ class SwapModel(Message):
     """Folder or manifest of the version; empty: the version before."""
 
 
-def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
-    """Return named arrays as they travel; contiguous ones are not copied.
-
-    Raises:
-        MessageError: A dtype that does not travel.
-    """
-    plain: tuple[Tensor, ...] | None = _in_c.pack(arrays) if _in_c is not None else None
-    return plain if plain is not None else python_tensors_of(arrays)
-
-
 def python_tensors_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, ...]:
     """Do what `tensors_of` does in Python: the reference of quick/tensors.c.
 
@@ -155,17 +145,6 @@ def answer_of(arrays: Mapping[str, NDArray[Any]], origin: ModelOrigin) -> Inferr
         MessageError: A dtype that does not travel.
     """
     return _inferred(_NO_HEADER, tensors_of(arrays), "", False, {}, origin)
-
-
-def arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
-    """Return what `tensors_of` packed, as read-only views of the same memory.
-
-    Raises:
-        MessageError: A dtype that does not travel, a shape that the bytes don't fill, or a name
-            that comes twice.
-    """
-    plain: dict[str, NDArray[Any]] | None = _in_c.unpack(tensors) if _in_c is not None else None
-    return plain if plain is not None else python_arrays_of(tensors)
 
 
 def python_arrays_of(tensors: Iterable[Tensor]) -> dict[str, NDArray[Any]]:
@@ -222,7 +201,24 @@ def _make_tensors() -> Any:
     kinds = {dtype: (name, dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
     dtypes = {name: (dtype, dtype.itemsize) for name, dtype in _DTYPES.items()}
     names = tuple(one.name for one in fields(Tensor))
-    return quick.Tensors(Tensor, names, kinds, dtypes, _BYTES)
+    return quick.Tensors(
+        Tensor, names, kinds, dtypes, _BYTES, python_tensors_of, python_arrays_of
+    )  # fmt: skip
 
 
 _in_c = _make_tensors()
+tensors_of: Callable[[Mapping[str, NDArray[Any]]], tuple[Tensor, ...]] = (
+    python_tensors_of if _in_c is None else _in_c.pack
+)
+"""Returns named arrays as they travel; contiguous ones are not copied.
+
+MessageError: a dtype that does not travel.
+"""
+arrays_of: Callable[[Iterable[Tensor]], dict[str, NDArray[Any]]] = (
+    python_arrays_of if _in_c is None else _in_c.unpack
+)
+"""Returns what `tensors_of` packed, as read-only views of the same memory.
+
+MessageError: a dtype that does not travel, a shape that the bytes don't fill, or a name that comes
+twice.
+"""

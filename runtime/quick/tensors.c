@@ -1,7 +1,7 @@
 /* Named arrays to tensors and back: tensors_of and arrays_of of messages/inference.py.
 
    Taken are arrays that are contiguous and of a dtype that travels as it is, and tensors whose bytes
-   fill their shape; all else is for Python: None. */
+   fill their shape; for all else Python is called. */
 
 #include "arrays.h"
 #include "fields.h"
@@ -14,6 +14,7 @@ typedef struct {
     PyObject *kinds;      /* dtype to (name, dtype, bytes of an item) */
     PyObject *dtypes;     /* name to (dtype, bytes of an item) */
     PyObject *byte;       /* the dtype of what travels */
+    PyObject *else_pack, *else_unpack;
 } Tensors;
 
 enum { NAME, DTYPE, SHAPE, DATA };
@@ -41,17 +42,16 @@ static PyObject *tensor_of(const Tensors *tensors, PyObject *name, PyObject *giv
     return made;
 }
 
-static PyObject *or_none(PyObject *made)
+/* What was made, or what Python makes of it where that was left to it. */
+static PyObject *or_else(PyObject *made, PyObject *python, PyObject *given)
 {
-    if (made != NULL || !is_for_python())
-        return made;
-    Py_RETURN_NONE;
+    return made != NULL || !is_for_python() ? made : PyObject_CallOneArg(python, given);
 }
 
 static PyObject *tensors_pack(Tensors *tensors, PyObject *arrays)
 {
     if (!PyDict_CheckExact(arrays))
-        Py_RETURN_NONE;
+        return PyObject_CallOneArg(tensors->else_pack, arrays);
     /* A copy of what it holds: what is called on the way may change it. */
     PyObject *pairs = PyDict_Items(arrays);
     PyObject *made = pairs != NULL ? PyTuple_New(PyList_GET_SIZE(pairs)) : NULL;
@@ -64,7 +64,7 @@ static PyObject *tensors_pack(Tensors *tensors, PyObject *arrays)
             PyTuple_SET_ITEM(made, i, tensor);
     }
     Py_XDECREF(pairs);
-    return or_none(made);
+    return or_else(made, tensors->else_pack, arrays);
 }
 
 /* Takes down a shape; returns how many axes it has where `count` bytes fill it, else -1. */
@@ -105,7 +105,7 @@ static PyObject *array_of(const Tensors *tensors, PyObject *tensor)
 static PyObject *tensors_unpack(Tensors *tensors, PyObject *row)
 {
     if (!PyTuple_CheckExact(row))
-        Py_RETURN_NONE;
+        return PyObject_CallOneArg(tensors->else_unpack, row);
     PyObject *made = PyDict_New();
     for (Py_ssize_t i = 0; made != NULL && i < PyTuple_GET_SIZE(row); i++) {
         PyObject *tensor = PyTuple_GET_ITEM(row, i), *name = NULL, *array = NULL;
@@ -117,14 +117,14 @@ static PyObject *tensors_unpack(Tensors *tensors, PyObject *row)
             Py_CLEAR(made);
         Py_XDECREF(array);
     }
-    return or_none(made);
+    return or_else(made, tensors->else_unpack, row);
 }
 
 static PyObject *tensors_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *cls, *names, *kinds, *dtypes, *byte;
-    if (!PyArg_ParseTuple(args, "OO!O!O!O", &cls, &PyTuple_Type, &names, &PyDict_Type, &kinds,
-                          &PyDict_Type, &dtypes, &byte))
+    PyObject *cls, *names, *kinds, *dtypes, *byte, *else_pack, *else_unpack;
+    if (!PyArg_ParseTuple(args, "OO!O!O!OOO", &cls, &PyTuple_Type, &names, &PyDict_Type, &kinds,
+                          &PyDict_Type, &dtypes, &byte, &else_pack, &else_unpack))
         return NULL;
     Tensors *tensors = (Tensors *)type->tp_alloc(type, 0);
     if (tensors == NULL)
@@ -132,6 +132,8 @@ static PyObject *tensors_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     tensors->kinds = Py_NewRef(kinds);
     tensors->dtypes = Py_NewRef(dtypes);
     tensors->byte = Py_NewRef(byte);
+    tensors->else_pack = Py_NewRef(else_pack);
+    tensors->else_unpack = Py_NewRef(else_unpack);
     int failed = read_record(&tensors->tensor, cls, names, Py_None) < 0;
     if (!failed && (failed = tensors->tensor.count != 4))
         PyErr_SetString(PyExc_TypeError, "a tensor has 4 fields");
@@ -146,12 +148,14 @@ static void tensors_dealloc(Tensors *tensors)
     Py_XDECREF(tensors->kinds);
     Py_XDECREF(tensors->dtypes);
     Py_XDECREF(tensors->byte);
+    Py_XDECREF(tensors->else_pack);
+    Py_XDECREF(tensors->else_unpack);
     Py_TYPE(tensors)->tp_free(tensors);
 }
 
 static PyMethodDef tensors_methods[] = {
-    {"pack", (PyCFunction)tensors_pack, METH_O, "(arrays) -> tensors | None; as tensors_of"},
-    {"unpack", (PyCFunction)tensors_unpack, METH_O, "(tensors) -> arrays | None; as arrays_of"},
+    {"pack", (PyCFunction)tensors_pack, METH_O, "(arrays) -> tensors; as tensors_of"},
+    {"unpack", (PyCFunction)tensors_unpack, METH_O, "(tensors) -> arrays; as arrays_of"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -160,7 +164,8 @@ PyTypeObject TensorsType = {
     .tp_name = "olympus.runtime.quick._quick.Tensors",
     .tp_basicsize = sizeof(Tensors),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "(class, its names, dtype to (name, dtype, size), name to (dtype, size), dtype of bytes)",
+    .tp_doc = "(class, its names, dtype to (name, dtype, size), name to (dtype, size), dtype of bytes, "
+              "and what packs and unpacks all that is not plain)",
     .tp_new = tensors_new,
     .tp_dealloc = (destructor)tensors_dealloc,
     .tp_methods = tensors_methods,

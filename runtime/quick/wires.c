@@ -147,6 +147,8 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
         if (!more)
             break;
     }
+    if (PyDict_GET_SIZE(wire->touched) == 0)
+        Py_RETURN_NONE;
     return PyObject_CallNoArgs(wire->on_batch);
 }
 
@@ -217,10 +219,15 @@ static int wire_init(Wire *wire, PyObject *args, PyObject *kwargs)
         {&wire->on_record, ends, "on_record"}, {&wire->on_batch, ends, "on_batch"},
         {&wire->on_many, ends, "on_many"}, {&wire->on_error, ends, "on_error"},
         {&wire->close, ends, "close"}, {&wire->note_end, ends, "note_end"},
+        {&wire->touched, ends, "touched"},
     };
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
         if ((*bound[i].place = PyObject_GetAttrString(bound[i].of, bound[i].name)) == NULL)
             return -1;
+    if (!PyDict_CheckExact(wire->touched)) {
+        PyErr_SetString(PyExc_TypeError, "what is touched is kept in a dict");
+        return -1;
+    }
     if (PyObject_GetBuffer(cells, &wire->ours, PyBUF_WRITABLE) < 0)
         return -1;
     if (wire->ours.len < (Py_ssize_t)sizeof(uint64_t)) {
@@ -234,7 +241,7 @@ static int wire_init(Wire *wire, PyObject *args, PyObject *kwargs)
 #define OBJECTS(act) \
     act(wire->acquire); act(wire->release); act(wire->on_record); act(wire->on_batch); \
     act(wire->on_many); act(wire->on_error); act(wire->close); act(wire->note_end); \
-    act(wire->intake)
+    act(wire->intake); act(wire->touched)
 
 static int wire_traverse(Wire *wire, visitproc visit, void *arg)
 {

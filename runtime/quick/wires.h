@@ -13,6 +13,7 @@ typedef struct {
     unsigned long long sent, received;
     Py_buffer ours, theirs;
     PyObject *acquire, *release, *on_record, *on_batch, *on_many, *on_error, *close, *note_end;
+    PyObject *touched;    /* dict of what waits for on_batch */
     PyObject *intake;     /* takes in what is plain, or NULL */
 } Wire;
 

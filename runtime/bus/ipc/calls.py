@@ -99,8 +99,11 @@ class Calls:
         """Take in a question, an answer, or the end of one."""
         kind, number = frame.head[0], frame.head[4]
         if kind == Kind.ASK:
-            if not (pair.is_alone and self._answered_at_once(pair, number, frame)):
-                self._begin(pair, number, frame)
+            try:
+                question = frame.asked()
+            except MessageError as error:
+                return self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
+            self.take_read(pair, kind, number, frame.channel, question)
         elif kind == Kind.CANCEL:
             if (task_of := self._answering.get((pair, number))) is not None:
                 task_of.cancel()
@@ -114,9 +117,10 @@ class Calls:
     ) -> None:
         """Do what `take` does, for a question or an answer that is read already."""
         if kind == Kind.ASK:
-            question = _make_read(channel, message)
-            if not (pair.is_alone and self._answered_at_once(pair, number, question)):
-                self._begin(pair, number, question)
+            selector = self._selector
+            is_alone = selector is not None and selector.is_alone and pair.wire.is_single
+            if not (is_alone and self._answered_at_once(pair, number, channel.topic, message)):
+                self._begin(pair, number, channel.topic, message)
             return
         asked = self._asked.get(number)
         if asked is not None and asked.pair is pair and not asked.is_over.done():
@@ -173,13 +177,13 @@ class Calls:
         if self._look_s < math.inf:
             self._look_at(self._look_s)
 
-    def _answered_at_once(self, pair: Pair, number: int, frame: Frame | _Read) -> bool:
+    def _answered_at_once(self, pair: Pair, number: int, name: str, question: Message) -> bool:
         """Answer a question to which the service has the answer without waiting; else False."""
-        service = self.services.get(frame.channel.topic)
+        service = self.services.get(name)
         if service is None or service.at_once is None:
             return False
         try:
-            if (found := service.answer_at_once(frame.asked())) is None:
+            if (found := service.answer_at_once(question)) is None:
                 return False
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
@@ -187,7 +191,7 @@ class Calls:
         answer, do_the_rest = found
         try:
             if not self._sent(pair, Kind.ANSWER, "", number, answer):
-                self._begin(pair, number, frame, answer)
+                self._begin(pair, number, name, question, answer)
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
         finally:
@@ -195,29 +199,28 @@ class Calls:
         return True
 
     def _begin(
-        self, pair: Pair, number: int, frame: Frame | _Read, answer: Message | None = None
+        self, pair: Pair, number: int, name: str, question: Message, answer: Message | None = None
     ) -> None:
         under_way = len(self._answering)
         if under_way >= MAX_CALLS or (pair, number) in self._answering:
             return self._send_bare(pair, Kind.FAILURE, number, failure_bytes(busy(under_way)))
-        task = self._loop.create_task(self._answer(pair, number, frame, answer))
+        task = self._loop.create_task(self._answer(pair, number, name, question, answer))
         self._answering[pair, number] = task
         task.add_done_callback(lambda _: self._answering.pop((pair, number), None))
 
     async def _answer(
-        self, pair: Pair, number: int, frame: Frame | _Read, answer: Message | None
+        self, pair: Pair, number: int, name: str, question: Message, answer: Message | None
     ) -> None:
         try:
             if answer is None:
-                answer = await self._found(frame)
+                answer = await self._found(name, question)
             if not self._sent(pair, Kind.ANSWER, "", number, answer):
                 await self._send_with_room(pair, Kind.ANSWER, "", number, answer)
         except OlympusError as error:
             self._send_bare(pair, Kind.FAILURE, number, failure_bytes(error))
 
-    async def _found(self, frame: Frame | _Read) -> Message:
-        question, service = frame.asked(), self.services.get(frame.channel.topic)
-        if service is None:
+    async def _found(self, name: str, question: Message) -> Message:
+        if (service := self.services.get(name)) is None:
             raise BusError("it is not served here any more")
         return await service.answer(question)
 
@@ -229,10 +232,14 @@ class Calls:
         """
         cls = type(message)
         packing = self._packings.get((name, cls)) or self._packing(name, cls)
-        try:
-            packed = packing.call(kind, message, number)
-        except NoRoomError:
-            return False
+        in_c, packed = packing.call_in_c, None
+        if in_c is not None:
+            packed = in_c(kind, message, number)
+        if type(packed) is not bytes and type(packed) is not Packed:
+            try:
+                packed = packing.call_in_python(kind, message, number, packed)
+            except NoRoomError:
+                return False
         channel = packing.channel
         if channel not in pair.opened:
             card = schema_by_class(cls)
@@ -299,19 +306,7 @@ class _Asked:
     """Not in the future, which would keep it."""
 
 
-@dataclass(slots=True, eq=False)
-class _Read:
-    """A question that is read already: what of a `Frame` it takes to answer it."""
-
-    channel: Channel
-    message: Message
-
-    def asked(self) -> Message:
-        """Return the message."""
-        return self.message
-
-
-_make_asked, _make_read = maker(_Asked), maker(_Read)
+_make_asked = maker(_Asked)
 
 
 def _settle(asked: _Asked, frame: Frame, record: bytes | memoryview) -> None:

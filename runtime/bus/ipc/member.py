@@ -73,7 +73,7 @@ class Member:
         self._numbers = itertools.count(1)
         self._changing = threading.Lock()
         """Held while pairs and patterns change: publishers on other threads look them up."""
-        self._touched: dict[int, Subscription[Any]] = {}
+        self.touched: dict[int, Subscription[Any]] = {}
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._door, peers = enter(path, host)
@@ -250,14 +250,14 @@ class Member:
             return self._take_other(pair, frame, record)
         for subscription in channel.targets:
             if subscription.arrive(frame, later):
-                self._touched[id(subscription)] = subscription
+                self.touched[id(subscription)] = subscription
 
     def on_batch(self) -> None:
         """Have the handlers called that waited for the newest message."""
-        if self._touched:
-            touched, self._touched = self._touched, {}
-            for subscription in touched.values():
-                subscription.run_on()
+        touched = list(self.touched.values())
+        self.touched.clear()
+        for subscription in touched:
+            subscription.run_on()
 
     def on_gone(self, pair: Pair) -> None:
         """Forget another host."""

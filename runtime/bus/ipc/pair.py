@@ -63,6 +63,9 @@ class Listener(Protocol):
     def on_call(self, pair: Any, kind: int, number: int, channel: Channel, message: Any) -> None:
         """Take in a question or an answer that is read."""
 
+    touched: dict[int, Any]
+    """What waits for `on_batch`."""
+
     def on_batch(self) -> None:
         """Know that nothing more is waiting, or that it is time for something else."""
 
@@ -92,6 +95,7 @@ class Pair:
         self.is_met = self.is_gone = self._is_deaf = False
         self._data, self._talk = peer.data, peer.talk
         self._listener, self.on_batch = listener, listener.on_batch
+        self.touched = listener.touched
         self._outbox, self._words = Outbox(), deque[tuple[bytes, list[int]]]()
         self._sending = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -131,11 +135,6 @@ class Pair:
     def has_room(self) -> bool:
         """Whether what must not be dropped finds room."""
         return not self._outbox.is_full
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether the event loop has nothing to do but to take in the record that is at hand."""
-        return bool(self.wire.is_single) and self._selector is not None and self._selector.is_alone
 
     def push_on(self) -> None:
         """Try again to send what waits; from any thread."""

@@ -114,8 +114,9 @@ class Packing:
         outlet = make_outlet(self.parts, self._pack_body, channel, pools)
         self._outlet = None if self.parts.has_arrays else outlet
         """Makes records of messages that have fields alone."""
-        self._calls = outlet
-        """Makes those of questions and answers, also with short arrays or one in a lent slot."""
+        self.call_in_c: Any = outlet and outlet.call
+        """Makes those of questions and answers, also with short arrays or one in a lent slot; what
+        else it returns is for `call_in_python`."""
 
     def record(self, message: Message, header: Header) -> bytes | Packed:
         """Return the record of a message that has its final header; bytes if nothing else goes.
@@ -161,12 +162,29 @@ class Packing:
             MessageError: A field holds what its type does not allow, or too much.
             NoRoomError: Every slot is held.
         """
+        found = self.call_in_c(kind, message, number) if self.call_in_c is not None else None
+        if type(found) is bytes or type(found) is Packed:
+            return found
+        return self.call_in_python(kind, message, number, found)
+
+    def call_in_python(
+        self, kind: int, message: Message, number: int, found: tuple[Any, Any] | None = None
+    ) -> bytes | Packed:
+        """Do what `call` does, in Python.
+
+        Args:
+            kind: As for `call`.
+            message: As for `call`.
+            number: As for `call`.
+            found: Body and arrays, where those are known already.
+
+        Raises:
+            MessageError: As for `call`.
+            NoRoomError: As for `call`.
+        """
         arrays: list[AnyArray] = []
-        plain = self._calls.call(kind, message, number) if self._calls is not None else None
-        if type(plain) is bytes or type(plain) is Packed:
-            return plain
-        if plain is not None:
-            body, arrays = plain
+        if found is not None:
+            body, arrays = found
         else:
             body, header = self._pack_fields(message, arrays), message.header
             body.append([header.seq, header.source, hops_of(header.trace) if header.trace else ()])

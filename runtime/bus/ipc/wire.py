@@ -25,6 +25,9 @@ class Ends(Protocol):
     def on_many(self, packet: bytes) -> int:
         """Take in a packet of several records; returns how many."""
 
+    touched: dict[int, Any]
+    """What waits for `on_batch`, which is not called without."""
+
     def on_batch(self) -> None:
         """Know that nothing more is waiting, or that it is time for something else."""
 
@@ -119,7 +122,7 @@ class Wire:
                 on_record(packet, more)
             if not more:
                 break
-        self._ends.on_batch()
+        return self._ends.on_batch() if self._ends.touched else None
 
     def close(self) -> None:
         """Neither send nor read any more."""

@@ -37,6 +37,8 @@ class End:
         self.records: list[bytes] = []
         self.calls: list[Any] = []
         self.batches = self.closes = 0
+        self.touched: dict[int, Any] = {1: None}
+        """While there is something in it, `on_batch` is called."""
         self.error: BaseException | None = None
         """Raised for the next record."""
         self.wire: Any = make_wire(

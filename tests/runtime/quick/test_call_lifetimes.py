@@ -85,9 +85,9 @@ def test_records_of_lent_arrays_leave_nothing_behind(model: str) -> None:
 
     def pack(number: int) -> None:
         with suppress(MessageError):
-            assert (type(packing._calls.call(2, answer, number)) is Packed) == (model == "m")
+            assert (type(packing.call_in_c(2, answer, number)) is Packed) == (model == "m")
 
-    held = room, loan, answer, answer.tensors[0].data, packing._calls, ()
+    held = room, loan, answer, answer.tensors[0].data, packing.call_in_c, ()
     check_nothing_is_left(pack, *held, times=TIMES)
     assert pools.held() == 1
 

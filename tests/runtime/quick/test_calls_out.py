@@ -31,7 +31,7 @@ def packing(cls: type[Message], *, in_c: bool) -> Packing:
     """Return what packs a class."""
     made = Packing(cls, CHANNEL, Pools())
     if not in_c:
-        made._calls = None
+        made.call_in_c = None
     return made
 
 
@@ -57,7 +57,7 @@ def same(cls: type[Message], *words: Any) -> None:
 
 def plain(message: Message) -> Any:
     """Return what C makes of an answer."""
-    return packing(type(message), in_c=True)._calls.call(2, message, 3)
+    return packing(type(message), in_c=True).call_in_c(2, message, 3)
 
 
 @pytest.mark.parametrize("cls", [*MADE_UP, *REGISTERED], ids=lambda cls: cls.__name__)
@@ -159,7 +159,7 @@ def test_what_lies_in_a_lent_slot_goes_the_same_way(_: str, part: Any, in_c: boo
         data = part(room)
         answer = Inferred(tensors=(Tensor(name="x", dtype="uint8", shape=data.shape, data=data),))
         if is_in_c:
-            assert (type(one._calls.call(1, answer, 3)) is Packed) == in_c
+            assert (type(one.call_in_c(1, answer, 3)) is Packed) == in_c
             data = part(room)
             answer = replace(answer, tensors=(replace(answer.tensors[0], data=data),))
         records.append((made(one, Kind.ASK, answer, 3), data.flags.writeable))
@@ -200,11 +200,11 @@ def test_a_number_that_is_used_again_is_no_slot() -> None:
     answer = Inferred(tensors=(Tensor(name="", dtype="uint8", shape=(70_000,), data=other),))
     # As of an array that ended, while that is not settled yet.
     one._pools.owners[id(other)] = one._pools.owners[id(rooms[0])]
-    assert type(one._calls.call(1, answer, 3)) is tuple
+    assert type(one.call_in_c(1, answer, 3)) is tuple
     rooms.clear()  # now nobody owns the slot
-    assert type(one._calls.call(1, answer, 3)) is tuple
+    assert type(one.call_in_c(1, answer, 3)) is tuple
     one._pools.owners[id(other)] = "odd"  # type: ignore[assignment]
-    assert type(one._calls.call(1, answer, 3)) is tuple
+    assert type(one.call_in_c(1, answer, 3)) is tuple
 
 
 @pytest.mark.parametrize("length", [24_000, 24_576, 24_600, 70_000])
@@ -221,4 +221,4 @@ def test_what_is_no_message_of_the_class_is_met_alike(odd: Any) -> None:
 
 def test_it_is_called_as_it_should_be() -> None:
     with pytest.raises(TypeError, match="takes a kind"):
-        packing(Bare, in_c=True)._calls.call(1)
+        packing(Bare, in_c=True).call_in_c(1)

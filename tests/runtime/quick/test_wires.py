@@ -75,6 +75,18 @@ async def test_an_error_of_who_takes_in_a_record_comes_out_of_the_read() -> None
     end.end()
 
 
+async def test_a_batch_is_told_of_where_something_waits_for_it() -> None:
+    end = End()
+    end.touched.clear()
+    end.send(b"\x01one")
+    end.wire.read()
+    assert (end.records, end.batches) == ([b"\x01one"], 0)
+    end.touched[1] = None
+    end.wire.read()
+    assert end.batches == 1
+    end.end()
+
+
 async def test_what_is_no_failure_of_a_handler_comes_out_of_the_read() -> None:
     end = End()
 

@@ -38,6 +38,8 @@ class Deaf:
     def on_call(self, pair: Pair, *what: object) -> None:
         """Not asked either."""
 
+    touched: dict[int, object] = {}  # noqa: RUF012  never filled
+
     def on_batch(self) -> None:
         """Do nothing."""
 
