@@ -319,16 +319,17 @@ class NodeRunner:
     def _report(self, error: Exception, where: str) -> None:
         self.node.errors += 1
         text = f"{where}: {type(error).__name__}: {error}"
+        if self._told.get(where, ("", 0))[0] == text:
+            self._report_again(text, where)
+            return
+        self._told[where] = (text, self._bus.clock.now_ns())
         if isinstance(error, OlympusError):
             self.node.log.error(text)
-        elif self._told.get(where, ("", 0))[0] != text:
-            self._told[where] = (text, self._bus.clock.now_ns())
-            self.node.log.exception(text)
         else:
-            self._report_again(text, where)
+            self.node.log.exception(text)
 
     def _report_again(self, text: str, where: str) -> None:
-        """Tell at most once in a while what goes on: a traceback for each would bury all else."""
+        """Tell at most once in a while what goes on: to tell each time would bury all else."""
         now = self._bus.clock.now_ns()
         if now - self._told[where][1] >= _AGAIN_NS:
             self._told[where] = (text, now)

@@ -189,3 +189,39 @@ def test_an_error_that_goes_on_has_one_traceback_and_is_told_again_now_and_then(
     again = [text for text, has_traceback in errors if not has_traceback]
     assert 1 <= len(again) <= 3
     assert "again" in again[0]
+
+
+class Complaining(Node):
+    """Fails in a way that has a name, the same at each turn, and once in between in another."""
+
+    turns = 0
+
+    @timer(0.1)
+    def on_turn(self) -> None:
+        self.turns += 1
+        raise DeviceError("two" if self.turns == 100 else "one")
+
+
+def test_a_named_error_that_goes_on_is_not_told_at_each_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A refused model was told for each picture, and buried all else."""
+    clock = VirtualClock()
+
+    async def main() -> None:
+        async with running(Complaining, clock=clock) as bench:
+            await clock.sleep(15.05)
+            assert bench.node.errors == bench.node.turns == 150
+
+    run_virtual(main(), clock)
+    told = [one.getMessage() for one in caplog.records if "on_turn" in one.getMessage()]
+    first = [text for text in told if "again" not in text]
+    assert [text.partition("on_turn: ")[2] for text in first] == [
+        "DeviceError: one",
+        "DeviceError: two",
+        "DeviceError: one",
+    ]
+    again = [text for text in told if "again" in text]
+    assert 1 <= len(again) <= 3
+    assert "errors of this node so far" in again[0]
+    assert not any(one.exc_info for one in caplog.records)
