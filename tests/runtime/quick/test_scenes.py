@@ -117,6 +117,7 @@ def scenes(draw: Any) -> dict[str, Any]:
     return {"subscriptions": [draw(subscriptions) for _ in range(few)], "steps": steps}
 
 
+@pytest.mark.timeout(240)
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(scene=scenes())
 def test_the_same_comes_of_a_scene_with_c_and_without(
