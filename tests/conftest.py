@@ -46,7 +46,6 @@ BESIDE = (
     "tests/nodes/test_fusion",
     "tests/nodes/test_listener",
     "tests/nodes/test_viewer",
-    "tests/runtime/agents/",
     "tests/runtime/bus/ros2/test_cdr",
     "tests/runtime/bus/ros2/test_commands",
     "tests/runtime/bus/ros2/test_definitions",
@@ -61,12 +60,11 @@ BESIDE = (
     "tests/runtime/launch/test_launch_refused",
     "tests/runtime/messages/",
     "tests/runtime/quick/",
-    "tests/runtime/replay/",
     "tests/runtime/scheduler/test_analysis",
     "tests/runtime/scheduler/test_choice",
     "tests/runtime/scheduler/test_simulation",
-    "tests/runtime/security/",
-    "tests/runtime/store/",
+    "tests/runtime/store/test_mcap",
+    "tests/runtime/store/test_pages",
     "tests/sim/test_camera",
     "tests/sim/test_patrol_in_virtual_time",
     "tests/sim/test_people",
@@ -76,22 +74,12 @@ BESIDE = (
 )
 """How the names begin of tests that may run beside another one. They compute, or they wait for
 processes that nothing hurries: none of them times anything or commands a motor in real time."""
-LAST = (
-    "tests/browser/",
-    "tests/drivers/",
-    "tests/nodes/",
-    "tests/runtime/node/",
-    "tests/e2e/",
-    "tests/faults/",
-    "tests/hardware/",
-    "tests/nodes/test_drive",
-    "tests/nodes/test_motor",
-    "tests/nodes/test_remote_stop",
-    "tests/runtime/safety/",
-    "tests/runtime/scheduler/",
-)
-"""How the names begin of the others that time most: they run when the rest has, in this order. What
-times a motor or a stop comes at the end, when nothing runs beside it any more."""
+LAST = tuple(
+    f"tests/{room}/"
+    for room in ("browser", "drivers", "e2e", "faults", "hardware", "nodes", "runtime/node",
+                 "runtime/safety", "runtime/scheduler")
+)  # fmt: skip
+"""How the names begin of the others that time most: they run when the rest has."""
 FIRST, ALONE = "gw0", "alone"
 """The worker that runs all others, one after the other, and what is its share."""
 GIVING_WAY = 10
@@ -110,12 +98,12 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         chosen = ALONE if is_first else next(others, ALONE)
         self.workqueue.move_to_end(chosen, last=False)
         unit = self.workqueue[chosen]
-        self.workqueue[chosen] = {name: unit[name] for name in sorted(unit, key=_how_late)}
+        self.workqueue[chosen] = {name: unit[name] for name in sorted(unit, key=_is_late)}
         super()._assign_work_unit(node)
 
 
-def _how_late(nodeid: str) -> int:
-    return max((place for place, name in enumerate(LAST, 1) if nodeid.startswith(name)), default=0)
+def _is_late(nodeid: str) -> bool:
+    return nodeid.startswith(LAST)
 
 
 @pytest.hookimpl(optionalhook=True)
