@@ -46,7 +46,7 @@ _BRAKE_S = 0.3
 _BEAT_S = 0.02
 _PRIORITY = 1
 """Real-time priority of this loop: the least there is, below that of every guarded host."""
-_CLEAR_S = 5.0
+_CLEAR_S, _HEARD_S = 5.0, 1.0
 _WORTH_A_NURSERY = 2
 
 
@@ -290,6 +290,7 @@ class Launch:
             self._report.say("no safety section: no guardian runs, no gate will let anything move")
             return
         if not self._options.go:
+            await self._operator.until_clear(_HEARD_S)
             say = f", then say what to do: olympus say {plan.mission!r}" if plan.mission else ""
             self._report.say(f"motion is stopped; permit it with: olympus reset{say}")
         elif await self._operator.permit_once_clear(_CLEAR_S) and plan.mission:

@@ -40,20 +40,25 @@ class Operator:
     async def permit_once_clear(self, within_s: float) -> bool:
         """Permit motion as soon as nothing stands against it any more, or say what still does.
 
-        At the start of a launch every host is active a moment before the guardian has seen its
-        first heartbeat: a reset in that moment would be refused.
-
         Args:
             within_s: How long to wait for it.
 
         Returns:
             Whether motion is certainly permitted.
         """
+        await self.until_clear(within_s)
+        return await self.permit()
+
+    async def until_clear(self, within_s: float) -> None:
+        """Wait until nothing stands against motion any more, or for so long, s.
+
+        At the start of a launch every host is active a moment before the guardian has seen its
+        first heartbeat: a reset in that moment would be refused.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while await self._is_held_back():
                     await asyncio.sleep(_CLEAR_S)
-        return await self.permit()
 
     async def stop(self, cause: str) -> bool:
         """Ask for a protective stop; return whether it was read back."""
