@@ -68,7 +68,7 @@ class BusLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        """Do what asyncio's own does, in four frames less: every future that ends asks for it.
+        """Do what asyncio's own does, in fewer frames: every future that ends asks for it.
 
         Raises:
             RuntimeError: The loop is closed; in debug mode, that another thread asks.
