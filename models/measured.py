@@ -55,8 +55,9 @@ def measured(model: str, folder: Path) -> Measured | None:
     Raises:
         ModelError: It is not known.
     """
-    beside = folder / model
-    stored = Registry().find(beside if beside.exists() else model)
+    registry, beside = Registry(), folder / model
+    is_beside = model not in registry.names() and beside.exists()
+    stored = registry.find(beside if is_beside else model)
     found = stored.manifest
     times = tuple(_profile(latency) for latency in found.latency)
     place = str(stored.folder.resolve())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from olympus.models.measured import profiles_on
+from olympus.models.measured import measured, profiles_on
 from olympus.models.onnx import OnnxModel, open_model
-from olympus.models.registry import Registry
+from olympus.models.registry import ZOO, Registry
 from olympus.runtime.clock import VirtualClock, run_virtual
 from olympus.runtime.errors import ConfigError, ModelError
 from olympus.runtime.node import Node
@@ -38,6 +40,16 @@ def test_a_profile_is_of_the_piece_that_can_not_be_interrupted() -> None:
 def test_a_board_where_it_was_not_measured_is_told_with_the_way_out() -> None:
     with pytest.raises(ModelError, match="planner: was not measured on 'pi9', only on: x86-64"):
         profiles_on("pi9", ["planner"])
+
+
+def test_a_folder_that_is_called_like_a_model_here_is_not_taken_for_it(tmp_path: Path) -> None:
+    """A node takes what is known by the name, and so does who reckons with it before the start."""
+    shutil.copytree(ZOO / "planner", tmp_path / "person-obstacle")
+    found = measured("person-obstacle", tmp_path)
+    assert found is not None and found.name == "person-obstacle"
+    assert found.place == str(Registry().find("person-obstacle").folder.resolve())
+    beside = measured("./person-obstacle", tmp_path)
+    assert beside is not None and beside.name == "planner"
 
 
 def took_ns(model: OnnxModel, profiles: dict[str, Profile], **how: Any) -> int:
