@@ -22,7 +22,7 @@ class Places(Message):
     rows: Annotated[NDArray[np.int64], Array("i8", (None, 3))]
     """Number of the picture, inode of the memory file, offset in it; -1 where it lies in none."""
     names: tuple[str, ...]
-    """Of the memory files."""
+    """Of the memory file of each, empty where it lies in none."""
 
 
 class Looking(Node):
@@ -30,21 +30,19 @@ class Looking(Node):
 
     async def on_configure(self) -> None:
         """Begin with nothing."""
-        self._rows: list[tuple[int, int, int]] = []
-        self._names: set[str] = set()
+        self._seen: list[tuple[str, int, int, int]] = []
 
     @subscribe("camera/image", qos=QoS.queue(8))
     def on_image(self, image: Image) -> None:
         """Note where this one lies."""
         name, inode, offset = place_of(image.data)
-        self._names.add(name)
-        self._rows = [*self._rows, (image.header.seq, inode, offset)][-KEPT:]
+        self._seen = [*self._seen, (name, image.header.seq, inode, offset)][-KEPT:]
 
     @service("places")
     def places(self, _request: Empty) -> Places:
         """Return the newest."""
-        rows = np.array(self._rows, np.int64).reshape(-1, 3)
-        return Places(rows=rows, names=tuple(sorted(self._names)))
+        rows = np.array([row for _, *row in self._seen], np.int64).reshape(-1, 3)
+        return Places(rows=rows, names=tuple(name for name, *_ in self._seen))
 
 
 def place_of(picture: NDArray[np.uint8]) -> tuple[str, int, int]:
