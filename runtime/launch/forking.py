@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from olympus.runtime.errors import LaunchError
-from olympus.runtime.launch.adopting import Adopted, adoption
+from olympus.runtime.launch.adopting import Adopted, adoption, can_adopt
 from olympus.runtime.launch.crew import Crew
 from olympus.runtime.launch.nursery import MODULE, ROOM, Order
+from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.process import Command, Fds
 from olympus.runtime.launch.report import Report
 from olympus.runtime.launch.schema import Host, Respawn
@@ -23,8 +24,15 @@ PATIENCE_S = 2.0
 """How long an order may take; a nursery that takes longer is ended."""
 READY_S = 30.0
 """How long a launch waits for its nursery before it goes on without."""
+_WORTH_IT = 2
 _BACK_SOON = Respawn(policy="always", delay_s=0.1, max_delay_s=5.0, max_restarts=10)
 _LONGEST = 4096
+
+
+def nursery_for(plan: LaunchPlan, crew: Crew, report: Report) -> Nursery | None:
+    """Return what will fork hosts; None where fewer than two would share anything."""
+    forked = [name for name, host in plan.hosts.items() if host.settings.forked]
+    return Nursery(crew, report) if len(forked) >= _WORTH_IT and can_adopt() else None
 
 
 class Nursery:
@@ -55,27 +63,29 @@ class Nursery:
         except LaunchError as error:
             self._give_up(str(error))
 
-    async def fork(self, words: Sequence[str], fds: Fds, output: int) -> Adopted | None:
-        """Order a host.
+    async def fork(
+        self, words: Sequence[str], fds: Fds, output: int, *, stdin: socket.socket | None = None
+    ) -> Adopted | None:
+        """Order a host, or another process of ours that imports what a host does.
 
         Args:
-            words: The command line it would be executed with, which it shows; its spec is the last.
+            words: The command line it would be executed with, `python -m MODULE ...`; it shows it.
             fds: Descriptors it inherits.
             output: Where its stdout and stderr go.
+            stdin: Its standard input; None for nothing.
 
         Returns:
             It, waiting to be let go; None when there is no nursery to ask, or it failed.
         """
         order = Order(list(words), fds.status, fds.lifeline)
+        descriptors = [output, fds.status, fds.lifeline, *([stdin.fileno()] if stdin else [])]
         async with self._turn:
             if self._channel is None or not self._crew.is_ready(NURSERY):
                 return None
             try:
                 with adoption():
                     async with asyncio.timeout(PATIENCE_S):
-                        return await self._ordered(
-                            self._channel, order, (output, fds.status, fds.lifeline)
-                        )
+                        return await self._ordered(self._channel, order, descriptors)
             except TimeoutError:
                 self._give_up(f"it did not answer for {PATIENCE_S:g} s")
             except (OSError, LaunchError, ValueError) as error:

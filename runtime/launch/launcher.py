@@ -16,10 +16,9 @@ from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import OlympusError
 from olympus.runtime.launch import recipes
-from olympus.runtime.launch.adopting import can_adopt
 from olympus.runtime.launch.crew import Crew, all_or_first_error
 from olympus.runtime.launch.fitness import look_over
-from olympus.runtime.launch.forking import Nursery
+from olympus.runtime.launch.forking import nursery_for
 from olympus.runtime.launch.gateway import zenoh_settings
 from olympus.runtime.launch.hosts import HostRecipes, is_tight
 from olympus.runtime.launch.inspection import checked_params, placeholders
@@ -47,7 +46,6 @@ _BEAT_S = 0.02
 _PRIORITY = 1
 """Real-time priority of this loop: the least there is, below that of every guarded host."""
 _CLEAR_S, _HEARD_S = 5.0, 1.0
-_WORTH_A_NURSERY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +93,7 @@ class Launch:
         self._ledger = Ledger(session.run_dir, head, self._clock.now_ns)
         self._crew = Crew(session.log_dir, self._clock.now_ns, self._ledger, report)
         self._crew.is_verbose = options.is_verbose
+        self._nursery = nursery_for(plan, self._crew, report)
         self._operator = Operator(session.safety_dir, report)
         self._radio = Radio(session)
         self._manager = Notifier()
@@ -147,9 +146,6 @@ class Launch:
         announced: dict[str, JsonValue] = {}
         guardian: dict[str, JsonValue] = {}
         services: list[Coroutine[None, None, None]] = []
-        nursery = self._nursery()
-        if nursery is not None:
-            services.append(nursery.start())
         unguarded = session.safety_dir / UNGUARDED
         unguarded.unlink(missing_ok=True)  # an earlier launch of that name may have left it
         if not plan.safety.is_watched:
@@ -171,26 +167,22 @@ class Launch:
             session,
             self._params,
             is_guardian_urgent=self._is_guardian_urgent,
-            nursery=nursery,
+            nursery=self._nursery,
         )
         await self._crew.start_in_order(
             {name: self._hosts.recipe(host) for name, host in plan.hosts.items()},
             {name: host.depends_on for name, host in plan.hosts.items()},
         )
 
-    def _nursery(self) -> Nursery | None:
-        """Return what will fork hosts; None where fewer than two would share anything."""
-        forked = [name for name, host in self._plan.hosts.items() if host.settings.forked]
-        if len(forked) < _WORTH_A_NURSERY or not can_adopt():
-            return None
-        return Nursery(self._crew, self._report)
-
     async def _check(self) -> None:
         plan, report = self._plan, self._report
+        if self._nursery is not None:
+            await self._nursery.start()
         self._params = await checked_params(
             plan,
             placeholders(),
             imports=self._options.imports,
+            nursery=self._nursery,
             look=partial(look_over, plan, report, overcommits=self._options.overcommits),
         )
 
@@ -257,7 +249,9 @@ class Launch:
                 await asyncio.sleep(_BEAT_S)
 
     async def _read_params(self) -> dict[str, Params]:
-        return await checked_params(self._plan, self._late, imports=self._options.imports)
+        return await checked_params(
+            self._plan, self._late, imports=self._options.imports, nursery=self._nursery
+        )
 
     async def _apply(self, node_id: str, params: Params) -> None:
         await self._radio.set_params(self._plan.nodes[node_id], params)

@@ -1,5 +1,7 @@
 """The nursery: a process that has imported what every host needs, and forks the hosts.
 
+Who looks at the nodes' classes before hosts start (`olympus.runtime.launch.looking`) is forked too.
+
 A host that is forked begins where a new interpreter would be after half a second of imports, shares
 what was imported with its siblings, and has their address layout. The nursery runs no thread and
 no event loop, imports no node and opens nothing: it has nothing that a host could inherit in a
@@ -29,6 +31,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.lifeline import tie_to_parent
@@ -46,14 +49,15 @@ _ARG_START, _ARG_END = 48, 49
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the launcher asks for; with it come four descriptors.
+    """What the launcher asks for; with it come four descriptors, or five.
 
-    They are the host's output, its status pipe, its lifeline, and the socket of this order, on
-    which the host says its process id, or the nursery why there is none.
+    They are the host's output, its status pipe, its lifeline, its standard input where it has one,
+    and the socket of this order, on which the host says its process id, or the nursery why there
+    is none.
     """
 
     words: list[str]
-    """The command line that the host would be executed with, and shows; its spec is the last."""
+    """The command line it would be executed with, `python -m MODULE ...`, and shows."""
     status: int
     """Number of the status pipe in the host, as its spec has it."""
     lifeline: int
@@ -88,7 +92,7 @@ def threads_problem() -> str:
     return "" if count == 1 else f"{count} threads run in the nursery, and only one may"
 
 
-def serve(channel: socket.socket, launcher: int) -> str | None:
+def serve(channel: socket.socket, launcher: int) -> ModuleType | None:
     """Fork a host for each order, until the launcher hangs up.
 
     Args:
@@ -96,10 +100,10 @@ def serve(channel: socket.socket, launcher: int) -> str | None:
         launcher: Process id of the one who is to be the parent of the hosts.
 
     Returns:
-        In each host, the file of its spec; in the nursery None, at the end.
+        In each host, the module that it is to run; in the nursery None, at the end.
     """
     while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, _LONGEST, 4, socket.MSG_CMSG_CLOEXEC)
+        data, descriptors, _, _ = socket.recv_fds(channel, _LONGEST, 5, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return None
         order = Order(**json.loads(data))
@@ -109,7 +113,7 @@ def serve(channel: socket.socket, launcher: int) -> str | None:
                 channel.detach()
                 _become_host(order, descriptors, answer, launcher)
         if is_host:
-            return order.words[-1]
+            return _begun(order.words)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -152,23 +156,29 @@ def _become_host(
     except OSError as error:
         _tell(answer, f"a host can't begin: {error}")
         os._exit(1)
+
+
+def _begun(words: Sequence[str]) -> ModuleType:
+    """Let the interpreter be as if just executed; return the module that it would run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = [str(sys.modules[HOST_MODULE].__file__), order.words[-1]]
     importlib.invalidate_caches()
+    module = importlib.import_module(words[2])
+    sys.argv = [str(module.__file__), *words[3:]]
     # `random` seeds itself anew after a fork, numpy's own generator does not.
     if (generator := sys.modules.get("numpy.random")) is not None:
         generator.seed()
     gc.enable()
+    return module
 
 
 def _take_places(order: Order, descriptors: Sequence[int], answer: socket.socket) -> socket.socket:
     """Put each descriptor where the host expects it, close the others; return the moved answer."""
-    output, status, lifeline = descriptors
+    output, status, lifeline, *stdin = descriptors
     above = max(order.status, order.lifeline) + 1
     aside = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, above) for one in (status, lifeline)]
     moved = socket.socket(fileno=fcntl.fcntl(answer.fileno(), fcntl.F_DUPFD_CLOEXEC, above))
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    for source, number in ((nothing, 0), (output, 1), (output, 2)):
+    for source, number in (((*stdin, nothing)[0], 0), (output, 1), (output, 2)):
         os.dup2(source, number)
     for one in (nothing, *descriptors):
         os.close(one)
@@ -245,10 +255,10 @@ def main() -> int:
     show([sys.executable, "-m", MODULE])
     sys.stdout.write('{"ready": true}\n')
     sys.stdout.flush()
-    file = serve(channel, launcher)
-    if file is None:
+    module = serve(channel, launcher)
+    if module is None:
         return 0
-    code: int = sys.modules[HOST_MODULE].main([file])
+    code: int = module.main(sys.argv[1:])
     return code
 
 

@@ -170,8 +170,9 @@ async def start_child(
     try:
         fds = Fds(status.child_fd, lifeline_theirs)
         execute = command(fds)
-        forked = await execute.fork(output.child_fd) if execute.fork is not None else None
-        process = forked or await _executed(execute, output.child_fd, fds)
+        with execute.stdin or contextlib.nullcontext():
+            forked = await execute.fork(output.child_fd) if execute.fork is not None else None
+            process = forked or await _executed(execute, output.child_fd, fds)
     except OSError as error:
         os.close(lifeline_ours)
         await output.drain(0)
@@ -194,16 +195,15 @@ async def _executed(command: Command, output: int, fds: Fds) -> asyncio.subproce
     A thread would wait in its place, but the kernel ends a process that is tied to its parent
     (`olympus.runtime.lifeline`) with the thread that started it: the guardian, too.
     """
-    with command.stdin or contextlib.nullcontext():
-        return await asyncio.create_subprocess_exec(
-            *command.words,
-            env=command.environment,
-            stdin=command.stdin.fileno() if command.stdin else asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(fds.status, fds.lifeline),
-            start_new_session=True,
-        )
+    return await asyncio.create_subprocess_exec(
+        *command.words,
+        env=command.environment,
+        stdin=command.stdin.fileno() if command.stdin else asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(fds.status, fds.lifeline),
+        start_new_session=True,
+    )
 
 
 def _way_out(error: OSError) -> str:

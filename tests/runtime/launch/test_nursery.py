@@ -20,7 +20,7 @@ import pytest
 
 from olympus.runtime.launch.adopting import Adopted, adoption
 from olympus.runtime.launch.forking import NURSERY
-from olympus.runtime.launch.nursery import MODULE, ROOM, Order
+from olympus.runtime.launch.nursery import HOST_MODULE, MODULE, ROOM, Order
 from olympus.runtime.launch.testing import Launched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -328,7 +328,7 @@ class Bare:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(10)
         with theirs:
-            order = Order([sys.executable, str(file)], status=30, lifeline=31)
+            order = Order([sys.executable, "-m", HOST_MODULE, str(file)], status=30, lifeline=31)
             descriptors = [output, output, output, theirs.fileno()]
             socket.send_fds(self.channel, [order.encoded()], descriptors)
         return ours, json.loads(ours.recv(1000))
