@@ -10,6 +10,7 @@ import sys
 PRIORITY = 40
 """Below that of guardian and gates."""
 
+LAUNCHING = ("launch", "check")
 SAFETY = ("stop", "reset", "status", "console")
 
 
@@ -34,6 +35,10 @@ def main() -> None:
         sys.exit(safety.run(arguments))
     # What is loaded stays: to look through it for garbage took a tenth to a fifth of the start.
     gc.disable()
+    if arguments and arguments[0] in LAUNCHING:
+        from olympus.runtime.launch.planted import plant
+
+        plant()
     from olympus.runtime.cli import app
 
     sys.exit(app.run(arguments, loaded=_collect_again))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from olympus.runtime.config import Session
-from olympus.runtime.launch.forking import Nursery
+from olympus.runtime.launch.forking import Orders
 from olympus.runtime.launch.nursery import HOST_MODULE
 from olympus.runtime.launch.params import Params
 from olympus.runtime.launch.plan import LaunchPlan, PlannedHost
@@ -33,7 +33,7 @@ class HostRecipes:
         session: Session,
         params: Mapping[str, Params],
         *,
-        nursery: Nursery | None = None,
+        nursery: Orders | None = None,
         is_guardian_urgent: bool = True,
     ) -> None:
         """Keep what they are made of.

@@ -16,7 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from olympus.runtime.errors import LaunchError
 from olympus.runtime.launch.findings import Finding
-from olympus.runtime.launch.forking import Nursery
+from olympus.runtime.launch.forking import Orders
 from olympus.runtime.launch.looking import FINDINGS, MODULE, QUESTIONS, Question
 from olympus.runtime.launch.params import Params, effective_params
 from olympus.runtime.launch.plan import LaunchPlan
@@ -38,7 +38,7 @@ async def checked_params(
     late: Mapping[str, JsonValue],
     *,
     imports: bool,
-    nursery: Nursery | None = None,
+    nursery: Orders,
     look: Callable[[list[Finding]], None] = lambda findings: None,
 ) -> dict[str, Params]:
     """Return all params of all nodes, defaults included, validated by their classes.
@@ -47,7 +47,7 @@ async def checked_params(
         plan: The launch; params files are read anew.
         late: Values that only a running session knows.
         imports: Whether to look at the classes at all; without, only what is set comes back.
-        nursery: Forks who looks; None for a new interpreter.
+        nursery: Forks who looks, if it can.
         look: Is shown what the classes say, where none has a problem; may raise LaunchError.
 
     Raises:
@@ -66,14 +66,14 @@ async def checked_params(
 
 
 async def inspected(
-    plan: LaunchPlan, params: Mapping[str, Params], nursery: Nursery | None = None
+    plan: LaunchPlan, params: Mapping[str, Params], nursery: Orders
 ) -> list[Finding]:
     """Look at the classes of all nodes, in another process.
 
     Args:
         plan: The launch.
         params: Values by node id.
-        nursery: Forks that process; None for a new interpreter.
+        nursery: Forks that process, if it can.
 
     Raises:
         LaunchError: The other process crashed: one of the node modules can't be imported at all.
@@ -83,7 +83,7 @@ async def inspected(
 
     def command(fds: Fds) -> Command:
         words = [sys.executable, "-m", MODULE, str(plan.file.parent), str(fds.lifeline)]
-        fork = None if nursery is None else partial(nursery.fork, words, fds, stdin=theirs)
+        fork = partial(nursery.fork, words, fds, stdin=theirs)
         return Command(words, stdin=theirs, fork=fork)
 
     with ours, theirs:

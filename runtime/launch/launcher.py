@@ -173,11 +173,11 @@ class Launch:
             {name: self._hosts.recipe(host) for name, host in plan.hosts.items()},
             {name: host.depends_on for name, host in plan.hosts.items()},
         )
+        await self._nursery.settle()
 
     async def _check(self) -> None:
         plan, report = self._plan, self._report
-        if self._nursery is not None:
-            await self._nursery.start()
+        await self._nursery.start()
         self._params = await checked_params(
             plan,
             placeholders(),
@@ -308,6 +308,7 @@ class Launch:
         self._manager.stopping()
         trips = 0
         try:
+            await self._nursery.settle()
             trips = await self._say_farewell()
         finally:
             needs = {name: host.depends_on for name, host in self._plan.hosts.items()}

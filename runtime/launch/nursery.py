@@ -17,7 +17,6 @@ by then, and started in another way, never runs.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import gc
@@ -34,6 +33,7 @@ from pathlib import Path
 from types import ModuleType
 
 from olympus.runtime.errors import LaunchError
+from olympus.runtime.launch.commandline import show
 from olympus.runtime.lifeline import tie_to_parent
 
 MODULE = "olympus.runtime.launch.nursery"
@@ -44,7 +44,6 @@ ROOM = "-" * 512
 """An argument that holds the place for the command line that a host shows."""
 _LONGEST = 64 * 1024
 _ADOPTED_S = 2.0
-_ARG_START, _ARG_END = 48, 49
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def prepare() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     gc.disable()  # a host turns it on again; what is here stays as it is, and so shared
     importlib.import_module(HOST_MODULE)
-    _end_pools()
+    end_pools()
     if more := _descriptors() - {0, 1, 2}:
         raise LaunchError(f"importing the runtime left descriptors open: {sorted(more)}")
     if problem := threads_problem():
@@ -163,7 +162,7 @@ def _begun(words: Sequence[str]) -> ModuleType:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.invalidate_caches()
     module = importlib.import_module(words[2])
-    sys.argv = [str(module.__file__), *words[3:]]
+    sys.argv, sys.orig_argv = [str(module.__file__), *words[3:]], list(words)
     # `random` seeds itself anew after a fork, numpy's own generator does not.
     if (generator := sys.modules.get("numpy.random")) is not None:
         generator.seed()
@@ -202,28 +201,12 @@ def _await_parent(launcher: int) -> None:
         time.sleep(0.0005)
 
 
-def show(words: Sequence[str]) -> None:
-    """Have /proc/PID/cmdline and `ps` show another command line, in the room of our own.
-
-    Linux takes arguments whose last byte is not zero for a text that ends at its first zero.
-
-    Source: get_mm_cmdline in fs/proc/base.c of Linux.
-    """
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    start, end = (int(fields[number - 3]) for number in (_ARG_START, _ARG_END))
-    room = end - start
-    if not start:  # hidden from us: it keeps the nursery's
-        return
-    text = " ".join(words).encode()[: room - 2] + b"\0"
-    ctypes.memmove(start, text.ljust(room, b"-"), room)
-
-
 def _tell(answer: socket.socket, problem: str) -> None:
     with contextlib.suppress(OSError):  # whoever asked may have given up
         answer.send(json.dumps({"problem": problem}).encode())
 
 
-def _end_pools() -> None:
+def end_pools() -> None:
     """Fork once for nothing: OpenBLAS, which numpy brings, ends its threads before a fork.
 
     It starts them again where it is used, in a host that multiplies large matrices.
@@ -240,13 +223,22 @@ def _descriptors() -> set[int]:
 
 
 def main() -> int:
-    """Serve the launcher that is named first; in a host, run it. Return the exit code."""
+    """Serve the launcher that is named first; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     tie_to_parent()
     launcher = int(sys.argv[1])
     if os.getppid() != launcher:
         return 1  # it ended before we were tied to it
-    channel = socket.socket(fileno=0)
+    return run(socket.socket(fileno=0), launcher)
+
+
+def run(channel: socket.socket, launcher: int) -> int:
+    """Be the nursery; in a host, run it. Return the exit code.
+
+    Args:
+        channel: Where orders come: descriptor 0.
+        launcher: Process id of the one who is to be the parent of the hosts.
+    """
     try:
         prepare()
     except LaunchError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from olympus.runtime.launch.asking import misasked
 from olympus.runtime.launch.build import make_plan
 from olympus.runtime.launch.findings import Finding, wiring
 from olympus.runtime.launch.fitness import refuse_the_impossible
+from olympus.runtime.launch.forking import Passing
 from olympus.runtime.launch.gateway import gateway_problems
 from olympus.runtime.launch.inspection import inspected, placeholders
 from olympus.runtime.launch.launcher import Launch, Options
-from olympus.runtime.launch.params import effective_params
+from olympus.runtime.launch.params import Params, effective_params
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.recipes import backstop_problem, private_leftovers
 from olympus.runtime.launch.report import Report
@@ -113,10 +114,19 @@ def check_launch(file: Path, words: Sequence[str] = (), *, imports: bool = True)
     plan = make_plan(file, words)
     params = effective_params(plan, placeholders())
     unfit = [text for text in (backstop_problem(plan, placeholders()),) if text]
-    findings = asyncio.run(inspected(plan, params)) if imports else []
+    findings = asyncio.run(_inspected(plan, params)) if imports else []
     outward = gateway_problems(plan.bus, plan.file.parent)
     problems = (*unfit, *outward, *(finding.problem for finding in findings if finding.problem))
     notes = [*plan.notes, *(note for finding in findings for note in finding.notes)]
     # A node with a problem tells no topics, and no models.
     loose = [] if problems else [*wiring(findings), *misasked(plan, findings)]
     return Checked(plan, tuple(findings), problems, (*notes, *loose))
+
+
+async def _inspected(plan: LaunchPlan, params: Mapping[str, Params]) -> list[Finding]:
+    nursery = Passing()
+    await nursery.start()
+    try:
+        return await inspected(plan, params, nursery)
+    finally:
+        await nursery.settle()

@@ -114,7 +114,7 @@ def test_a_killed_host_is_back_within_two_seconds_and_counted(site: Site) -> Non
     assert site.process("one")["last_exit"] == "SIGKILL"
 
 
-@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.4])
+@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.1, 1.4])
 def test_no_process_outlives_a_launcher_that_is_killed_while_it_starts(
     site: Site, after_s: float
 ) -> None:
