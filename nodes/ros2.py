@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
+from olympus.runtime.bus.ros2.bridge.bridge import Bridge
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.errors import ParamError
+from olympus.runtime.meanings import describe
 from olympus.runtime.messages import Diagnostic
 from olympus.runtime.node import Node, NodeParams, output, timer
 from olympus.runtime.qos import Tier
@@ -17,6 +19,7 @@ class Ros2(Node):
     class Params(NodeParams, BridgeSettings):
         """What to show and what to take."""
 
+    describe(Params)
     is_replayed = False
 
     params: Params

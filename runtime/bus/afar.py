@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class AfarRule(BaseModel):
     """How a topic goes to other machines."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_hz: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """At most so many messages a second; None for all."""

@@ -11,7 +11,6 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from olympus.runtime.agents import understand
-from olympus.runtime.cli.timing import show_timing, timing_json
 from olympus.runtime.errors import ConfigError
 from olympus.runtime.launch.arguments import WELL_KNOWN
 from olympus.runtime.launch.jsonschema import json_schema
@@ -19,7 +18,6 @@ from olympus.runtime.launch.launcher import Options
 from olympus.runtime.launch.plan import LaunchPlan
 from olympus.runtime.launch.report import JsonReport, Report
 from olympus.runtime.launch.run import Checked, check_launch, run_launch
-from olympus.runtime.launch.timing import timing
 
 File = Annotated[Path, typer.Argument(help="The launch file.", show_default=False)]
 Words = Annotated[
@@ -100,6 +98,9 @@ def check(
         ConfigError: No file was named, or no board where one is needed.
         Exit: With the check's exit code.
     """
+    from olympus.runtime.cli.timing import show_timing, timing_json  # no launch needs them
+    from olympus.runtime.launch.timing import timing
+
     if schema:
         typer.echo(json.dumps(json_schema(), indent=2))
         return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import psutil
+from typing import TYPE_CHECKING
 
 from olympus.runtime.launch.schema import Budgets
+
+if TYPE_CHECKING:
+    import psutil
 
 _MB = 1_000_000
 
@@ -32,6 +34,8 @@ class BudgetWatch:
         Args:
             pid: The process; None while it is down.
         """
+        import psutil  # most launches set no budget
+
         try:
             if pid is None:
                 self._process = None

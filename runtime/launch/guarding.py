@@ -15,7 +15,7 @@ from olympus.runtime.safety.stopinput import StopInput, read_stop_input
 class Backstop(BaseModel):
     """A layer behind the gates: relay, watchdog; its module checks the other keys."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, JsonValue]
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from olympus.runtime.launch.schema import LaunchFile
+from olympus.runtime.meanings import meanings, models
 
 _SUBSTITUTION: dict[str, JsonValue] = {"type": "string", "pattern": r"\$\{.+\}"}
 _PLAIN = ("integer", "number", "boolean")
@@ -19,8 +20,11 @@ def json_schema() -> dict[str, JsonValue]:
     """
     schema: dict[str, JsonValue] = LaunchFile.model_json_schema()
     definitions = schema.get("$defs")
-    for section in (schema, *(definitions.values() if isinstance(definitions, dict) else ())):
+    told = {model.__name__: meanings(model) for model in models(LaunchFile)}
+    sections = {**(definitions if isinstance(definitions, dict) else {}), "LaunchFile": schema}
+    for name, section in sections.items():
         if isinstance(section, dict):
+            _describe(section, told.get(name, {}))
             _loosen(section)
     if isinstance(definitions, dict):
         for name, bare in _BARE.items():
@@ -28,6 +32,16 @@ def json_schema() -> dict[str, JsonValue]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Olympus launch file"
     return schema
+
+
+def _describe(section: dict[str, JsonValue], told: dict[str, str]) -> None:
+    properties = section.get("properties")
+    for name, value in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(value, dict) and name in told and "description" not in value:
+            value["description"] = told[name]
+            ordered = sorted(value.items())
+            value.clear()
+            value.update(ordered)
 
 
 def _loosen(section: dict[str, JsonValue]) -> None:

@@ -24,7 +24,6 @@ from olympus.runtime.launch.hosts import HostRecipes, is_tight
 from olympus.runtime.launch.inspection import checked_params, placeholders
 from olympus.runtime.launch.keys import key_presses
 from olympus.runtime.launch.ledger import Ledger
-from olympus.runtime.launch.metrics import MetricsServer
 from olympus.runtime.launch.notify import Notifier
 from olympus.runtime.launch.operator import HELP, Operator
 from olympus.runtime.launch.params import Params, effective_params
@@ -262,6 +261,8 @@ class Launch:
         if self._plan.telemetry.prometheus is None:
             yield
             return
+        from olympus.runtime.launch.metrics import MetricsServer  # most launches serve none
+
         server = MetricsServer(self._plan.telemetry.prometheus)
         try:
             self._radio.follow(server)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -14,10 +15,12 @@ from olympus.runtime.bus.topics import type_name
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
 from olympus.runtime.errors import BusError, ParamError
-from olympus.runtime.launch.metrics import MetricsServer
 from olympus.runtime.launch.plan import PlannedNode, joined
 from olympus.runtime.messages import Ack, Command, ParamChange
 from olympus.runtime.qos import Tier
+
+if TYPE_CHECKING:
+    from olympus.runtime.launch.metrics import MetricsServer
 
 _TIMEOUT_S = 3.0
 _ALIKE = 5

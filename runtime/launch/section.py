@@ -33,7 +33,7 @@ SilenceLimit = Annotated[float, Field(gt=0, le=10)]
 class Section(BaseModel):
     """A mapping that refuses keys it does not know, with a hint at the right one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

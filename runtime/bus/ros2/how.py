@@ -17,7 +17,7 @@ Distro = Literal["humble", "jazzy", "kilted", "lyrical", "rolling"]
 class Joining(BaseModel):
     """How to join a ROS 2 graph."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     domain: int = Field(0, ge=0, le=232)
     """ROS_DOMAIN_ID of the graph."""

@@ -14,7 +14,7 @@ from olympus.runtime.errors import OlympusError
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @field_validator("ros", check_fields=False)
     @classmethod
@@ -94,7 +94,7 @@ def qos_name(qos: QosName | None, ros: str) -> QosName:
 class StaticFrame(BaseModel):
     """Where a frame is fixed in another (REP-105), told on `/tf_static`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     child: str
     """Such as `camera_link`."""

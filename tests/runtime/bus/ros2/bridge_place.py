@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.bus.joining import join as join_session
-from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
+from olympus.runtime.bus.ros2.bridge.bridge import Bridge
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.bus.ros2.participant import Participant, RosNode
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from olympus.runtime.bus import PublisherOptions, SubscriptionOptions
-from olympus.runtime.bus.ros2.bridge import BridgeSettings
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.messages import (
     Image,

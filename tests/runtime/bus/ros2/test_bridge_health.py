@@ -11,8 +11,8 @@ import pytest
 from tests.runtime.bus.ros2.bridge_place import ended
 
 from olympus.runtime.bus import Bus, PublisherOptions, SubscriptionOptions
-from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
-from olympus.runtime.bus.ros2.bridge.settings import qos_name
+from olympus.runtime.bus.ros2.bridge.bridge import Bridge
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings, qos_name
 from olympus.runtime.bus.ros2.how import Joining
 from olympus.runtime.bus.ros2.joining import join_graph
 from olympus.runtime.bus.ros2.qos import LATCHED, ROSOUT, SENSOR_DATA

@@ -20,7 +20,8 @@ import pytest
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.joining import join as join_session
 from olympus.runtime.bus.ros2.actions import ActionServer, Goal
-from olympus.runtime.bus.ros2.bridge import Bridge, BridgeSettings
+from olympus.runtime.bus.ros2.bridge.bridge import Bridge
+from olympus.runtime.bus.ros2.bridge.settings import BridgeSettings
 from olympus.runtime.bus.ros2.participant import Participant
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.config import Session
