@@ -81,8 +81,7 @@ def prepare() -> None:
         raise LaunchError(f"importing the runtime left descriptors open: {sorted(more)}")
     if problem := threads_problem():
         raise LaunchError(problem)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # no `collect`: it would write to 20 MB that are shared, and find next to nothing
 
 
 def threads_problem() -> str:
