@@ -21,7 +21,7 @@ from pathlib import Path
 
 from olympus.runtime.launch import nursery
 from olympus.runtime.launch.adopting import Adopted, can_adopt
-from olympus.runtime.launch.commandline import widen
+from olympus.runtime.launch.commandline import show, widen
 from olympus.runtime.lifeline import tie_to_parent
 
 _WAITING, _ABOVE = 3, 4
@@ -121,6 +121,7 @@ def _until_wanted(waiting: int, launcher: int) -> socket.socket:
     os.closerange(_ABOVE, os.sysconf("SC_OPEN_MAX"))
     if not widen():
         os._exit(1)
+    show([sys.executable, "-m", nursery.MODULE])  # it is no second launcher
     with socket.socket(fileno=_WAITING) as order:
         _, descriptors, _, _ = socket.recv_fds(order, len(_OUTPUT), 2, socket.MSG_CMSG_CLOEXEC)
         if not descriptors or order.recv(len(nursery.GO)) != nursery.GO:

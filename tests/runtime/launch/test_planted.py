@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.launch.forking import NURSERY
+from olympus.runtime.launch.nursery import MODULE
 from olympus.runtime.launch.testing import Launched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -52,6 +53,23 @@ for words in (["a" * 3000, "b"], ["python", "-m", "short"]):
         found = Path("/proc/self/cmdline").read_bytes()
         os._exit(found.rstrip(b"\\0") != " ".join(words).encode())
     assert os.wait()[1] == 0
+"""
+
+
+WAITING = """
+import time
+from pathlib import Path
+from olympus.runtime.launch import planted
+
+planted.plant()
+child = planted.take()
+own = Path("/proc/self/cmdline").read_bytes()
+until = time.monotonic() + 10
+while (words := Path(f"/proc/{child.pid}/cmdline").read_bytes()) == own:
+    assert time.monotonic() < until
+    time.sleep(0.01)
+child.end()
+print(words.rstrip(b"\\0").decode())
 """
 
 
@@ -182,6 +200,13 @@ def test_processes_of_a_launch_are_not_called_as_the_command_is(robot: Launched)
     start = f"{python.name} True {python} -m olympus.runtime"
     assert looking == f"{start}.launch.looking"
     assert hosts == [f"{start}.node.host"] * 2
+
+
+def test_what_waits_is_not_taken_for_a_second_launcher() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == [sys.executable, "-m", MODULE]
 
 
 def test_a_command_line_longer_than_our_own_is_shown_and_the_environment_stays() -> None:
