@@ -123,6 +123,28 @@ def test_one_host_alone_is_forked_too_and_then_nothing_waits_for_another(robot: 
         assert layout(restarted(robot, "one")) != layout(robot.pid)
 
 
+@pytest.mark.parametrize("file", [TWO, ONE])
+def test_where_what_was_planted_has_ended_processes_are_executed_and_nobody_is_told(
+    robot: Launched, file: str
+) -> None:
+    (robot.root / "robot.yaml").write_text(file)
+    (robot.root / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'launch' in sys.orig_argv:\n"
+        "    os.register_at_fork(after_in_child=lambda: os._exit(1))\n"
+    )
+    path = {"PYTHONPATH": str(robot.root)}
+    with Launched(robot.root / "robot.yaml", root=robot.root, environment=path) as launched:
+        launched.until_active()
+        pids = launched.pids()
+        assert layout(pids["one"]) != layout(launched.pid)
+        if file == TWO:
+            assert layout(pids["one"]) == layout(pids[NURSERY])
+            assert launched.ledger(NURSERY)["restarts"] == 0
+        assert f"{NURSERY}:" not in launched.output
+    assert launched.left_behind == []
+
+
 def test_a_launch_that_comes_to_nothing_leaves_no_process(robot: Launched) -> None:
     (robot.root / "robot.yaml").write_text("nodes: {first: {uses: no_such_node}}\n")
     with robot:
