@@ -13,7 +13,7 @@ FEWEST = 4
 MOST = 64
 """At most so many, where it was in vain before."""
 _WORTH = 16
-"""A spell in which fewer came than this was in vain."""
+"""So many messages that are met awake are worth the while that it looks in vain after the last."""
 NAP_S = 0.05
 """After so long awake it sleeps once: a real-time loop that never waits loses its priority for it
 (node/urgency.py), and one round trip in fifty milliseconds pays."""
@@ -47,9 +47,10 @@ class Alertness:
         if now_s - self._since_s <= self._most_s:
             self._close += 1
             return
-        if self._close >= self._needed:  # it ends a spell that was spent awake
-            in_vain = self._close < self._needed + _WORTH
-            self._needed = min(MOST, self._needed * 2) if in_vain else FEWEST
+        if self._close >= FEWEST + _WORTH:  # also if most of it was spent asleep
+            self._needed = FEWEST
+        elif self._close >= self._needed:
+            self._needed = min(MOST, self._needed * 2)
         self._close = 0
 
     def until(self, now_s: float) -> float:

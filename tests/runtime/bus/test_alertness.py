@@ -49,6 +49,13 @@ def test_a_long_exchange_is_noticed_also_after_many_short_bursts() -> None:
     assert found[201:] == [False] * FEWEST + [True] * (11 - FEWEST)
 
 
+def test_bursts_that_are_worth_it_keep_it_awake_also_after_some_that_were_not() -> None:
+    short = bursts(1000, 12)
+    found = list(told(Alertness(MOST_S), short + bursts(4, 25)))[len(short) :]
+    assert found[:25].count(True) < 25 - FEWEST  # it has learnt that bursts are short
+    assert found[25:50] == found[50:75] == [False] * FEWEST + [True] * (25 - FEWEST)
+
+
 def test_it_sleeps_once_in_a_while_however_closely_messages_come() -> None:
     count = int(3.5 * NAP_S / CLOSE_S)
     found = list(told(Alertness(MOST_S), [FAR_S] + [CLOSE_S] * count))[FEWEST:]
