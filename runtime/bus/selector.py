@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeAlias
 
-from olympus.runtime.bus.alertness import Alertness
+from olympus.runtime.bus.alertness import NAP_S, Alertness
+from olympus.runtime.bus.crowd import Crowd
 from olympus.runtime.quick import quick
 
 Act: TypeAlias = Callable[[], object]
@@ -26,7 +27,9 @@ Events: TypeAlias = list[tuple[int, int]]
 Look: TypeAlias = Callable[[select.epoll, list[object], float, float], Events]
 _log = logging.getLogger(__name__)
 _MOST_READY = 256
-_NEVER = 0.0, 0.0
+SOON = 6
+"""What is expected within so many times `spin_s` is waited for awake from the beginning: after half
+a millisecond of sleep a core has forgotten more than the sleep was worth."""
 
 
 class HasFileno(Protocol):
@@ -63,7 +66,8 @@ class PromptSelector(selectors.BaseSelector):
 
         Args:
             spin_s: How long at most to look again and again, instead of going to sleep, while
-                messages follow each other closely, s; see `Alertness`.
+                messages follow each other closely, s; see `Alertness`. For what is expected soon it
+                may be `SOON` times that.
         """
         self._epoll = select.epoll()
         self._keys: dict[int, selectors.SelectorKey] = {}
@@ -77,9 +81,18 @@ class PromptSelector(selectors.BaseSelector):
         """Within a prompt reader: whether nothing else has come that would have its turn after."""
         self._alertness, self._awake_until_s = Alertness(spin_s), 0.0
         self._may_spin = self._alertness.is_possible
-        self.spin_s = spin_s
+        self.spin_s, self.soon_s = spin_s, SOON * spin_s
         self._due_s: tuple[float, float] | None = None
         """From when until when to be awake for something that is expected, on the steady clock."""
+        self._soon_until_s = 0.0
+        """Until when to be awake from now on, instead."""
+        self._crowd = Crowd()
+        self._has_slept = True
+        """Whether it has let the core go since it was last awake."""
+        self._slept_s = 0.0
+        """When that was known."""
+        self._is_unread = False
+        """Whether something may lie in a board of which the kernel does not tell."""
         self._fed_s: tuple[float, float] | None = None
         """When the bus brought something, and when that was dealt with; not learnt from yet."""
         self.failures = 0
@@ -139,9 +152,12 @@ class PromptSelector(selectors.BaseSelector):
         if self._fed_s is not None:
             self._learn(*self._fed_s)
         timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
-        if timeout != 0 and (self._awake_until_s or self._due_s is not None):
+        if timeout != 0 and (
+            self._awake_until_s or self._due_s or self._soon_until_s or self._is_unread
+        ):
             come = self._events_awake(timeout)
         else:
+            self._has_slept |= timeout != 0
             come = self._epoll.poll(timeout, _MOST_READY)
         self.is_alone = timeout != 0 and len(come) == 1  # 0: asyncio has callbacks at hand
         for descriptor, events in come:
@@ -163,7 +179,8 @@ class PromptSelector(selectors.BaseSelector):
                 ready.append((key, selected))
         self.is_alone = False
         if came_s and self._may_spin:
-            self._fed_s, self._due_s = (came_s, time.monotonic()), None
+            self._fed_s = came_s, time.monotonic()
+            self._due_s, self._soon_until_s = None, 0.0
         return ready
 
     def expect(self, from_s: float, until_s: float) -> None:
@@ -175,6 +192,11 @@ class PromptSelector(selectors.BaseSelector):
         """
         if self._may_spin:
             self._due_s = from_s, until_s
+
+    def expect_soon(self, since_s: float) -> None:
+        """Be awake for something until it comes, or for `soon_s` from a time on, s."""
+        if self._may_spin:
+            self._soon_until_s = since_s + self.soon_s
 
     def _learn(self, came_s: float, dealt_with_s: float) -> None:
         """Know when something came; not before it is waited again, when nobody waits for this."""
@@ -227,16 +249,46 @@ class PromptSelector(selectors.BaseSelector):
         """Wait as `epoll` does, at first or for a while by looking again and again."""
         now_s = time.monotonic()
         end_s = math.inf if timeout is None else now_s + timeout
-        for from_s, until_s in ((now_s, self._awake_until_s), self._due_s or _NEVER):
-            if now_s < (until_s := min(until_s, end_s)):
-                if events := self.look(self._epoll, self.wires, until_s, min(from_s, until_s)):
+        for from_s, until_s in self._spells(now_s):
+            if now_s < (until_s := min(until_s, end_s)) or self._is_unread:
+                self._has_slept |= from_s > now_s
+                if events := self._look(until_s, min(from_s, until_s)):
                     return events
                 now_s = time.monotonic()
         if now_s >= self._awake_until_s:
             self._awake_until_s = 0.0
         if self._due_s is not None and now_s >= self._due_s[1]:
             self._due_s = None
+        if now_s >= self._soon_until_s:
+            self._soon_until_s = 0.0
+        self._has_slept = True
         return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
+
+    def _spells(self, now_s: float) -> list[tuple[float, float]]:
+        """Return from when until when to be awake, s; before each it sleeps."""
+        if self._is_unread:
+            return [(now_s, now_s)]
+        has_slept, self._has_slept = self._has_slept, False
+        if has_slept:
+            self._slept_s = now_s
+        if self._crowd.is_there(now_s, has_slept=has_slept):
+            return []
+        spells = [(now_s, self._awake_until_s)]
+        soon_s = self._soon_until_s - now_s
+        if soon_s > 0 and now_s - self._slept_s < NAP_S and self._crowd.has_room_for(soon_s, now_s):
+            spells.append((now_s, self._soon_until_s))
+        elif self._due_s is not None:
+            spells.append(self._due_s)
+        return spells
+
+    def _look(self, until_s: float, from_s: float) -> Events:
+        try:
+            events = self.look(self._epoll, self.wires, until_s, from_s)
+        except BaseException:  # of a signal's handler
+            self._is_unread = True
+            raise
+        self._is_unread = False
+        return events
 
 
 def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:

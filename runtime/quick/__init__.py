@@ -12,7 +12,7 @@ from types import ModuleType
 
 PURE = "OLYMPUS_PURE"
 """With this in the environment, all is done in Python."""
-VERSION = 12
+VERSION = 13
 """Of what is built; one of another version, left from before an update, is not used."""
 
 

@@ -1,6 +1,6 @@
 /* Waiting as PromptSelector of bus/selector.py does while it is awake: looking again and again. */
 
-#include "wires.h"
+#include "ring.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define MOST_EVENTS 256
+#define MOST_WIRES 64
 #define TURNS 32          /* so often the boards are looked at before the kernel is asked */
 
 static double now_s(void)
@@ -50,14 +51,35 @@ static void doze(int epoll, double from_s)
     (void)ppoll(&asked, 1, &left, NULL);
 }
 
-/* Without the interpreter's lock. A board only says when to ask; what has come, the kernel says. */
+/* Adds the wires for which something lies in a board, of which the kernel knows nothing; returns how
+   many events there are then. */
+static int with_those_in_boards(struct epoll_event *events, int found, Wire *const *wires, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!is_in_ring(wires[i]))
+            continue;
+        int at = 0;
+        while (at < found && events[at].data.fd != wires[i]->fd)
+            at++;
+        if (at < found)
+            events[at].events |= EPOLLIN;
+        else {
+            found = at + 1;
+            events[at] = (struct epoll_event){.events = EPOLLIN, .data.fd = wires[i]->fd};
+        }
+    }
+    return found;
+}
+
+/* Without the interpreter's lock. That something was sent, a board says; the kernel is asked all the
+   same, what else has come. */
 static int look(int epoll, struct epoll_event *events, Wire *const *wires, Py_ssize_t count, double until_s)
 {
     for (;;) {
         for (int turn = 0; turn < TURNS && !is_coming(wires, count); turn++)
             rest_a_moment();
         int found = epoll_wait(epoll, events, MOST_EVENTS, 0);
-        if (found != 0)
+        if (found < 0 || (found = with_those_in_boards(events, found, wires, count)) > 0)
             return found;
         if (now_s() >= until_s)
             return 0;
@@ -75,23 +97,32 @@ PyObject *events_awake(PyObject *module, PyObject *args)
     int epoll = PyObject_AsFileDescriptor(of);
     if (epoll < 0)
         return NULL;
-    Wire *wires[64];
+    Wire *wires[MOST_WIRES];
     Py_ssize_t count = 0;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(given) && count < 64; i++) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(given) && count < MOST_WIRES; i++) {
         PyObject *wire = PyList_GET_ITEM(given, i);
         if (Py_IS_TYPE(wire, &WireType) && ((Wire *)wire)->theirs.buf != NULL)
             wires[count++] = (Wire *)Py_NewRef(wire);
     }
-    struct epoll_event events[MOST_EVENTS];
-    int found;
+    struct epoll_event events[MOST_EVENTS + MOST_WIRES];
+    int found, number;
     Py_BEGIN_ALLOW_THREADS
     doze(epoll, from_s);
+    for (Py_ssize_t i = 0; i < count; i++)
+        tell_awake(wires[i], 1);
     found = look(epoll, events, wires, count, until_s);
+    number = errno;
+    for (Py_ssize_t i = 0; i < count; i++)
+        tell_awake(wires[i], 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* see ring.c */
+    found = with_those_in_boards(events, found, wires, count);
     Py_END_ALLOW_THREADS
     for (Py_ssize_t i = 0; i < count; i++)
         Py_DECREF(wires[i]);
-    if (found < 0 && errno != EINTR)
+    if (found < 0 && number != EINTR) {
+        errno = number;
         return PyErr_SetFromErrno(PyExc_OSError);
+    }
     if (PyErr_CheckSignals() < 0)
         return NULL;
     PyObject *made = PyList_New(0);

@@ -11,7 +11,7 @@
 #endif
 
 /* To be raised with every change here that the Python side has to know of: see __init__.py. */
-#define VERSION 12
+#define VERSION 13
 
 /* The head of a record, see bus/ipc/records.py. */
 typedef struct {

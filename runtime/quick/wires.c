@@ -4,12 +4,13 @@
    who are called with it. Both system calls return at once, so the interpreter's lock is kept: to
    let it go and take it again costs as much as to send. */
 
-#include "wires.h"
+#include "ring.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
 #define MOST_PACKET 65536
+#define NUDGE 0xFE        /* alone, and not counted: look into the board */
 
 static int call(PyObject *function, PyObject *const *given, size_t count)
 {
@@ -26,23 +27,36 @@ static void tell_sent(Wire *wire)
 /* ---- sending ---- */
 
 /* 1: it went, 0: it can't go now, -1: the other side is gone. */
+static int sent_by_socket(const Wire *wire, const char *data, Py_ssize_t nbytes)
+{
+    ssize_t sent;
+    do
+        sent = send(wire->fd, data, nbytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0 ? 1 : errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+}
+
+/* Likewise. */
 static int sent_at_once(Wire *wire, const char *data, Py_ssize_t nbytes)
 {
     if (wire->is_stuck || wire->fd < 0)
         return 0;
     wire->sent++;
+    Placed placed = placed_in_ring(wire, data, nbytes);
     tell_sent(wire);
-    ssize_t sent;
-    do
-        sent = send(wire->fd, data, nbytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent >= 0)
+    if (placed == TAKEN_ON)
         return 1;
-    if (errno != EAGAIN && errno != EWOULDBLOCK)
-        return -1;
-    wire->sent--;
-    tell_sent(wire);
-    return 0;
+    if (placed == TO_BE_WOKEN) {
+        /* Where there is no room, what is there wakes it. */
+        const unsigned char nudge = NUDGE;
+        return sent_by_socket(wire, (const char *)&nudge, 1) < 0 ? -1 : 1;
+    }
+    int went = sent_by_socket(wire, data, nbytes);
+    if (went == 0) {
+        wire->sent--;
+        tell_sent(wire);
+    }
+    return went;
 }
 
 static PyObject *wire_post(Wire *wire, PyObject *record)
@@ -63,12 +77,20 @@ static PyObject *wire_post(Wire *wire, PyObject *record)
 
 /* ---- receiving ---- */
 
-/* What `recv` gave: above 0 a packet, 0 nothing is there or all is over, -1 an exception. */
+/* The next packet: above 0 its length, 0 nothing is there or all is over, -1 an exception. */
 static Py_ssize_t next_packet(Wire *wire, char buffer[MOST_PACKET], int *is_over)
 {
     *is_over = 0;
-    while (wire->fd >= 0) {
-        ssize_t count = recv(wire->fd, buffer, MOST_PACKET, MSG_DONTWAIT);
+    /* Who sends nudges and nothing else is heard again after the others. */
+    for (int nudges = 0; wire->fd >= 0 && nudges < wire->budget;) {
+        ssize_t count = taken_from_ring(wire, buffer);
+        if (count > 0)
+            return count;
+        count = recv(wire->fd, buffer, MOST_PACKET, MSG_DONTWAIT);
+        if (count == 1 && (unsigned char)buffer[0] == NUDGE) {
+            nudges++;
+            continue;
+        }
         if (count > 0)
             return count;
         if (count < 0 && errno == EINTR)
@@ -128,7 +150,8 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
        have let other threads run, which read from other wires. */
     char buffer[MOST_PACKET];
     int budget = wire->budget, is_over;
-    while (budget > 0) {
+    /* Of what lies in the board the kernel does not tell a second time. */
+    for (int beyond = wire->budget; budget > 0 || (is_in_ring(wire) && beyond > 0); beyond -= budget <= 0) {
         Py_ssize_t nbytes = next_packet(wire, buffer, &is_over);
         if (nbytes < 0)
             return NULL;
@@ -138,6 +161,7 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
             break;
         }
         wire->received++;
+        tell_received(wire);
         int more = wire->theirs.buf == NULL
             || *(volatile uint64_t *)wire->theirs.buf > wire->received;
         int taken = take_in(wire, buffer, nbytes, more, budget);

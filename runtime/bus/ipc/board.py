@@ -4,7 +4,10 @@ Each end writes a board of its own and reads the other's. Cells are u64:
 
     0   packets sent            so that the reader knows whether more are waiting
     8   releases written        counts up; the newest `RING` of them are in the ring
+    16  packets taken in        so that the other side knows which berths are free
+    24  whether it is awake     and looks at the other side's berths before it sleeps
     64… the ring of releases    pool << 32 | slot
+    2048… four berths           packets that need no socket, for who is awake; see quick/ring.c
 
 There is one writer per board, and a release cell is written before its count. On a processor that
 reorders (ARM), the lock that the writer takes and lets go in between keeps the two in order.
@@ -20,8 +23,9 @@ from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
 
 RING = 1024
 """More than the slots one end may ever hold at once (see sender.py), so it can't run over."""
-_SENT, RELEASED, _FIRST = 0, 8, 64
-NBYTES = 16384
+_SENT, RELEASED, TAKEN_IN, AWAKE, _FIRST = 0, 8, 16, 24, 64
+BERTHS = 4
+NBYTES = 81_920
 
 
 class Board:

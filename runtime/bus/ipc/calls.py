@@ -153,9 +153,11 @@ class Calls:
         if (habit := self._habits.get(alike)) is None:
             if len(self._habits) >= MOST_HABITS:
                 self._habits.clear()
-            habit = self._habits[alike] = Habit(selector.spin_s)
+            habit = self._habits[alike] = Habit(selector.spin_s, selector.soon_s)
         if (window := habit.window()) is not None:
             selector.expect(sent_s + window[0], sent_s + window[1])
+        if habit.is_soon:
+            selector.expect_soon(sent_s)
         return habit
 
     def _look_at(self, time_s: float) -> None:

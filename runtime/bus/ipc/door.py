@@ -27,7 +27,7 @@ import msgpack
 
 from olympus.runtime.errors import BusError
 
-VERSION = 1
+VERSION = 2
 _PATIENCE_S = 5.0
 _MOST = 4096
 _MOST_NAME = 200

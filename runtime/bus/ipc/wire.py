@@ -1,6 +1,7 @@
 """One end of the socket that carries records: sending one at once, and taking in what came.
 
-`make_wire` takes the one in C (quick/wires.c) where it is built; the one here does the same.
+`make_wire` takes the one in C (quick/wires.c) where it is built; the one here does the same, but
+for packets in the board (quick/ring.c): it never says that it is awake, and so gets none.
 """
 
 from __future__ import annotations

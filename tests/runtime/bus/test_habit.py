@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import select
 import selectors
 import socket
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from olympus.runtime.bus import Bus
+from olympus.runtime.bus.alertness import NAP_S
+from olympus.runtime.bus.crowd import LOOKS_BACK, Crowd
 from olympus.runtime.bus.habit import EARLY_S, Habit
 from olympus.runtime.bus.ipc import calls, open_door
 from olympus.runtime.bus.loop import BusLoop, selector_of
-from olympus.runtime.bus.selector import Look, PromptSelector, look_again
+from olympus.runtime.bus.selector import SOON, Look, PromptSelector, look_again
 from olympus.runtime.clock import SystemClock
 from olympus.runtime.messages import Empty
 from olympus.runtime.messages.inference import Completed, Prompt
@@ -67,6 +70,25 @@ def test_for_an_answer_that_comes_at_once_there_is_no_time_to_sleep() -> None:
 
 def test_only_the_last_eight_count() -> None:
     assert told(*[0.3, 0.1] * 20, *[0.001] * 8) == told(*[0.001] * 8)
+
+
+SOON_S = 0.003
+
+
+def is_soon(*took_s: float) -> bool:
+    """Return what a habit says after some answers."""
+    habit = Habit(MOST_S, SOON_S)
+    for one_s in took_s:
+        habit.note(one_s)
+    return habit.is_soon
+
+
+def test_answers_that_took_less_than_a_while_come_soon_one_may_not() -> None:
+    assert is_soon(*[0.001, SOON_S] * 4)
+    assert is_soon(*[0.001] * 7, 1.0)
+    assert not is_soon(*[0.001] * 6, 1.0, 1.0)
+    assert not is_soon(*[0.001] * 7), "too few to tell"
+    assert is_soon(*[1.0] * 20, *[0.001] * 8)
 
 
 @pytest.fixture
@@ -145,11 +167,113 @@ def test_what_comes_before_it_is_due_is_found_at_once(
         selector.close()
 
 
+def alone() -> Crowd:
+    """Return what says that nobody else wants the core."""
+    return Crowd(lambda: (0, 0.0), lambda: False)
+
+
+@either_way
+def test_for_what_comes_soon_it_is_awake_from_the_beginning_but_not_for_long(look: Look) -> None:
+    selector = PromptSelector(spin_s=MOST_S)
+    selector.look, selector._crowd = (noted := Noted(look)), alone()
+    try:
+        begun_s = time.monotonic()
+        selector.expect(begun_s + 10, begun_s + 20)  # which it knows too, and does not need
+        selector.expect_soon(begun_s)
+        assert selector.select(0.05) == []
+        ((from_s, until_s),) = noted.times_s
+        assert until_s == begun_s + SOON * MOST_S and begun_s <= from_s < until_s
+        assert time.monotonic() >= begun_s + 0.05
+    finally:
+        selector.close()
+
+
+@either_way
+def test_what_the_bus_brings_ends_the_wait_for_what_comes_soon(
+    ends: tuple[socket.socket, socket.socket], look: Look
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=1.0)
+    selector.look, selector._crowd = look, alone()
+    came: list[bytes] = []
+    try:
+        selector.set_prompt(near.fileno(), lambda: came.append(near.recv(100)))
+        far.send(b"x")
+        selector.expect_soon(time.monotonic())
+        assert selector.select(None) == [] and came == [b"x"]
+        selector.look = noted = Noted(look)
+        selector.select(0.001)
+        assert noted.times_s == []
+    finally:
+        selector.close()
+
+
+def test_it_sleeps_once_in_a_while_though_all_comes_soon(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    selector = PromptSelector(spin_s=0.01)
+    selector.look, selector._crowd = (noted := Noted(look_again)), alone()
+    selector.set_prompt(near.fileno(), lambda: near.recv(100))
+    due: list[int] = []
+    try:
+        begun_s = time.monotonic()
+        while len(due) < 2:
+            assert time.monotonic() < begun_s + 30
+            far.send(b"x")
+            now_s = time.monotonic()
+            selector.expect(now_s + 5, now_s + 6)
+            selector.expect_soon(now_s)
+            selector._awake_until_s = 0.0  # what follows closely is not what this is about
+            selector.select(None)
+            if noted.times_s[-1] == (now_s + 5, now_s + 6):
+                due.append(round((now_s - begun_s) / NAP_S))
+        assert due[0] >= 1 and due[1] >= due[0] + 1
+    finally:
+        selector.close()
+
+
+def test_on_a_core_that_others_want_it_sleeps() -> None:
+    selector = PromptSelector(spin_s=MOST_S)
+    switches = itertools.count()
+    selector.look, selector._crowd = (
+        (noted := Noted(look_again)),
+        Crowd(lambda: (next(switches), 0.0), lambda: False),
+    )
+    try:
+        for _ in range(LOOKS_BACK + 20):
+            selector.expect_soon(time.monotonic())
+            selector.select(0.0001)
+            selector._has_slept = False  # as if it had come in time
+        assert len(noted.times_s) == LOOKS_BACK
+    finally:
+        selector.close()
+
+
+def test_a_realtime_thread_sleeps_until_shortly_before_once_it_was_awake_for_its_share() -> None:
+    selector = PromptSelector(spin_s=0.001)
+    selector.look = noted = Noted(look_again)
+    selector._crowd = Crowd(lambda: (0, 0.0), lambda: True)
+    try:
+        dues: list[tuple[float, float]] = []
+        while not dues or dues[-1] != noted.times_s[-1]:
+            assert len(dues) < 1000
+            now_s = time.monotonic()
+            dues.append((now_s + 0.0001, now_s + 0.0002))
+            selector.expect(*dues[-1])
+            selector.expect_soon(now_s)
+            selector.select(0.0003)
+        assert len(dues) > 1
+    finally:
+        selector.close()
+
+
 def test_who_may_never_be_awake_expects_nothing() -> None:
     selector = PromptSelector()
     selector.look = noted = Noted(look_again)
     try:
         selector.expect(0.0, time.monotonic() + 100)
+        selector.expect_soon(time.monotonic() + 100)
         selector.select(0.001)
         assert noted.times_s == []
     finally:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from olympus.runtime.bus import Bus, SubscriptionOptions
 from olympus.runtime.bus.astray import ASTRAY
 from olympus.runtime.bus.ipc import open_door
-from olympus.runtime.bus.ipc.door import enter
+from olympus.runtime.bus.ipc.board import NBYTES
+from olympus.runtime.bus.ipc.door import VERSION, enter
 from olympus.runtime.bus.ipc.frames import Channel, Frame
 from olympus.runtime.bus.ipc.memory import make_memory
 from olympus.runtime.bus.ipc.pool import Pools
@@ -121,7 +122,7 @@ async def test_who_speaks_another_version_is_sent_away(tmp_path: Path) -> None:
         door.connect(str(tmp_path / "s"))
         door.send(msgpack.packb([99, "old"]))
         number, why = msgpack.unpackb(door.recv(100))
-        assert (number, why) == (0, "version 99 of the bus where 1 is needed")
+        assert (number, why) == (0, f"version 99 of the bus where {VERSION} is needed")
         assert door.recv(100) == b""
         door.close()
         with pytest.raises(BusError, match=r"may not come in: '' is no name of a host"):
@@ -139,7 +140,7 @@ async def test_a_name_that_is_none_keeps_nobody_else_out(tmp_path: Path, name: o
         stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stranger.settimeout(10)
         stranger.connect(str(tmp_path / "s"))
-        stranger.send(msgpack.packb([1, name]))
+        stranger.send(msgpack.packb([VERSION, name]))
         assert msgpack.unpackb(stranger.recv(1000))[0] == 0
         door, peers = enter(tmp_path / "s", "b")
         assert [peer.host for peer in peers] == ["a"]
@@ -239,7 +240,7 @@ async def bear(steps: list[tuple[bytes, list[int], bytes]], path: Path) -> None:
     """Have a stranger say and send what it likes to a host, and see that the host goes on."""
     failures: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
-    given_away = [make_memory(16_384).descriptor, make_memory(65_536).descriptor]
+    given_away = [make_memory(NBYTES).descriptor, make_memory(65_536).descriptor]
     bus = Bus(SystemClock(), host="a", door=path)
     seen: list[Message] = []
     bus.subscribe("r", Reading, seen.append, SubscriptionOptions(qos=QoS.queue(100)))
