@@ -19,6 +19,8 @@ LOOKS_BACK = 8
 LOST = 0.25
 """With such a part of the last `LOOKS_BACK` intervals gone to others the core is crowded. An
 endless loop beside it takes half; heartbeats and the like a twentieth."""
+SHORTEST_S = 0.0005
+"""An interval lasts so long at least: to ask the kernel takes microseconds."""
 PAUSE_S = 0.25
 """How long it sleeps instead, before it tries again."""
 SHARE = 0.1
@@ -50,6 +52,7 @@ class Crowd:
         self._recent: deque[tuple[float, float]] = deque(maxlen=LOOKS_BACK)
         """Of intervals in which it did not sleep: what others had of each, and its length, s."""
         self._switches, self._ran_s, self._at_s = 0, 0.0, 0.0
+        self._has_slept = True
         self._away_until_s = 0.0
         self._saved_s, self._counted_s = 0.0, 0.0
 
@@ -62,12 +65,16 @@ class Crowd:
         """
         if now_s < self._away_until_s:
             return True
+        self._has_slept |= has_slept
+        if now_s - self._at_s < SHORTEST_S:
+            return False
         switches, ran_s = self._ran()
-        if not has_slept:
+        if not self._has_slept:
             length_s = now_s - self._at_s
             lost_s = length_s - (ran_s - self._ran_s) if switches > self._switches else 0.0
             self._recent.append((lost_s, length_s))
         self._switches, self._ran_s, self._at_s = switches, ran_s, now_s
+        self._has_slept = False
         if len(self._recent) < LOOKS_BACK:
             return False
         lost_s, length_s = (sum(parts) for parts in zip(*self._recent, strict=True))

@@ -62,6 +62,22 @@ def test_turns_in_which_it_slept_say_nothing(core: Core) -> None:
     assert not any(core.turn(0.9, has_slept=True) for _ in range(1000))
 
 
+def test_it_is_not_asked_for_every_message(core: Core) -> None:
+    asked = 0
+
+    def ran() -> tuple[int, float]:
+        nonlocal asked
+        asked += 1
+        return asked, 0.0
+
+    crowd = Crowd(ran, lambda: False)
+    crowd.is_there(1000.0, has_slept=True)
+    found = [crowd.is_there(1000.0 + n * 0.00011, has_slept=n == 12) for n in range(1, 101)]
+    assert asked <= 21
+    # Of the interval in which it slept nothing is known, of the others that all was lost.
+    assert found.index(True) == (LOOKS_BACK + 1) * 5 - 1
+
+
 def test_a_realtime_thread_is_awake_for_long_for_a_share_of_the_time() -> None:
     crowd, now_s, spent_s, wait_s = Crowd(lambda: (0, 0.0), lambda: True), 1000.0, 0.0, 0.003
     assert crowd.has_room_for(wait_s, now_s)
