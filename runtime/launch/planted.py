@@ -22,6 +22,7 @@ from pathlib import Path
 from olympus.runtime.launch import nursery
 from olympus.runtime.launch.adopting import Adopted, can_adopt
 from olympus.runtime.launch.commandline import show, widen
+from olympus.runtime.launch.signals import ignore_none
 from olympus.runtime.lifeline import tie_to_parent
 
 _WAITING, _ABOVE = 3, 4
@@ -110,7 +111,7 @@ def _end() -> None:
 def _until_wanted(waiting: int, launcher: int) -> socket.socket:
     """Be as if just executed, and wait to be wanted; return the channel of the orders."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ignore_none()
     tie_to_parent()
     if os.getppid() != launcher:
         os._exit(1)

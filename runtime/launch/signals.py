@@ -7,7 +7,17 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What the launcher takes."""
+
+
+def ignore_none() -> None:
+    """Have these do what they do by themselves: what a launcher executes finds them so.
+
+    One may be ignored, as SIGHUP is with nohup(1).
+    """
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -26,10 +36,10 @@ def stop_signals(first: Callable[[], None], again: Callable[[], None]) -> Iterat
         count += 1
         (first if count == 1 else again)()
 
-    for number in _NUMBERS:
+    for number in NUMBERS:
         loop.add_signal_handler(number, asked)
     try:
         yield
     finally:
-        for number in _NUMBERS:
+        for number in NUMBERS:
             loop.remove_signal_handler(number)

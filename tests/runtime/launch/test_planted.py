@@ -16,6 +16,7 @@ import pytest
 
 from olympus.runtime.launch.forking import NURSERY
 from olympus.runtime.launch.nursery import MODULE
+from olympus.runtime.launch.signals import NUMBERS
 from olympus.runtime.launch.testing import Launched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -109,6 +110,21 @@ def test_the_first_nursery_is_forked_from_the_launcher_and_the_next_one_is_not(
         assert {layout(pid) for pid in pids.values()} == {layout(robot.pid)}
         assert os.getsid(pids[NURSERY]) == pids[NURSERY]
         assert layout(restarted(robot, NURSERY)) != layout(robot.pid)
+
+
+def test_what_the_launcher_was_to_ignore_its_processes_do_not(robot: Launched) -> None:
+    before = [signal.signal(number, signal.SIG_IGN) for number in NUMBERS]
+    try:
+        robot.__enter__()
+    finally:
+        for number, handler in zip(NUMBERS, before, strict=True):
+            signal.signal(number, handler)
+    robot.until_active()
+    asked = sum(1 << number - 1 for number in NUMBERS)
+    for name, pid in robot.pids().items():
+        status = Path(f"/proc/{pid}/status").read_text()
+        ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+        assert not ignored & asked, f"{name} ignores {ignored:x}"
 
 
 def test_one_host_alone_is_forked_too_and_then_nothing_waits_for_another(robot: Launched) -> None:
