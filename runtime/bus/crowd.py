@@ -84,13 +84,14 @@ class Crowd:
         self._away_until_s = now_s + PAUSE_S
         return True
 
-    def has_room_for(self, seconds: float, now_s: float) -> bool:
-        """Tell whether a wait of so long may be spent awake; if so, it counts."""
+    def has_share(self, now_s: float) -> bool:
+        """Tell whether this thread may be awake for long now."""
         if not self._is_realtime():
             return True
         self._saved_s = min(_MOST_SAVED_S, self._saved_s + (now_s - self._counted_s) * SHARE)
         self._counted_s = now_s
-        if self._saved_s < seconds:
-            return False
+        return self._saved_s > 0
+
+    def spend(self, seconds: float) -> None:
+        """Know that it was awake for so long."""
         self._saved_s -= seconds
-        return True

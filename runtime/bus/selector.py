@@ -86,13 +86,15 @@ class PromptSelector(selectors.BaseSelector):
         """From when until when to be awake for something that is expected, on the steady clock."""
         self._soon_until_s = 0.0
         """Until when to be awake from now on, instead."""
+        self._soon_since_s = 0.0
+        """Since when it is; 0 where it is not."""
         self._crowd = Crowd()
         self._has_slept = True
         """Whether it has let the core go since it was last awake."""
         self._slept_s = 0.0
         """When that was known."""
         self._is_unread = False
-        """Whether something may lie in a board of which the kernel does not tell."""
+        """Whether something may lie in a board; unlike of a socket, nobody tells a second time."""
         self._fed_s: tuple[float, float] | None = None
         """When the bus brought something, and when that was dealt with; not learnt from yet."""
         self.failures = 0
@@ -152,6 +154,7 @@ class PromptSelector(selectors.BaseSelector):
         if self._fed_s is not None:
             self._learn(*self._fed_s)
         timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
+        is_unread = self._is_unread and timeout == 0
         if timeout != 0 and (
             self._awake_until_s or self._due_s or self._soon_until_s or self._is_unread
         ):
@@ -160,6 +163,7 @@ class PromptSelector(selectors.BaseSelector):
             self._has_slept |= timeout != 0
             come = self._epoll.poll(timeout, _MOST_READY)
         self.is_alone = timeout != 0 and len(come) == 1  # 0: asyncio has callbacks at hand
+        self._is_unread = True  # until all is dealt with
         for descriptor, events in come:
             act = self._prompt.get(descriptor)
             if act is not None and events != select.EPOLLOUT:
@@ -167,6 +171,7 @@ class PromptSelector(selectors.BaseSelector):
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001  as asyncio does with its callbacks
+                    is_unread = True
                     self.failures += 1
                     _log.error(
                         "taking in what came failed, no. %d: %r",
@@ -177,7 +182,7 @@ class PromptSelector(selectors.BaseSelector):
             key = self._keys.get(descriptor)
             if key is not None and (selected := _selected(events) & key.events):
                 ready.append((key, selected))
-        self.is_alone = False
+        self.is_alone, self._is_unread = False, is_unread
         if came_s and self._may_spin:
             self._fed_s = came_s, time.monotonic()
             self._due_s, self._soon_until_s = None, 0.0
@@ -201,6 +206,9 @@ class PromptSelector(selectors.BaseSelector):
     def _learn(self, came_s: float, dealt_with_s: float) -> None:
         """Know when something came; not before it is waited again, when nobody waits for this."""
         self._fed_s = None
+        if self._soon_since_s:
+            self._crowd.spend(came_s - self._soon_since_s)
+            self._soon_since_s = 0.0
         self._alertness.come(came_s)
         self._awake_until_s = self._alertness.until(dealt_with_s)
 
@@ -252,9 +260,14 @@ class PromptSelector(selectors.BaseSelector):
         for from_s, until_s in self._spells(now_s):
             if now_s < (until_s := min(until_s, end_s)) or self._is_unread:
                 self._has_slept |= from_s > now_s
-                if events := self._look(until_s, min(from_s, until_s)):
+                self._is_unread = True
+                events = self.look(self._epoll, self.wires, until_s, min(from_s, until_s))
+                if events:
                     return events
-                now_s = time.monotonic()
+                now_s, self._is_unread = time.monotonic(), False
+        if self._soon_since_s:
+            self._crowd.spend(now_s - self._soon_since_s)
+            self._soon_since_s = 0.0
         if now_s >= self._awake_until_s:
             self._awake_until_s = 0.0
         if self._due_s is not None and now_s >= self._due_s[1]:
@@ -264,31 +277,22 @@ class PromptSelector(selectors.BaseSelector):
         self._has_slept = True
         return self._epoll.poll(None if timeout is None else max(0, end_s - now_s), _MOST_READY)
 
-    def _spells(self, now_s: float) -> list[tuple[float, float]]:
-        """Return from when until when to be awake, s; before each it sleeps."""
+    def _spells(self, now_s: float) -> Iterator[tuple[float, float]]:
+        """Yield from when until when to be awake, s; before each it sleeps."""
         if self._is_unread:
-            return [(now_s, now_s)]
+            yield now_s, now_s
         has_slept, self._has_slept = self._has_slept, False
         if has_slept:
             self._slept_s = now_s
         if self._crowd.is_there(now_s, has_slept=has_slept):
-            return []
-        spells = [(now_s, self._awake_until_s)]
-        soon_s = self._soon_until_s - now_s
-        if soon_s > 0 and now_s - self._slept_s < NAP_S and self._crowd.has_room_for(soon_s, now_s):
-            spells.append((now_s, self._soon_until_s))
+            return
+        yield now_s, self._awake_until_s
+        is_rested = now_s - self._slept_s < NAP_S
+        if now_s < self._soon_until_s and is_rested and self._crowd.has_share(now_s):
+            self._soon_since_s = now_s
+            yield now_s, self._soon_until_s
         elif self._due_s is not None:
-            spells.append(self._due_s)
-        return spells
-
-    def _look(self, until_s: float, from_s: float) -> Events:
-        try:
-            events = self.look(self._epoll, self.wires, until_s, from_s)
-        except BaseException:  # of a signal's handler
-            self._is_unread = True
-            raise
-        self._is_unread = False
-        return events
+            yield self._due_s
 
 
 def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:

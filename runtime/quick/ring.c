@@ -1,11 +1,14 @@
 /* Packets that lie in a board: between two hosts that are both awake no system call is needed.
 
    A packet has a number, counted from 1, and lies either in the sender's board, in the berth for
-   that number, or in the socket; who reads looks into the berth first, so the order is kept. The
-   sender takes the board only while the reader's board says that it is awake, which promises that
-   it looks here once more before it sleeps. Both sides write first and look then, with a barrier in
-   between, so one of them sees the other: either the reader finds the packet, or the sender finds
+   that number, or in the socket; who reads looks into the berth first. The sender takes the board
+   only while the reader's board says that it is awake, which promises that it looks here once more
+   before it sleeps. Both sides write first and look then, with a barrier in between, so one of them
+   sees the other: either the reader finds the packet, and how many were sent, or the sender finds
    that the reader may be asleep, and wakes it through the socket.
+
+   Nobody reads while it says that it is awake. So where a packet is put into a berth that the reader
+   has just found empty, the sender wakes it before it sends the next one, and the order is kept.
 
    Whatever is wrong in the other side's board is its own packet, copied before anybody reads it. */
 
@@ -20,6 +23,8 @@ typedef struct {
     uint64_t number, nbytes;
     char data[16368];
 } Berth;
+
+_Static_assert(sizeof(Berth) == 16384, "berths are where docs/wire.md says");
 
 #define BOARD (Py_ssize_t)(FIRST * sizeof(uint64_t) + BERTHS * sizeof(Berth))
 

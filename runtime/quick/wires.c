@@ -42,8 +42,8 @@ static int sent_at_once(Wire *wire, const char *data, Py_ssize_t nbytes)
     if (wire->is_stuck || wire->fd < 0)
         return 0;
     wire->sent++;
-    Placed placed = placed_in_ring(wire, data, nbytes);
     tell_sent(wire);
+    Placed placed = placed_in_ring(wire, data, nbytes);
     if (placed == TAKEN_ON)
         return 1;
     if (placed == TO_BE_WOKEN) {
@@ -81,10 +81,10 @@ static PyObject *wire_post(Wire *wire, PyObject *record)
 static Py_ssize_t next_packet(Wire *wire, char buffer[MOST_PACKET], int *is_over)
 {
     *is_over = 0;
-    /* Who sends nudges and nothing else is heard again after the others. */
-    for (int nudges = 0; wire->fd >= 0 && nudges < wire->budget;) {
+    for (int nudges = 0; wire->fd >= 0;) {
         ssize_t count = taken_from_ring(wire, buffer);
-        if (count > 0)
+        /* Who sends nudges and nothing else is heard again after the others. */
+        if (count > 0 || nudges >= wire->budget)
             return count;
         count = recv(wire->fd, buffer, MOST_PACKET, MSG_DONTWAIT);
         if (count == 1 && (unsigned char)buffer[0] == NUDGE) {
@@ -162,12 +162,12 @@ static PyObject *wire_read(Wire *wire, PyObject *ignored)
         }
         wire->received++;
         tell_received(wire);
-        int more = wire->theirs.buf == NULL
+        int more = wire->theirs.buf == NULL || is_in_ring(wire)
             || *(volatile uint64_t *)wire->theirs.buf > wire->received;
         int taken = take_in(wire, buffer, nbytes, more, budget);
         if (taken < 0)
             return NULL;
-        budget -= taken;
+        budget -= taken > 0 ? taken : 1;
         if (!more)
             break;
     }

@@ -67,6 +67,7 @@ class Calls:
         self._count = number = self._count + 1
         asked = _make_asked(pair, name, Future(loop=self._loop), math.inf, None)
         self._asked[number] = asked
+        habit, sent_s = None, 0.0
         try:
             if pair.is_gone:  # since it was chosen
                 raise BusError(f"{name}: its host {pair.host} is gone")
@@ -80,8 +81,6 @@ class Calls:
                 name, question, sent_s
             )  # there is time while the other side computes
             await asked.is_over
-            if habit is not None:
-                habit.note(self._loop.time() - sent_s)
             found, asked.answer = asked.answer, None  # the loop holds the future for longer
             return found if isinstance(found, cls) else checked(found, cls, name)
         except TimeoutError:
@@ -93,6 +92,8 @@ class Calls:
                 asked.is_over.exception()  # nobody else will look at it
             raise
         finally:
+            if habit is not None:  # also of what was waited for in vain
+                habit.note(self._loop.time() - sent_s)
             del self._asked[number]
 
     def take(self, pair: Pair, frame: Frame, record: bytes | memoryview) -> None:

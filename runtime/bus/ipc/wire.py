@@ -116,7 +116,7 @@ class Wire:
             more = theirs is None or theirs[0] > received
             if packet[0] == MANY:
                 self.is_single = False
-                budget -= self._ends.on_many(packet)
+                budget -= max(1, self._ends.on_many(packet))
             else:
                 self.is_single = not more and budget == _BUDGET
                 budget -= 1

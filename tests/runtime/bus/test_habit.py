@@ -16,12 +16,13 @@ import pytest
 
 from olympus.runtime.bus import Bus
 from olympus.runtime.bus.alertness import NAP_S
-from olympus.runtime.bus.crowd import LOOKS_BACK, Crowd
+from olympus.runtime.bus.crowd import LOOKS_BACK, SHORTEST_S, Crowd
 from olympus.runtime.bus.habit import EARLY_S, Habit
 from olympus.runtime.bus.ipc import calls, open_door
 from olympus.runtime.bus.loop import BusLoop, selector_of
 from olympus.runtime.bus.selector import SOON, Look, PromptSelector, look_again
 from olympus.runtime.clock import SystemClock
+from olympus.runtime.errors import BusError
 from olympus.runtime.messages import Empty
 from olympus.runtime.messages.inference import Completed, Prompt
 from olympus.runtime.qos import Tier
@@ -234,7 +235,7 @@ def test_it_sleeps_once_in_a_while_though_all_comes_soon(
 
 
 def test_on_a_core_that_others_want_it_sleeps() -> None:
-    selector = PromptSelector(spin_s=MOST_S)
+    selector = PromptSelector(spin_s=0.01)
     switches = itertools.count()
     selector.look, selector._crowd = (
         (noted := Noted(look_again)),
@@ -243,7 +244,7 @@ def test_on_a_core_that_others_want_it_sleeps() -> None:
     try:
         for _ in range(LOOKS_BACK + 20):
             selector.expect_soon(time.monotonic())
-            selector.select(0.0001)
+            selector.select(2 * SHORTEST_S)
             selector._has_slept = False  # as if it had come in time
         assert len(noted.times_s) == LOOKS_BACK
     finally:
@@ -264,6 +265,19 @@ def test_a_realtime_thread_sleeps_until_shortly_before_once_it_was_awake_for_its
             selector.expect_soon(now_s)
             selector.select(0.0003)
         assert len(dues) > 1
+        # What is found by other means takes nothing of the share.
+        selector._crowd = Crowd(lambda: (0, 0.0), lambda: True)
+        selector._has_slept, began_s = False, time.monotonic()
+        near, far = socket.socketpair()
+        selector.set_prompt(near.fileno(), lambda: near.recv(1))
+        with near, far:
+            for _ in range(200):
+                far.send(b"x")
+                now_s = time.monotonic()
+                selector._awake_until_s = now_s + 1.0
+                selector.expect_soon(now_s)
+                selector.select(None)
+        assert selector._crowd.has_share(began_s)
     finally:
         selector.close()
 
@@ -285,12 +299,14 @@ class Known(Habit):
 
     def __init__(self) -> None:
         super().__init__(MOST_S)
+        self.most_s = 0.0
         self.noted = 0
         self.note = self.count
 
     def count(self, took_s: float) -> None:
         """Count."""
         self.noted += 1
+        self.most_s = max(self.most_s, took_s)
 
     def window(self) -> tuple[float, float] | None:
         """Return a time that is nearly right."""
@@ -333,6 +349,40 @@ def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spi
     with (
         open_door(tmp_path / "door"),
         asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
+    ):
+        runner.run(work())
+
+
+def test_what_was_waited_for_in_vain_is_known_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        door = tmp_path / "door"
+        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+        assert here.near is not None
+        while not here.near.pairs():
+            await asyncio.sleep(0.001)
+        habit = here.near.calls._habits["hung", ""] = Known()
+
+        async def answer(_: Empty) -> Empty:
+            await asyncio.sleep(60)
+            return Empty()
+
+        there.serve("hung", Empty, answer, response=Empty)
+        try:
+            with pytest.raises(BusError):
+                await here.call("hung", Empty(), Empty, timeout_s=0.05)
+            task = asyncio.create_task(here.call("hung", Empty(), Empty, timeout_s=60))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        finally:
+            await here.close()
+            await there.close()
+        assert habit.noted == 2 and habit.most_s > 0.09
+
+    with (
+        open_door(tmp_path / "door"),
+        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
     ):
         runner.run(work())
 

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,18 +31,19 @@ pytestmark = [
 BERTH = 16_384
 """Bytes of one, its number and length among them."""
 MOST = BERTH - 16
-COUNT = 20_000
+COUNT = 100_000
+ASK, ANSWER = b"\x02" * 60, b"\x03" * 60
 
 
 class Side:
     """One of two hosts: its wire, its board, and what it has taken in."""
 
-    def __init__(self, data: socket.socket) -> None:
+    def __init__(self, data: socket.socket, memory: bytearray | mmap.mmap | None = None) -> None:
         data.setblocking(False)
         self.data, self.came = data, list[bytes]()
         self.touched: dict[int, Any] = {}
         self.is_over = False
-        self.memory = bytearray(NBYTES)
+        self.memory = bytearray(NBYTES) if memory is None else memory
         self.cells = memoryview(self.memory).cast("Q")
         self.wire: Any = make_wire(self, data, self.cells, threading.Lock(), None)
         self.selector = PromptSelector(spin_s=0.001)
@@ -201,6 +203,44 @@ def test_what_lies_in_the_board_is_read_also_after_many(sides: tuple[Side, Side]
     assert there.came == [many, *sent]
 
 
+def test_the_second_of_two_is_read_though_its_number_is_told_late(
+    sides: tuple[Side, Side],
+) -> None:
+    here, there = sides
+    there.cells[AWAKE] = 1
+    for number in range(2):
+        assert here.wire.post(record(number))
+    there.cells[AWAKE] = 0
+    here.cells[0] = 1  # as a processor may show it that writes in another order
+    there.wire.read()
+    assert there.came == [record(0), record(1)]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_lies_behind_one_that_fails_is_read_without_being_told_of(
+    sides: tuple[Side, Side], error: type[BaseException]
+) -> None:
+    here, there = sides
+    there.cells[AWAKE] = 1
+    for number in range(3):
+        assert here.wire.post(record(number))
+    there.cells[AWAKE] = 0
+
+    def fail() -> None:
+        there.on_came = lambda: None
+        raise error
+
+    there.on_came = fail
+    there.selector.expect_soon(time.monotonic())
+    with contextlib.suppress(KeyboardInterrupt):
+        there.selector.select(10.0)
+    assert there.came == [record(0)]
+    there.selector.select(0)  # other callbacks come first, and may take their time
+    time.sleep(there.selector.soon_s)
+    there.selector.select(10.0)
+    assert there.came == [record(number) for number in range(3)]
+
+
 def test_what_was_sent_before_the_end_is_read_before_the_end(sides: tuple[Side, Side]) -> None:
     here, there = sides
     there.cells[AWAKE] = 1
@@ -255,43 +295,58 @@ def test_boards_without_berths_are_not_looked_into(sides: tuple[Side, Side]) -> 
         assert here.waiting() == 1
 
 
-def send(side: Side, other: Side, draw: random.Random) -> None:
-    """Send as long as the other side follows, at times after a pause."""
-    most = 0
-    for number in range(COUNT):
-        nbytes = draw.choice([60, 60, 60, 3000, MOST + 100])
-        if number % 100 == 0:
-            most = draw.choice([0, 0, 3, 40])
-        while number - len(other.came) > most or not side.wire.post(record(number, nbytes)):
-            time.sleep(0)
-        if draw.random() < 0.02:
-            time.sleep(draw.random() / 500)
-
-
-def read(side: Side, draw: random.Random) -> None:
-    """Wait for all, awake or not; what is lost would be waited for in vain."""
-    while len(side.came) < COUNT:
-        began_s = time.monotonic()
-        if draw.random() < 0.5:
-            side.selector.expect_soon(began_s - draw.random() / 150)
+def exchange(side: Side, draw: random.Random) -> None:
+    """Send bursts, each when the other side has answered the one before, and answer its own."""
+    sent = asked = answers = 0
+    numbers: list[int] = []
+    is_over = False
+    while not is_over or answers < asked or sent < COUNT:
+        if answers == asked and sent < COUNT:
+            for _ in range(min(COUNT - sent, draw.randint(1, BERTHS + 1))):
+                nbytes = draw.choice([60, 60, 60, 3000, MOST + 100])
+                assert side.wire.post(record(sent, nbytes))
+                sent += 1
+            assert side.wire.post(ASK)
+            asked += 1
+        now_s = time.monotonic()
+        side.selector._awake_until_s = now_s + draw.random() * draw.choice([0.00002, 0.0002])
         side.selector.select(20.0)
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - now_s < 10, "what has come was not told of"
+        for one in side.came:
+            if one == ASK:
+                assert side.wire.post(ANSWER)
+                is_over = len(numbers) == COUNT
+            elif one == ANSWER:
+                answers += 1
+            else:
+                numbers.append(struct.unpack_from("<BI", one)[1])
+        side.came.clear()
+    assert numbers == list(range(COUNT))
 
 
-def test_all_arrive_in_order_whoever_sleeps_when(sides: tuple[Side, Side]) -> None:
-    here, there = sides
-    with ThreadPoolExecutor(4) as pool:
-        works = [
-            pool.submit(send, here, there, random.Random(1)),
-            pool.submit(send, there, here, random.Random(2)),
-            pool.submit(read, here, random.Random(3)),
-            pool.submit(read, there, random.Random(4)),
-        ]
-        for work in works:
-            work.result()
-    for side in sides:
-        numbers = [struct.unpack_from("<BI", one)[1] for one in side.came]
-        assert numbers == list(range(COUNT))
+def test_all_arrive_in_order_whoever_sleeps_when() -> None:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    boards = [mmap.mmap(-1, NBYTES) for _ in range(2)]
+    pid = os.fork()
+    number = 1 if pid == 0 else 0
+    try:
+        side = Side((near, far)[number], boards[number])
+        side.wire.meet(memoryview(boards[1 - number]).cast("Q"))
+        exchange(side, random.Random(number))
+    except BaseException:
+        if not pid:
+            traceback.print_exc()
+            os._exit(1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    if not pid:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    side.wire.close()
+    side.selector.close()
+    near.close()
+    far.close()
 
 
 def test_what_came_when_a_signal_was_raised_is_found_by_the_next_look(
