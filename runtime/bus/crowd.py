@@ -56,16 +56,14 @@ class Crowd:
         self._away_until_s = 0.0
         self._saved_s, self._counted_s = 0.0, 0.0
 
-    def is_there(self, now_s: float, *, has_slept: bool) -> bool:
-        """Know that it is going to wait; returns whether it is better to sleep meanwhile.
+    def slept(self) -> None:
+        """Know that it has slept since the last call of `is_there`."""
+        self._has_slept = True
 
-        Args:
-            now_s: Now.
-            has_slept: Whether it has slept since the last call.
-        """
+    def is_there(self, now_s: float) -> bool:
+        """Know that it is going to wait; returns whether it is better to sleep meanwhile."""
         if now_s < self._away_until_s:
             return True
-        self._has_slept |= has_slept
         if now_s - self._at_s < SHORTEST_S:
             return False
         switches, ran_s = self._ran()

@@ -284,15 +284,19 @@ class PromptSelector(selectors.BaseSelector):
         has_slept, self._has_slept = self._has_slept, False
         if has_slept:
             self._slept_s = now_s
-        if self._crowd.is_there(now_s, has_slept=has_slept):
-            return
+            self._crowd.slept()
         yield now_s, self._awake_until_s
-        is_rested = now_s - self._slept_s < NAP_S
-        if now_s < self._soon_until_s and is_rested and self._crowd.has_share(now_s):
+        if self._has_time_for_long(now_s):
             self._soon_since_s = now_s
             yield now_s, self._soon_until_s
         elif self._due_s is not None:
             yield self._due_s
+
+    def _has_time_for_long(self, now_s: float) -> bool:
+        """Tell whether something comes soon, and may be waited for awake for so long."""
+        if now_s >= self._soon_until_s or now_s - self._slept_s >= NAP_S:
+            return False
+        return not self._crowd.is_there(now_s) and self._crowd.has_share(now_s)
 
 
 def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:

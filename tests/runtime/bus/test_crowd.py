@@ -28,7 +28,9 @@ class Core:
         self.now_s += TURN_S
         self.ran_s += TURN_S * (1 - part)
         self.switches += switches
-        return self.crowd.is_there(self.now_s, has_slept=has_slept)
+        if has_slept:
+            self.crowd.slept()
+        return self.crowd.is_there(self.now_s)
 
 
 @pytest.fixture
@@ -71,8 +73,12 @@ def test_it_is_not_asked_for_every_message(core: Core) -> None:
         return asked, 0.0
 
     crowd = Crowd(ran, lambda: False)
-    crowd.is_there(1000.0, has_slept=True)
-    found = [crowd.is_there(1000.0 + n * 0.00011, has_slept=n == 12) for n in range(1, 101)]
+    crowd.is_there(1000.0)
+    found = []
+    for number in range(1, 101):
+        if number == 12:
+            crowd.slept()
+        found.append(crowd.is_there(1000.0 + number * 0.00011))
     assert asked <= 21
     # Of the interval in which it slept nothing is known, of the others that all was lost.
     assert found.index(True) == (LOOKS_BACK + 1) * 5 - 1
@@ -119,7 +125,7 @@ def test_the_kernel_tells_of_an_endless_loop_beside(neighbour: int) -> None:
     if is_realtime():
         pytest.skip("these tests run before all ordinary processes")
     crowd, end_s = Crowd(), time.monotonic() + 30
-    while not crowd.is_there(time.monotonic(), has_slept=False):
+    while not crowd.is_there(time.monotonic()):
         assert time.monotonic() < end_s
         until_s = time.monotonic() + TURN_S
         while time.monotonic() < until_s:
