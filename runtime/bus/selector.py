@@ -74,6 +74,9 @@ class PromptSelector(selectors.BaseSelector):
         self._prompt: dict[int, Act] = {}
         self.wires: list[object] = []
         """Whose boards say, before the kernel does, that something comes; see quick/awake.c."""
+        self.on_crowd: list[Callable[[bool], None]] = []
+        """Are told when others begin to want this core, and when they no longer do."""
+        self._is_crowded = False
         self.look: Look = look_again if quick is None else quick.events_awake
         self._armed: dict[int, int] = {}
         """What the kernel was told about each descriptor."""
@@ -285,6 +288,10 @@ class PromptSelector(selectors.BaseSelector):
         if has_slept:
             self._slept_s = now_s
             self._crowd.slept()
+        if (is_crowded := self._crowd.is_there(now_s)) is not self._is_crowded:
+            self._is_crowded = is_crowded
+            for tell in self.on_crowd:
+                tell(is_crowded)
         yield now_s, self._awake_until_s
         if self._has_time_for_long(now_s):
             self._soon_since_s = now_s
@@ -296,7 +303,7 @@ class PromptSelector(selectors.BaseSelector):
         """Tell whether something comes soon, and may be waited for awake for so long."""
         if now_s >= self._soon_until_s or now_s - self._slept_s >= NAP_S:
             return False
-        return not self._crowd.is_there(now_s) and self._crowd.has_share(now_s)
+        return not self._is_crowded and self._crowd.has_share(now_s)
 
 
 def look_again(epoll: select.epoll, wires: object, until_s: float, from_s: float = 0.0) -> Events:

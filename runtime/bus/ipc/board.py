@@ -6,6 +6,8 @@ Each end writes a board of its own and reads the other's. Cells are u64:
     8   releases written        counts up; the newest `RING` of them are in the ring
     16  packets taken in        so that the other side knows which berths are free
     24  whether it is awake     and looks at the other side's berths before it sleeps
+    32  whether others want     so that who asks it leaves a core for them
+        its core
     64… the ring of releases    pool << 32 | slot
     2048… four berths           packets that need no socket, for who is awake; see quick/ring.c
 
@@ -23,7 +25,7 @@ from olympus.runtime.bus.ipc.memory import Memory, make_memory, map_memory
 
 RING = 1024
 """More than the slots one end may ever hold at once (see sender.py), so it can't run over."""
-_SENT, RELEASED, TAKEN_IN, AWAKE, _FIRST = 0, 8, 16, 24, 64
+_SENT, RELEASED, TAKEN_IN, AWAKE, CROWDED, _FIRST = 0, 8, 16, 24, 32, 64
 BERTHS = 4
 NBYTES = 81_920
 
@@ -39,6 +41,10 @@ class Board:
         self._released = 0
         self._writing = threading.Lock()
         self._barrier = threading.Lock()
+
+    def tell_crowded(self, is_crowded: bool) -> None:
+        """Tell whether others want our core."""
+        self.cells[CROWDED] = is_crowded
 
     def release(self, slot: int) -> None:
         """Give a slot back; never waits, so a collector may call it at any point of any thread."""
@@ -76,6 +82,11 @@ class OtherBoard:
     def sent(self) -> int:
         """How many packets the other side has sent."""
         return self.cells[_SENT]
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether others want the core that the other side computes on."""
+        return self.cells[CROWDED] != 0
 
     def releases(self) -> Sequence[int]:
         """Return the slots given back since the last call; may be called by one at a time.

@@ -77,9 +77,8 @@ class Calls:
             asked.due_s = due_s = sent_s + timeout_s
             if due_s < self._look_s:
                 self._look_at(due_s)
-            habit = self._expect(
-                name, question, sent_s
-            )  # there is time while the other side computes
+            # There is time while the other side computes.
+            habit = self._expect(pair, name, question, sent_s)
             await asked.is_over
             found, asked.answer = asked.answer, None  # the loop holds the future for longer
             return found if isinstance(found, cls) else checked(found, cls, name)
@@ -145,7 +144,7 @@ class Calls:
         for task in self._answering.values():
             task.cancel()
 
-    def _expect(self, name: str, question: Message, sent_s: float) -> Habit | None:
+    def _expect(self, pair: Pair, name: str, question: Message, sent_s: float) -> Habit | None:
         """Have the loop awake when an answer is due; returns who learns from it."""
         selector = self._selector
         if selector is None or not selector.spin_s:
@@ -157,7 +156,7 @@ class Calls:
             habit = self._habits[alike] = Habit(selector.spin_s, selector.soon_s)
         if (window := habit.window()) is not None:
             selector.expect(sent_s + window[0], sent_s + window[1])
-        if habit.is_soon:
+        if habit.is_soon and not (pair.other is not None and pair.other.is_crowded):
             selector.expect_soon(sent_s)
         return habit
 

@@ -110,6 +110,7 @@ class Pair:
         start_reading(self._loop, self._data, self.wire.read)
         if self._selector is not None:
             self._selector.wires.append(self.wire)
+            self._selector.on_crowd.append(self.board.tell_crowded)
         self._loop.add_reader(self._talk, self.read_talk)
 
     def send(self, packed: Packed, channel: int, rule: Rule) -> int:
@@ -197,6 +198,7 @@ class Pair:
         stop_reading(self._loop, self._data)
         if self._selector is not None:
             self._selector.wires.remove(self.wire)
+            self._selector.on_crowd.remove(self.board.tell_crowded)
         self._loop.remove_reader(self._talk)
         for end in (self._data, self._talk):
             self._loop.remove_writer(end)

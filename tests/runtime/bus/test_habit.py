@@ -236,7 +236,8 @@ def test_it_sleeps_once_in_a_while_though_all_comes_soon(
 
 def test_on_a_core_that_others_want_it_sleeps() -> None:
     selector = PromptSelector(spin_s=0.01)
-    switches = itertools.count()
+    switches, told = itertools.count(), list[bool]()
+    selector.on_crowd.append(told.append)
     selector.look, selector._crowd = (
         (noted := Noted(look_again)),
         Crowd(lambda: (next(switches), 0.0), lambda: False),
@@ -247,6 +248,11 @@ def test_on_a_core_that_others_want_it_sleeps() -> None:
             selector.select(2 * SHORTEST_S)
             selector._has_slept = False  # as if it had come in time
         assert len(noted.times_s) == LOOKS_BACK
+        assert told == [True]
+        selector._crowd = alone()
+        selector.expect_soon(time.monotonic())
+        selector.select(2 * SHORTEST_S)
+        assert told == [True, False]
     finally:
         selector.close()
 
@@ -349,6 +355,44 @@ def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spi
     with (
         open_door(tmp_path / "door"),
         asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
+    ):
+        runner.run(work())
+
+
+def test_who_asks_on_a_host_whose_core_is_crowded_leaves_its_own_to_others(tmp_path: Path) -> None:
+    async def work() -> None:
+        door = tmp_path / "door"
+        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+        selector = selector_of(asyncio.get_running_loop())
+        assert here.near is not None and there.near is not None and selector is not None
+        while not here.near.pairs() or not there.near.pairs():
+            await asyncio.sleep(0.001)
+        expected: list[float] = []
+
+        def noted(since_s: float) -> None:
+            expected.append(since_s)
+
+        selector.expect_soon = noted  # type: ignore[method-assign]
+        habit = here.near.calls._habits["quick", ""] = Habit(MOST_S, 1000.0)
+        for _ in range(8):
+            habit.note(1.0)
+        there.serve("quick", Empty, lambda _: Empty(), response=Empty)
+        counts = []
+        try:
+            for is_crowded in (False, True, False):
+                for tell in selector.on_crowd:
+                    tell(is_crowded)
+                await here.call("quick", Empty(), Empty, timeout_s=20)
+                counts.append(len(expected))
+        finally:
+            await here.close()
+            await there.close()
+        assert counts == [1, 1, 2]
+        assert selector.on_crowd == []
+
+    with (
+        open_door(tmp_path / "door"),
+        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
     ):
         runner.run(work())
 
