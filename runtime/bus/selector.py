@@ -159,7 +159,11 @@ class PromptSelector(selectors.BaseSelector):
         timeout = timeout and max(timeout, 0)  # below 0 means "for ever" to epoll
         is_unread = self._is_unread and timeout == 0
         if timeout != 0 and (
-            self._awake_until_s or self._due_s or self._soon_until_s or self._is_unread
+            self._awake_until_s
+            or self._due_s
+            or self._soon_until_s
+            or self._is_unread
+            or self._is_crowded  # also who is awake no more takes that back
         ):
             come = self._events_awake(timeout)
         else:

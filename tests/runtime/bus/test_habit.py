@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import select
 import selectors
 import socket
@@ -171,6 +172,24 @@ def test_what_comes_before_it_is_due_is_found_at_once(
 def alone() -> Crowd:
     """Return what says that nobody else wants the core."""
     return Crowd(lambda: (0, 0.0), lambda: False)
+
+
+def test_who_is_awake_no_more_takes_back_that_its_core_is_crowded() -> None:
+    selector, told = PromptSelector(spin_s=MOST_S), list[bool]()
+    selector.on_crowd.append(told.append)
+    selector._crowd = crowd = alone()
+    crowd._away_until_s = math.inf
+    try:
+        selector.expect_soon(time.monotonic())
+        selector.select(0.001)
+        assert told == [True]
+        time.sleep(selector.soon_s)
+        selector.select(0.001)  # from now on nothing is waited for awake
+        crowd._away_until_s = 0.0
+        selector.select(0.001)
+        assert told == [True, False]
+    finally:
+        selector.close()
 
 
 @either_way
