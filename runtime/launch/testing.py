@@ -9,6 +9,7 @@ await seat.until(lambda: truth.newest.linear_mps > 0.1, "it drives")
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -33,6 +34,8 @@ _OLYMPUS = (sys.executable, "-c", "from olympus.runtime.cli import main; main()"
 _TIED = "from olympus.runtime.lifeline import tie_to_parent; tie_to_parent(); "
 """A test run that is killed takes its robots along."""
 _LOOK_S = 0.02
+_PRESS_S = 0.3
+"""Pressed sooner after a refusal, it counts as held."""
 _LEAVE_S = 30.0
 
 
@@ -134,6 +137,20 @@ class Launched:
         while "everything is active" not in self.output:
             self.check("everything is active", deadline)
             time.sleep(_LOOK_S)
+
+    async def permit(self, within_s: float = 15.0) -> None:
+        """Reset, like a person who looks and presses again when it was refused.
+
+        Args:
+            within_s: How long to go on pressing, s.
+
+        Raises:
+            LaunchError: It was refused all the time, with the reason; or the launcher ended.
+        """
+        deadline = time.monotonic() + within_s
+        while not (told := self.safety.reset("test")).is_confirmed:
+            self.check(f"permission to move; {told.text}", deadline)
+            await asyncio.sleep(_PRESS_S)
 
     def check(self, what: str, deadline: float) -> None:
         """See that there is sense in waiting on.

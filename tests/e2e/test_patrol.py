@@ -19,7 +19,7 @@ async def test_it_is_stopped_until_it_is_permitted_and_told(ride: Ride) -> None:
     assert (answer.ok, answer.text) == (False, "motion is stopped; reset it, then say it again")
     await ride.stays_still(1.5)
     assert ride.state == "stopped"
-    await ride.permit()
+    await ride.robot.permit()
     await ride.stays_still(1.0)
     await ride.set_off()
 
@@ -33,7 +33,7 @@ async def test_a_stop_halts_it_and_a_reset_alone_moves_nothing(ride: Ride) -> No
     status = ride.robot.safety.status()
     assert (status.is_permitted, status.cause) == (False, "enough for today")
     assert (await ride.say("continue")).ok is False
-    await ride.permit()
+    await ride.robot.permit()
     await ride.stays_still(1.5)
     await ride.set_off()
 
@@ -47,7 +47,7 @@ async def test_a_shouted_stop_halts_it_and_latches(ride: Ride) -> None:
     await ride.until_still(3.0)
     assert heard_s < 8
     assert "stop" in ride.robot.safety.status().cause
-    await ride.permit()
+    await ride.robot.permit()
     await ride.stays_still(1.5)
     await ride.set_off()
 

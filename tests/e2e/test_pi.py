@@ -109,15 +109,8 @@ def rover(shafts: Shafts) -> Iterator[Launched]:
         assert robot.left_behind == []
 
 
-async def permit(rover: Launched, seat: Seat) -> None:
-    def is_granted() -> bool:
-        return rover.safety.reset("test").is_confirmed
-
-    await seat.until(is_granted, "a reset is granted", 15)
-
-
 async def set_off(rover: Launched, seat: Seat, shafts: Shafts) -> None:
-    await permit(rover, seat)
+    await rover.permit()
     wished: Ack = await seat.call("rover/navigator/say", Command(text="go to 50, 0", verb=""))
     assert wished.ok, wished.text
     await seat.until(lambda: shafts.is_turning, "the shafts turn", 20)
