@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olympus.runtime.errors import ConfigError
+from olympus.runtime.errors import BusError, ConfigError
 from olympus.runtime.messages import Ack, Text, Twist
 from olympus.runtime.node import Field, Node, NodeParams, output, service, subscribe, timer
 from olympus.runtime.qos import QoS
@@ -27,9 +28,19 @@ class Source(Node):
     is_replayed = False
     raw = output("raw", Twist)
 
+    async def on_activate(self) -> None:
+        self.spawn(self._ask(), name="ask")
+
     @timer(0.01)
     def on_tick(self) -> None:
         self.raw.publish(Twist(linear_mps=CHANCE.random(), angular_radps=CHANCE.random()))
+
+
+    async def _ask(self) -> None:
+        while True:
+            with contextlib.suppress(BusError):  # it has no answer in time, or is not there
+                await self.call("leaver/wait", Text(text="for long"), Ack, timeout_s=0.05)
+            await self.clock.sleep(0.01)
 
 
 class Product:
@@ -134,6 +145,12 @@ class Leaver(Node):
         except asyncio.CancelledError:
             await self.clock.sleep(0.15)
             raise
+
+    @service("wait")
+    async def on_question(self, question: Text) -> Ack:
+        """Have no answer yet when nobody waits for it any more."""
+        await self.clock.sleep(600.0)
+        return Ack(ok=True, text=question.text)
 
     async def _talk(self) -> None:
         number = 0
