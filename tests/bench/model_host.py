@@ -4,6 +4,7 @@
     ./run bench model_host --calls 2000 --json
     ./run bench model_host --gap-ms 33      # at a camera's pace
     ./run bench model_host --wake-us 0      # with processors that do not sleep
+    ./run bench model_host --beside loop    # idle-loops: at SCHED_IDLE, one on each core
 
 In turns of 25 runs, in an order that is drawn anew each time, on the same tensors: the model alone,
 and the same model in a model host over the bus, with the input copied into shared memory once, and
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -33,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from _bare_model import BareModel, sizes
+from _loops import endless_loops
 from _machine import described
 from numpy.typing import NDArray
 
@@ -60,6 +62,11 @@ ADDS = {
     "a model host adds": "host, in place",
     "a model host adds on a thread": "host, in place, on a thread",
     "a bare process adds": "bare process",
+}
+BESIDE: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "nothing": nullcontext,
+    "loop": partial(endless_loops, 1),
+    "idle-loops": partial(endless_loops, idle=True),
 }
 PARTS = ("onnxruntime", "numpy")
 SPIN_S: float = Host.model_fields["spin_s"].default
@@ -142,6 +149,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--gap-ms", type=float, default=0.0)
     parser.add_argument("--wake-us", type=int)
+    parser.add_argument("--beside", choices=list(BESIDE), default="nothing")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mh") as folder:
@@ -150,7 +158,7 @@ def main() -> None:
         file.write_text(LAUNCH + "".join(f"{key}: {value}\n" for key, value in wakes.items()))
         root = Path(folder) / "run"
         root.mkdir(mode=0o700)
-        with Launched(file, root=root) as robot:
+        with BESIDE[chosen.beside](), Launched(file, root=root) as robot:
             robot.until_active()
             with asyncio.Runner(loop_factory=lambda: BusLoop(spin_s=SPIN_S)) as runner:
                 figures = runner.run(measure(robot, chosen.calls, chosen.gap_ms / 1e3))
@@ -159,6 +167,7 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "n": chosen.calls,
         "gap_ms": chosen.gap_ms,
+        "beside": chosen.beside,
         **wakes,
         **figures,
     }

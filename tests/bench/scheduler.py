@@ -21,13 +21,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-import psutil
 from _generating import Generation, writer
+from _loops import endless_loops
 from _machine import described
 from _scheduler_waits import Beside, Detector, waiting
 from rich.console import Console
@@ -207,22 +206,9 @@ def digests(runs: int) -> set[str]:
     """Return the hashes of many runs: here with both cores busy, and in two other processes."""
     command = [sys.executable, __file__, "--digest"]
     others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    with loaded():
+    with endless_loops():
         found = {digest() for _ in range(runs)}
     return found | {other.communicate()[0].strip() for other in others}
-
-
-@contextmanager
-def loaded() -> Iterator[None]:
-    """Keep all cores busy meanwhile."""
-    command = [sys.executable, "-c", "while True: pass"]
-    hogs = [subprocess.Popen(command) for _ in range(psutil.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
 
 
 def table(beside: Beside) -> Table:

@@ -35,7 +35,6 @@ class Source(Node):
     def on_tick(self) -> None:
         self.raw.publish(Twist(linear_mps=CHANCE.random(), angular_radps=CHANCE.random()))
 
-
     async def _ask(self) -> None:
         while True:
             with contextlib.suppress(BusError):  # it has no answer in time, or is not there
