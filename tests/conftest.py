@@ -3,8 +3,9 @@
 `--hypothesis-profile=explore` looks for new ones, with a seed that it prints.
 
 Tests that start real processes spend half of their time waiting for them. With `-n 2` one worker
-runs those, one after the other as ever, and the other one meanwhile what `BESIDE` names: by the
-time it has, the first is about to come to those that time a motor or a stop.
+runs those, one after the other as ever. The other one runs meanwhile what `BESIDE` names, and then,
+when the first has come to those that time a motor or a stop, what `IN_IDLE_TIME` names: at a
+priority at which it has only what nobody else wants of a processor.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 BESIDE = (
     "tests/fuzz/",
-    "tests/golden/",
     "tests/models/planner/",
     "tests/models/test_energy",
     "tests/models/test_llama",
@@ -50,30 +50,38 @@ BESIDE = (
     "tests/runtime/bus/ros2/test_commands",
     "tests/runtime/bus/ros2/test_definitions",
     "tests/runtime/bus/ros2/test_mapping",
+    "tests/runtime/bus/ros2/test_nav2_process",
     "tests/runtime/cli/test_app",
     "tests/runtime/cli/test_bag",
     "tests/runtime/cli/test_deadletters",
     "tests/runtime/cli/test_follow",
     "tests/runtime/cli/test_node_and_param",
+    "tests/runtime/cli/test_record",
     "tests/runtime/cli/test_store",
     "tests/runtime/cli/test_topic",
     "tests/runtime/launch/test_launch_refused",
     "tests/runtime/messages/",
     "tests/runtime/quick/",
-    "tests/runtime/scheduler/test_analysis",
-    "tests/runtime/scheduler/test_choice",
-    "tests/runtime/scheduler/test_simulation",
+    "tests/runtime/replay/test_drivers",
+    "tests/runtime/replay/test_replay",
     "tests/runtime/store/test_mcap",
     "tests/runtime/store/test_pages",
     "tests/sim/test_camera",
-    "tests/sim/test_patrol_in_virtual_time",
-    "tests/sim/test_people",
     "tests/sim/test_sounds",
     "tests/sim/test_world.py",
     "tests/test_",
 )
 """How the names begin of tests that may run beside another one. They compute, or they wait for
 processes that nothing hurries: none of them times anything or commands a motor in real time."""
+IN_IDLE_TIME = (
+    "tests/golden/",
+    "tests/runtime/scheduler/test_analysis",
+    "tests/runtime/scheduler/test_choice",
+    "tests/runtime/scheduler/test_simulation",
+    "tests/sim/test_patrol_in_virtual_time",
+    "tests/sim/test_people",
+)
+"""How the names begin of those that compute, for minutes, and wait for nobody."""
 LAST = tuple(
     f"tests/{room}/"
     for room in ("browser", "drivers", "e2e", "faults", "hardware", "nodes", "runtime/node",
@@ -90,12 +98,12 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Gives the first worker what must run alone among its like, and the others file by file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0] if nodeid.startswith(BESIDE) else ALONE
+        return nodeid.partition("::")[0] if nodeid.startswith(BESIDE + IN_IDLE_TIME) else ALONE
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        others = (scope for scope in self.workqueue if scope != ALONE)
+        others = sorted((one for one in self.workqueue if one != ALONE), key=_is_for_idle_time)
         is_first = node.gateway.id == FIRST and ALONE in self.workqueue
-        chosen = ALONE if is_first else next(others, ALONE)
+        chosen = ALONE if is_first else next(iter(others), ALONE)
         self.workqueue.move_to_end(chosen, last=False)
         unit = self.workqueue[chosen]
         self.workqueue[chosen] = {name: unit[name] for name in sorted(unit, key=_is_late)}
@@ -106,16 +114,30 @@ def _is_late(nodeid: str) -> bool:
     return nodeid.startswith(LAST)
 
 
+def _is_for_idle_time(nodeid: str) -> bool:
+    return nodeid.startswith(IN_IDLE_TIME)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
-    if lost := [name for name in BESIDE if not list(config.rootpath.glob(f"{name}*"))]:
-        raise pytest.UsageError(f"tests/conftest.py: BESIDE names no test by {', '.join(lost)}")
+    named = BESIDE + IN_IDLE_TIME
+    if lost := [name for name in named if not list(config.rootpath.glob(f"{name}*"))]:
+        raise pytest.UsageError(f"tests/conftest.py: no test is named {', '.join(lost)}")
     return Lanes(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_configure() -> None:
-    if os.environ.get("PYTEST_XDIST_WORKER", FIRST) != FIRST:
+    if _is_beside():
         os.nice(GIVING_WAY)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _is_beside() and _is_for_idle_time(item.nodeid):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _is_beside() -> bool:
+    return os.environ.get("PYTEST_XDIST_WORKER", FIRST) != FIRST
 
 
 @pytest.hookimpl(wrapper=True)
