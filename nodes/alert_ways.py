@@ -266,6 +266,7 @@ class Light:
         finally:
             if process.returncode is None:
                 process.kill()
+                await process.wait()  # it is the loop that takes leave of it
         if code:
             raise DeviceError(f"light: {words[0]} ends with {code}")
 

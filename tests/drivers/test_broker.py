@@ -146,7 +146,7 @@ async def test_a_reader_that_hangs_does_not_slow_the_others(broker: BrokerProces
             assert len(await receive(reader, 300)) == 300
     finally:
         slow.kill()
-        await slow.wait()
+        await slow.communicate()
 
 
 async def test_an_idle_broker_costs_next_to_nothing(broker: BrokerProcess) -> None:

@@ -280,8 +280,9 @@ async def test_a_light_may_be_a_command(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="no-such-light can't be run: No such file"):
         await Light(LightSettings(command=["no-such-light"])).tell(ALERT)
     with pytest.raises(DeviceError, match="does not end"):
-        slow = LightSettings(command=["sh", "-c", "sleep 60"], timeout_s=0.1)
-        await Light(slow).tell(ALERT)
+        words = ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 60"]
+        await Light(LightSettings(command=words, timeout_s=1.0)).tell(ALERT)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
     with pytest.raises(DeviceError, match="can't be switched: No such file"):
         await Light(LightSettings(file=tmp_path / "none")).tell(ALERT)
     with pytest.raises(ConfigError, match="a file or a command"):

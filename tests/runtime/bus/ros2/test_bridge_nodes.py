@@ -154,7 +154,7 @@ async def test_rclpys_own_client_reads_and_sets_our_parameters(
                 said = [json.loads(await asked.stdout.readline()) for _ in range(5)]
         finally:
             asked.kill()
-            await asked.wait()
+            await asked.communicate()
         assert said == [
             ["gear", "label", "limits", "route", "speed", "use_sim_time"],
             [0.5],
