@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -32,15 +32,16 @@ from olympus.runtime.replay.clocks import ReplayClock, SendingClock
 from olympus.runtime.replay.difference import answer_text
 from olympus.runtime.replay.halting import Diverged, JournalEnded
 from olympus.runtime.replay.rows import Row
+from olympus.runtime.replay.turns import Threads, Turns
 
 T = TypeVar("T")
 COMPUTED = ("infer", "compute")
-_ROUNDS = 6
-"""Rounds of the event loop within which what was woken comes to its next wait."""
 
 
 class Stage(Protocol):
     """What a node that runs again needs from whoever runs it."""
+
+    threads: Threads
 
     def pull(self) -> bool:
         """Read on in the journal; False at its end."""
@@ -56,6 +57,9 @@ class Stage(Protocol):
 
     def computed(self, what: str) -> None:
         """Take notice that a model or other work was done again."""
+
+    def waits_alone(self, node: ReplayedNode) -> None:
+        """Take notice that a node waits for what neither it nor a thread nor the journal ends."""
 
     def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
         """Take notice that a step of the lifecycle failed."""
@@ -84,9 +88,8 @@ class ReplayedNode:
         self.node: Node
         self._waits: dict[int, _Waiting] = {}
         self._changes = Changes(self)
-        self._number = self._begun = 0
-        self._progress = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._number = 0
+        self._turns = Turns(stage.threads, self._failed, lambda: stage.waits_alone(self))
         self._is_computing = False
 
     def make(self, build: Callable[[], Node]) -> None:
@@ -131,8 +134,7 @@ class ReplayedNode:
             self._stage.other_model(self, name, version, wait.version)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waits[number] = _Waiting(wait, future)
-        self._begun += 1
-        self._progress.set()
+        self._turns.begins()
         return await future
 
     def publisher(self, topic: str, cls: type[Message], options: Any) -> Publisher[Any]:
@@ -175,7 +177,7 @@ class ReplayedNode:
             case Kind.CHANGE if fields[0] in (QUIET, CLOSED):
                 await self._reach(fields[0])
             case Kind.CHANGE:
-                await self._start(self._change(Transition(fields[0])))
+                await self._turns.start(self._change(Transition(fields[0])))
             case _:
                 await self._resume(*fields)
 
@@ -198,9 +200,7 @@ class ReplayedNode:
     async def close(self) -> None:
         """End what still waits; what it does about that is no difference."""
         self.has_ended = True
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turns.close()
 
     async def _run(self, method: Callable[..., Any], *arguments: Any) -> None:
         """Call a method; what it raises is its own, as in a host."""
@@ -210,39 +210,13 @@ class ReplayedNode:
             self._failed(error)
             return
         if inspect.isawaitable(result):
-            await self._start(self._caught(result))
+            await self._turns.start(self._caught(result))
 
     async def _caught(self, result: Awaitable[Any]) -> None:
         try:
             await call_handler(lambda: result)
         except Exception as error:  # noqa: BLE001  the node boundary: counted, as in a host
             self._failed(error)
-
-    async def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let work run until it is done or waits for what only the journal can tell."""
-        begun = self._begun
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        await self._let_run()
-        while not task.done() and self._begun == begun:  # a thread has something to do for it
-            self._progress.clear()
-            looking = asyncio.ensure_future(self._progress.wait())
-            await asyncio.wait({looking, task}, return_when=asyncio.FIRST_COMPLETED)
-            looking.cancel()
-        self._reap()
-
-    async def _let_run(self) -> None:
-        """Let what was woken run until nothing of the node can go on."""
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
-
-    def _reap(self) -> None:
-        for task in [one for one in self._tasks if one.done()]:
-            self._tasks.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                if not isinstance(error, Exception):
-                    raise error
-                self._failed(error)
 
     async def _resume(self, number: int, ending: int, what: Any) -> None:
         waiting = self._waits.pop(number, None)
@@ -261,8 +235,7 @@ class ReplayedNode:
             future.set_result(waiting.wait.unpack(what))
         else:
             self._compute(waiting, what)
-        await self._let_run()
-        self._reap()
+        await self._turns.go_on()
 
     def _compute(self, waiting: _Waiting, recorded: Any) -> None:
         wait, self._is_computing = waiting.wait, True
@@ -315,8 +288,7 @@ class ReplayedNode:
 
     def awaits_step(self) -> None:
         """Take notice that a deactivation waits until the original's had come as far."""
-        self._begun += 1
-        self._progress.set()
+        self._turns.begins()
 
     async def _change(self, step: Transition) -> None:
         try:
@@ -327,10 +299,9 @@ class ReplayedNode:
 
     async def _reach(self, step: str) -> None:
         if (rest := self._changes.reach(step)) is not None:
-            await self._start(rest)
+            await self._turns.start(rest)
         else:
-            await self._let_run()
-            self._reap()
+            await self._turns.go_on()
 
     def _expect(self, kind: Kind, doing: str) -> Row:
         if self.has_ended:

@@ -31,6 +31,7 @@ from olympus.runtime.replay.hosts import HostReplay, prepare
 from olympus.runtime.replay.outcome import Outcome
 from olympus.runtime.replay.recording import Recording
 from olympus.runtime.replay.rows import Row, read_rows
+from olympus.runtime.replay.turns import Threads
 from olympus.runtime.scheduler import Dispatcher
 
 REMEMBERED = 20_000
@@ -66,7 +67,7 @@ class Engine:
         self._recording, self._inject = recording, frozenset(inject)
         self._until_s, self._keep_going = until_s, keep_going
         self._on_message, self._on_event = on_message, on_event
-        self.outcome = Outcome()
+        self.outcome, self.threads = Outcome(), Threads()
         self._published: OrderedDict[tuple[str, str, int, int], Message] = OrderedDict()
         self._names: set[str] = set()
         """Nodes that run, or have yet to."""
@@ -84,6 +85,7 @@ class Engine:
             return run_virtual(self._run(clock), clock)
 
     async def _run(self, clock: VirtualClock) -> Outcome:
+        asyncio.get_running_loop().set_default_executor(self.threads)
         asyncio.get_running_loop().set_exception_handler(unless_halted)
         self._bus, self._dispatcher = Bus(clock, host="replay"), Dispatcher(clock)
         with tempfile.TemporaryDirectory(prefix="olympus-replay-") as folder:
@@ -258,28 +260,24 @@ class Engine:
         last = next(
             (key for key in reversed(self._published) if key[1] == node.name), ("", "", 0, 0)
         )
-        self.outcome.differences.append(
-            Difference(
-                last[0] or "(nothing published yet)",
-                last[2],
-                node.name,
-                f"{what} afterwards" if last[0] else what,
-                recorded,
-                replayed,
-                node.now_ns,
-            )
-        )
+        place = (last[0] or "(nothing published yet)", last[2], node.name)
+        what = f"{what} afterwards" if last[0] else what
+        found = Difference(*place, what, recorded, replayed, node.now_ns)
+        self.outcome.differences.append(found)
         return Diverged()
 
     def other_model(self, node: ReplayedNode, name: str, recorded: str, here: str) -> None:
         """Take notice that a model is another one."""
-        note = f"model {name} of {node.name} is {here[:12]} here and was {recorded[:12]}"
-        if note not in self.outcome.notes:
-            self.outcome.notes.append(note)
+        was, is_ = recorded[:12], here[:12]
+        self.outcome.note(f"model {name} of {node.name} is {is_} here and was {was}")
 
     def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
         """Take notice that a step of a node's lifecycle failed: what it lacks then has a cause."""
-        self.outcome.notes.append(f"{node.name} could not {step}: {type(error).__name__}: {error}")
+        self.outcome.note(f"{node.name} could not {step}: {type(error).__name__}: {error}")
+
+    def waits_alone(self, node: ReplayedNode) -> None:
+        """Take notice that a node waits for something of its own, such as a lock."""
+        self.outcome.note(f"{node.name} waited for what its journal does not tell of")
 
     def computed(self, what: str) -> None:
         """Count what was done again."""

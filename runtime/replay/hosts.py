@@ -17,10 +17,13 @@ from olympus.runtime.node.spec import NodeSpec
 from olympus.runtime.replay.acting import ReplayedNode
 from olympus.runtime.replay.halting import Diverged, Reached, watching
 from olympus.runtime.replay.rows import Row
+from olympus.runtime.replay.turns import Threads
 
 
 class Director(Protocol):
     """Whoever runs the hosts."""
+
+    threads: Threads
 
     def meet(self, facts: dict[str, Any]) -> None:
         """Take the facts of a host."""
@@ -40,6 +43,9 @@ class Director(Protocol):
     def computed(self, what: str) -> None:
         """Take notice that a model or other work was done again."""
 
+    def waits_alone(self, node: ReplayedNode) -> None:
+        """Take notice that a node waits for what neither it nor a thread nor the journal ends."""
+
     def failed(self, node: ReplayedNode, step: str, error: Exception) -> None:
         """Take notice that a step of the lifecycle failed."""
 
@@ -58,7 +64,8 @@ class HostReplay:
         self.name, self._engine, self._rows = name, engine, rows
         self.published, self.diverged = engine.published, engine.diverged
         self.other_model, self.computed = engine.other_model, engine.computed
-        self.failed = engine.failed
+        self.failed, self.waits_alone = engine.failed, engine.waits_alone
+        self.threads = engine.threads
         self.nodes: list[ReplayedNode | None] = []
         self.sent: Counter[tuple[str, str]] = Counter()
         """How many messages the originals published, by node and topic, as far as was read."""

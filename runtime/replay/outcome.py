@@ -50,6 +50,11 @@ class Outcome:
     launch: tuple[str, str] = ("", "")
     """Path of the launch file, and its sha256."""
 
+    def note(self, text: str) -> None:
+        """Note what may explain a difference, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     @property
     def compared(self) -> int:
         """Messages that were published anew and are in the recording."""

@@ -114,6 +114,7 @@ class Judge(Node):
 
     async def on_configure(self) -> None:
         self._sum = 0.0
+        self._one_at_a_time = asyncio.Lock()
 
     @subscribe("thought", qos=QoS.latest())
     def on_thought(self, thought: Twist) -> None:
@@ -127,6 +128,13 @@ class Judge(Node):
         if question.text.endswith("7"):
             raise ConfigError("sevens are not answered")
         return Ack(ok=True, text=f"{before:.6g} {self._sum:.6g} {question.text}")
+
+    @service("consider")
+    async def on_serious_question(self, question: Text) -> Ack:
+        """Wait for who asked before, of which no journal tells."""
+        async with self._one_at_a_time:
+            await self.clock.sleep(0.1)
+        return Ack(ok=True, text=question.text)
 
 
 class Leaver(Node):

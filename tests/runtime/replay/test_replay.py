@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 
 from olympus.runtime.errors import ParamError
 from olympus.runtime.launch.testing import Launched
+from olympus.runtime.messages import Ack, Text
 from olympus.runtime.node.journal import Kind
 from olympus.runtime.replay.engine import Engine
 from olympus.runtime.replay.outcome import Outcome
@@ -73,6 +75,17 @@ def for_a_while(robot: Launched) -> None:
     time.sleep(1.0)
 
 
+def with_two_who_ask(robot: Launched) -> None:
+    async def ask() -> None:
+        async with robot.joined() as seat:
+            questions = (seat.call("judge/consider", Text(text=name)) for name in "ab")
+            answers: list[Ack] = await asyncio.gather(*questions)
+            assert [one.text for one in answers] == ["a", "b"]
+
+    asyncio.run(ask())
+    time.sleep(0.5)
+
+
 def with_a_kill(robot: Launched) -> None:
     time.sleep(1.0)
     os.kill(robot.ledger("b")["pid"], signal.SIGKILL)
@@ -96,6 +109,13 @@ def test_whatever_the_grouping_every_message_comes_again(hosts: dict[str, list[s
         again = run_again(store)
         digests = {name: one.digest for name, one in outcome.tallies.items()}
         assert {name: one.digest for name, one in again.tallies.items()} == digests
+
+
+def test_a_node_that_waits_for_a_lock_of_its_own_does_not_hold_up_the_replay() -> None:
+    with recorded(TOGETHER, with_two_who_ask) as store:
+        outcome = run_again(store, keep_going=True)
+        assert outcome.notes == ["judge waited for what its journal does not tell of"]
+        assert outcome.tallies["word"].equal > 20  # the others ran to the end
 
 
 def test_a_host_that_was_killed_begins_anew_in_the_replay_too() -> None:
