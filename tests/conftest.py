@@ -34,8 +34,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BESIDE = (
+    "tests/browser/test_replay_browser",
+    "tests/e2e/test_recorded_for_ros",
     "tests/fuzz/",
     "tests/models/planner/",
+    "tests/models/test_cli",
     "tests/models/test_energy",
     "tests/models/test_llama",
     "tests/models/test_manifest",
@@ -46,9 +49,11 @@ BESIDE = (
     "tests/nodes/test_fusion",
     "tests/nodes/test_listener",
     "tests/nodes/test_viewer",
+    "tests/runtime/bus/ros2/test_bridge_process",
     "tests/runtime/bus/ros2/test_cdr",
     "tests/runtime/bus/ros2/test_commands",
     "tests/runtime/bus/ros2/test_definitions",
+    "tests/runtime/bus/ros2/test_graph",
     "tests/runtime/bus/ros2/test_mapping",
     "tests/runtime/bus/ros2/test_nav2_process",
     "tests/runtime/cli/test_app",
@@ -62,8 +67,7 @@ BESIDE = (
     "tests/runtime/launch/test_launch_refused",
     "tests/runtime/messages/",
     "tests/runtime/quick/",
-    "tests/runtime/replay/test_drivers",
-    "tests/runtime/replay/test_replay",
+    "tests/runtime/replay/",
     "tests/runtime/store/test_mcap",
     "tests/runtime/store/test_pages",
     "tests/sim/test_camera",
