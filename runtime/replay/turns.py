@@ -9,8 +9,9 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SOON_S = 1e-9
-"""The shortest wait there is; in virtual time it is over when the loop has nothing else to do."""
+SOON_S = 1e-6
+"""A wait that is over, in virtual time, when the loop has nothing else to do; longer than what an
+event loop takes for now, a nanosecond."""
 
 
 class Threads(ThreadPoolExecutor):
