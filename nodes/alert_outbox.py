@@ -39,7 +39,7 @@ class Outbox:
         self._waiting: deque[tuple[int, Alert]] = deque()
         self._room, self._keep_ns = room, round(keep_s * NS_PER_S)
         self._backoff = backoff
-        self._news = asyncio.Event()
+        self._news = asyncio.Event()  # varies: nothing that is replayed hears of alerts
         self.told = self.failed = self.refused = self.lost = 0
         """Alerts told; tries that failed; alerts that were not wanted; alerts given up."""
 

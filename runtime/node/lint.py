@@ -26,6 +26,10 @@ _CLOCK = "ask `self.clock`, which a replay sets"
 _SEED = "take `random.Random(seed)` or `numpy.random.default_rng(seed)`, the seed from a parameter"
 _ORDER = "a set has no order: iterate over `sorted(...)`, or keep a dict"
 _THREAD = "when another thread is done varies: give the work to `self.compute`, which is recorded"
+_WAKING = (
+    "when it lets a handler go on is in no journal: keep what is to be done in a field, and do it "
+    "where what it waits for comes in"
+)
 _PLACE = "make it a parameter, which is recorded"
 _LOOK = "look by `self.observe(what, read)`, which is recorded"
 _NAMES = {
@@ -59,6 +63,10 @@ _NAMES = {
         ("thread", _THREAD),
     ),
     **dict.fromkeys(
+        (f"asyncio.{name}" for name in ("Lock", "Event", "Condition", "Semaphore", "Queue")),
+        ("waiting", _WAKING),
+    ),
+    **dict.fromkeys(
         ("os.getenv", "os.getpid", "os.cpu_count", "socket.gethostname", "platform.node"),
         ("surroundings", _PLACE),
     ),
@@ -90,7 +98,7 @@ class Varying:
     line: int
     """From 1."""
     kind: str
-    """What it hangs on: `wall clock`, `randomness`, `order`, `thread`, …"""
+    """What it hangs on: `wall clock`, `randomness`, `order`, `thread`, `waiting`, …"""
     text: str
     """The expression."""
     way_out: str

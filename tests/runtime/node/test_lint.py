@@ -41,6 +41,8 @@ VARIES = {
     "x = id(y)": "address",
     "import asyncio\nasync def f():\n    await asyncio.to_thread(g)": "thread",
     "import threading\nthreading.Thread(target=f).start()": "thread",
+    "import asyncio\nlock = asyncio.Lock()": "waiting",
+    "from asyncio import Event\nnews = Event()": "waiting",
     "import os\nx = os.environ['A']": "surroundings",
     "x = float(open('/proc/loadavg').read().split()[0])": "surroundings",
 }
