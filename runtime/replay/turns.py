@@ -12,6 +12,8 @@ T = TypeVar("T")
 SOON_S = 1e-6
 """A wait that is over, in virtual time, when the loop has nothing else to do; longer than what an
 event loop takes for now, a nanosecond."""
+_LONG_S = 60.0
+"""A wait, in virtual time, within which whoever has a timer of its own in the loop goes on."""
 
 
 class Threads(ThreadPoolExecutor):
@@ -71,11 +73,13 @@ class Turns:
         self._tasks.add(task)
         await self._let_run()
         while not task.done() and self._begun == begun:
-            if not self._threads.at_work:
+            news.clear()
+            try:
+                async with asyncio.timeout(None if self._threads.at_work else _LONG_S):
+                    await news.wait()
+            except TimeoutError:
                 self._alone()
                 break
-            news.clear()
-            await news.wait()
             await self._let_run()
         self._reap()
 

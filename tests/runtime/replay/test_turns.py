@@ -84,6 +84,20 @@ async def test_what_a_thread_has_the_loop_do_ends_a_turn_too() -> None:
 
 
 @in_virtual_time
+async def test_who_sleeps_by_the_loop_s_own_timer_goes_on_within_the_turn() -> None:
+    """Not as the docs say, but what it does then is in the journal all the same."""
+    node = Node()
+
+    async def work() -> None:
+        await asyncio.sleep(0.5)
+        node.said.append("slept")
+        await node.waits_for_journal()
+
+    await node.turns.start(work())
+    assert node.said == ["slept"]
+
+
+@in_virtual_time
 async def test_who_waits_for_a_lock_of_the_node_holds_up_nobody() -> None:
     node, lock = Node(), asyncio.Lock()
 
