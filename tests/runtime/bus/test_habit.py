@@ -9,9 +9,10 @@ import select
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -338,15 +339,36 @@ class Known(Habit):
         return 0.001, 0.003
 
 
+def with_two_hosts(
+    door: Path, work: Callable[[Bus, Bus], Coroutine[Any, Any, None]], spin_s: float
+) -> None:
+    """Let two hosts of one loop meet, work, and go; they leave nothing behind."""
+
+    async def live() -> None:
+        here, there = hosts = [Bus(SystemClock(), host=host, door=door) for host in "ab"]
+        selector = selector_of(asyncio.get_running_loop())
+        assert selector is not None
+        try:
+            while not all(host.near is not None and host.near.pairs() for host in hosts):
+                await asyncio.sleep(0.001)
+            await work(here, there)
+        finally:
+            await here.close()
+            await there.close()
+        assert selector.on_crowd == []
+
+    with (
+        open_door(door),
+        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
+    ):
+        runner.run(live())
+
+
 @pytest.mark.parametrize("spin_s", [0.0, MOST_S])
 def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spin_s: float) -> None:
-    async def work() -> None:
-        door = tmp_path / "door"
-        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+    async def work(here: Bus, there: Bus) -> None:
         selector = selector_of(asyncio.get_running_loop())
         assert here.near is not None and selector is not None
-        while not here.near.pairs():
-            await asyncio.sleep(0.001)
         expected: list[tuple[float, float]] = []
         expect = selector.expect
 
@@ -362,30 +384,18 @@ def test_an_answer_is_expected_only_where_hosts_may_be_awake(tmp_path: Path, spi
             return Empty()
 
         there.serve("slow", Empty, answer, response=Empty)
-        try:
-            for _ in range(20):
-                await here.call("slow", Empty(), Empty, timeout_s=20)
-        finally:
-            await here.close()
-            await there.close()
+        for _ in range(20):
+            await here.call("slow", Empty(), Empty, timeout_s=20)
         assert len(expected) == habit.noted == (20 if spin_s else 0)
         assert all(until_s - from_s == pytest.approx(0.002) for from_s, until_s in expected)
 
-    with (
-        open_door(tmp_path / "door"),
-        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=spin_s)) as runner,
-    ):
-        runner.run(work())
+    with_two_hosts(tmp_path / "door", work, spin_s)
 
 
 def test_who_asks_on_a_host_whose_core_is_crowded_leaves_its_own_to_others(tmp_path: Path) -> None:
-    async def work() -> None:
-        door = tmp_path / "door"
-        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+    async def work(here: Bus, there: Bus) -> None:
         selector = selector_of(asyncio.get_running_loop())
-        assert here.near is not None and there.near is not None and selector is not None
-        while not here.near.pairs() or not there.near.pairs():
-            await asyncio.sleep(0.001)
+        assert here.near is not None and selector is not None
         expected: list[float] = []
 
         def noted(since_s: float) -> None:
@@ -397,32 +407,19 @@ def test_who_asks_on_a_host_whose_core_is_crowded_leaves_its_own_to_others(tmp_p
             habit.note(1.0)
         there.serve("quick", Empty, lambda _: Empty(), response=Empty)
         counts = []
-        try:
-            for is_crowded in (False, True, False):
-                for tell in selector.on_crowd:
-                    tell(is_crowded)
-                await here.call("quick", Empty(), Empty, timeout_s=20)
-                counts.append(len(expected))
-        finally:
-            await here.close()
-            await there.close()
+        for is_crowded in (False, True, False):
+            for tell in selector.on_crowd:
+                tell(is_crowded)
+            await here.call("quick", Empty(), Empty, timeout_s=20)
+            counts.append(len(expected))
         assert counts == [1, 1, 2]
-        assert selector.on_crowd == []
 
-    with (
-        open_door(tmp_path / "door"),
-        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
-    ):
-        runner.run(work())
+    with_two_hosts(tmp_path / "door", work, MOST_S)
 
 
 def test_what_was_waited_for_in_vain_is_known_too(tmp_path: Path) -> None:
-    async def work() -> None:
-        door = tmp_path / "door"
-        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+    async def work(here: Bus, there: Bus) -> None:
         assert here.near is not None
-        while not here.near.pairs():
-            await asyncio.sleep(0.001)
         habit = here.near.calls._habits["hung", ""] = Known()
 
         async def answer(_: Empty) -> Empty:
@@ -430,24 +427,16 @@ def test_what_was_waited_for_in_vain_is_known_too(tmp_path: Path) -> None:
             return Empty()
 
         there.serve("hung", Empty, answer, response=Empty)
-        try:
-            with pytest.raises(BusError):
-                await here.call("hung", Empty(), Empty, timeout_s=0.05)
-            task = asyncio.create_task(here.call("hung", Empty(), Empty, timeout_s=60))
-            await asyncio.sleep(0.1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        finally:
-            await here.close()
-            await there.close()
+        with pytest.raises(BusError):
+            await here.call("hung", Empty(), Empty, timeout_s=0.05)
+        task = asyncio.create_task(here.call("hung", Empty(), Empty, timeout_s=60))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
         assert habit.noted == 2 and habit.most_s > 0.09
 
-    with (
-        open_door(tmp_path / "door"),
-        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
-    ):
-        runner.run(work())
+    with_two_hosts(tmp_path / "door", work, MOST_S)
 
 
 def test_questions_to_one_service_that_are_not_alike_have_habits_of_their_own(
@@ -458,29 +447,17 @@ def test_questions_to_one_service_that_are_not_alike_have_habits_of_their_own(
     async def answer(question: Prompt) -> Completed:
         return Completed(answer=question.model)
 
-    async def work() -> None:
-        door = tmp_path / "door"
-        here, there = (Bus(SystemClock(), host=host, door=door) for host in "ab")
+    async def work(here: Bus, there: Bus) -> None:
         assert here.near is not None
-        while not here.near.pairs():
-            await asyncio.sleep(0.001)
         there.serve("prompt", Prompt, answer, response=Completed)
         habits = here.near.calls._habits
-        try:
-            for number, model in enumerate(["slow", "quick", "slow", "far", "new"]):
-                question = Prompt(
-                    model=model, tier=Tier.LOW, deadline=0, source=str(number), request="{}"
-                )
-                assert (await here.call("prompt", question, Completed)).answer == model
-                if model == "far":
-                    assert list(habits) == [("prompt", one) for one in ("slow", "quick", "far")]
-            assert list(habits) == [("prompt", "new")]  # there are not more and more
-        finally:
-            await here.close()
-            await there.close()
+        for number, model in enumerate(["slow", "quick", "slow", "far", "new"]):
+            question = Prompt(
+                model=model, tier=Tier.LOW, deadline=0, source=str(number), request="{}"
+            )
+            assert (await here.call("prompt", question, Completed)).answer == model
+            if model == "far":
+                assert list(habits) == [("prompt", one) for one in ("slow", "quick", "far")]
+        assert list(habits) == [("prompt", "new")]  # there are not more and more
 
-    with (
-        open_door(tmp_path / "door"),
-        asyncio.Runner(loop_factory=partial(BusLoop, spin_s=MOST_S)) as runner,
-    ):
-        runner.run(work())
+    with_two_hosts(tmp_path / "door", work, MOST_S)
