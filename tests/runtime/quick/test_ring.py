@@ -113,11 +113,17 @@ def record(number: int, nbytes: int = 60) -> bytes:
     return struct.pack("<BI", 1, number).ljust(nbytes, b"\x07")
 
 
+def lay(here: Side, there: Side, *sent: bytes) -> None:
+    """Send while the other side is awake, so that it lies in the board as far as there is room."""
+    there.cells[AWAKE] = 1
+    for one in sent:
+        assert here.wire.post(one)
+    there.cells[AWAKE] = 0
+
+
 def test_a_packet_for_who_is_awake_takes_no_socket(sides: tuple[Side, Side]) -> None:
     here, there = sides
-    there.cells[AWAKE] = 1
-    assert here.wire.post(record(1))
-    there.cells[AWAKE] = 0
+    lay(here, there, record(1))
     assert there.look() == [(there.data.fileno(), select.EPOLLIN)]
     there.wire.read()
     assert there.came == [record(1)]
@@ -149,10 +155,7 @@ def test_what_is_longer_than_a_berth_or_finds_none_free_takes_the_socket(
 
 def test_one_that_falls_asleep_meanwhile_is_woken(sides: tuple[Side, Side]) -> None:
     here, there = sides
-    there.cells[AWAKE] = 1
-    for number in range(3):
-        assert here.wire.post(record(number))
-    there.cells[AWAKE] = 0
+    lay(here, there, *map(record, range(3)))
     there.look()
     here.data.send(b"\xfe")  # what the sender does that finds it asleep
     assert select.select([there.data], [], [], 0)[0]
@@ -194,10 +197,7 @@ def test_what_lies_in_the_board_is_read_also_after_many(sides: tuple[Side, Side]
     here, there = sides
     many, sent = b"\xff" + bytes(60), [record(number) for number in range(BERTHS - 1)]
     assert here.wire.post(many)
-    there.cells[AWAKE] = 1
-    for one in sent:
-        assert here.wire.post(one)
-    there.cells[AWAKE] = 0
+    lay(here, there, *sent)
     there.wire.read()
     # That was more than is read at a time, but of a board the kernel doesn't tell again.
     assert there.came == [many, *sent]
@@ -207,10 +207,7 @@ def test_the_second_of_two_is_read_though_its_number_is_told_late(
     sides: tuple[Side, Side],
 ) -> None:
     here, there = sides
-    there.cells[AWAKE] = 1
-    for number in range(2):
-        assert here.wire.post(record(number))
-    there.cells[AWAKE] = 0
+    lay(here, there, *map(record, range(2)))
     here.cells[0] = 1  # as a processor may show it that writes in another order
     there.wire.read()
     assert there.came == [record(0), record(1)]
@@ -221,10 +218,7 @@ def test_what_lies_behind_one_that_fails_is_read_without_being_told_of(
     sides: tuple[Side, Side], error: type[BaseException]
 ) -> None:
     here, there = sides
-    there.cells[AWAKE] = 1
-    for number in range(3):
-        assert here.wire.post(record(number))
-    there.cells[AWAKE] = 0
+    lay(here, there, *map(record, range(3)))
 
     def fail() -> None:
         there.on_came = lambda: None
